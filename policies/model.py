@@ -1,0 +1,109 @@
+"""Words of the decision plane: levels, facts, requests and answers. Frozen values, no behaviour, no I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How much of a field is disclosed, from least to most (design §2)."""
+
+    PRESENCE = "presence"
+    PREDICATE = "predicate"
+    GENERALISED = "generalised"
+    MASKED = "masked"
+    RAW = "raw"
+
+    @property
+    def rank(self) -> int:
+        """0 for presence up to 4 for raw."""
+        return _ORDER[self]
+
+
+_ORDER = {level: rank for rank, level in enumerate(Level)}
+
+
+class ConsentStatus(StrEnum):
+    """What holds now for one purpose; the caller has already applied expiry."""
+
+    NONE = "none"
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+    OBJECTED = "objected"
+    EXPIRED = "expired"
+
+
+class Reason(StrEnum):
+    """Why a field was refused, as told to the caller. Nothing here reveals minority, restriction, hold or erasure."""
+
+    NOT_PERMITTED = "not_permitted"
+    CONSENT_REQUIRED = "consent_required"
+    PURPOSE_NOT_REGISTERED = "purpose_not_registered"
+    LEVEL_NOT_OFFERED = "level_not_offered"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The system that asks, as registered."""
+
+    system_id: str
+    brand: str
+    purposes: frozenset[str]
+    staffed: bool = False  # a member of staff stands behind the request
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectFacts:
+    """What the floors and rules may know about the subject, for the asking brand."""
+
+    known_to_brand: bool
+    erased: bool
+    restricted: bool
+    minor: bool
+    region: str
+    consents: Mapping[str, ConsentStatus] = field(default_factory=dict)  # purpose -> status, this brand only
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One field at one level. `predicate` names a catalogue predicate and goes with level `predicate` only."""
+
+    field: str
+    level: Level
+    predicate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """Everything a decision depends on."""
+
+    caller: Caller
+    facts: SubjectFacts
+    purpose: str
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldAnswer:
+    """The decision for one wanted field. `granted` is None when refused; then `reason` is what the caller is told.
+
+    `policies` are the ids that decided (Cedar `@id`s, or `floor.*`); they go into the log. `told` are those that
+    may also be shown to the caller: for sensitive floors it is empty.
+    """
+
+    wanted: Wanted
+    granted: Level | None
+    policies: tuple[str, ...]
+    told: tuple[str, ...]
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """All answers, in the order asked. `basis` is the legal basis that applied; `policy_hash` names the bundle."""
+
+    answers: tuple[FieldAnswer, ...]
+    basis: str
+    policy_hash: bytes
+    group_values: bool  # values recorded by sister brands may be used too (sharing consent given)

@@ -1,0 +1,114 @@
+"""Errors of the data plane. Each has a stable `code`; none ever carries a value, a key or a foreign exception.
+
+A foreign exception that must not cross the package border is translated and raised `from None`, so that no
+traceback chain prints a driver's text.
+"""
+
+from typing import ClassVar
+
+
+class VaultError(Exception):
+    """Root of every error that leaves the vault package."""
+
+    code: ClassVar[str] = "vault_error"
+    retryable: ClassVar[bool] = False
+
+
+class Sealed(VaultError):
+    """The root key is not open: nothing can be read or written until an operator unseals."""
+
+    code = "sealed"
+    retryable = True
+
+
+class IntegrityFailure(VaultError):
+    """A stored part does not belong where it was found. One error for every cause, so that it is no oracle."""
+
+    code = "integrity_failure"
+
+
+class KeyUnavailable(VaultError):
+    """The key service does not hold, or no longer gives, the key for a slot."""
+
+    code = "key_unavailable"
+
+
+class WrongDeployment(VaultError):
+    """Database, keystore and root key do not belong together."""
+
+    code = "wrong_deployment"
+
+
+class StoreUnavailable(VaultError):
+    """The database did not complete the unit of work: nothing was stored and nothing disclosed."""
+
+    code = "store_unavailable"
+    retryable = True
+
+
+class StoreFull(StoreUnavailable):
+    """No room, or no right, to write."""
+
+    code = "store_full"
+
+
+class SchemaMismatch(VaultError):
+    """The database is not at the migration this release expects."""
+
+    code = "schema_mismatch"
+
+
+class Conflict(VaultError):
+    """A uniqueness or concurrent-update conflict, named by constraint and never by value."""
+
+    code = "conflict"
+    retryable = True
+
+
+class UnknownReference(VaultError):
+    """No such reference for this brand: never existed, another brand's, or dangling after erasure. One answer."""
+
+    code = "unknown_reference"
+
+
+class VersionConflict(VaultError):
+    """The subject changed since the version the caller named in If-Match."""
+
+    code = "version_conflict"
+
+
+class InvalidFields(VaultError):
+    """One or more field values were refused. `problems` maps field name to a stable reason; never a value."""
+
+    code = "invalid_fields"
+
+    def __init__(self, problems: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(self.code)
+        self.problems = problems
+
+
+class UnknownPurpose(VaultError):
+    """The purpose is not in the bundle."""
+
+    code = "unknown_purpose"
+
+
+class UnsearchableField(VaultError):
+    """No declared index can answer this search: refused, never answered with an empty list."""
+
+    code = "unsearchable_field"
+
+
+class IdempotencyMismatch(VaultError):
+    """The Idempotency-Key was used before with another request."""
+
+    code = "idempotency_mismatch"
+
+
+class Refused(VaultError):
+    """Authentication or authorisation failed. `code` is instance-level and safe to say; `audit` is for the log only."""
+
+    def __init__(self, code: str, audit: str = "") -> None:
+        super().__init__(code)
+        self.code = code  # type: ignore[misc]
+        self.audit = audit or code

@@ -1,0 +1,86 @@
+"""The one interface behind which every key lives (design §6).
+
+Two homes implement it: `InProcessKeyService` here, and later a key holder process on a Unix socket. All verbs take
+batches, because one call per record, not per field, is what makes a separate process affordable. Leaf keys never
+cross this interface: callers hand over and receive data keys only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+
+class Slot(NamedTuple):
+    """Where a leaf key lives: `number` = tree << 32 | leaf index; `generation` counts re-draws of that leaf."""
+
+    number: int
+    generation: int
+
+
+class SigningKey(StrEnum):
+    """Names of the Ed25519 keys the service signs with. One key per kind of statement."""
+
+    LOG = "log"
+    RECEIPT = "receipt"
+
+
+class KeyState(StrEnum):
+    """Whether the root key is open."""
+
+    SEALED = "sealed"
+    UNSEALED = "unsealed"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """What an operator may know: no key material, no secret."""
+
+    state: KeyState
+    epoch: int
+    slots_reserved: int
+    slots_total: int
+
+
+class KeyService(Protocol):
+    """Batch operations on keys. A `None` in an answer fails that item alone (absent leaf, wrong or altered bytes)."""
+
+    def reserve(self, count: int) -> list[Slot]:
+        """Allocate `count` fresh leaf slots, durably: a slot is never given out twice, across crashes too."""
+        ...
+
+    def wrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
+        """Wrap 32-byte data keys under their leaf (RFC 3394): 40 bytes each."""
+        ...
+
+    def unwrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
+        """Unwrap 40-byte wrapped keys under their leaf: 32 bytes each."""
+        ...
+
+    def mac(self, label: str, messages: Sequence[bytes]) -> list[bytes]:
+        """HMAC-SHA-256 under the key derived for `label`: 32 bytes each. Search tokens, reference and request hashes."""
+        ...
+
+    def seal(self, label: str, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """AES-SIV (RFC 5297) of small (context, plaintext) pairs under the key derived for `label`: 16 bytes longer."""
+        ...
+
+    def open(self, label: str, items: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
+        """Open what `seal` made from the same context."""
+        ...
+
+    def sign(self, key: SigningKey, messages: Sequence[bytes]) -> list[bytes]:
+        """Ed25519 signatures, 64 bytes each."""
+        ...
+
+    def public_key(self, key: SigningKey) -> bytes:
+        """The raw 32-byte Ed25519 public key."""
+        ...
+
+    def status(self) -> KeyStatus:
+        """State and counts, also when sealed."""
+        ...
+
+    def close(self) -> None:
+        """Forget every key held and close the keystore."""
+        ...

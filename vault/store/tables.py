@@ -1,0 +1,296 @@
+"""Every table of the data database that the vault owns, for SQLite and PostgreSQL alike.
+
+Tables are dumb rows: nothing validates on construction, so the services validate first and every invariant
+stands here a second time as NOT NULL or CHECK. Times are whole UTC seconds since 1970 (`*_at`). Bytes are
+ciphertext, keyed hashes or random identifiers; no column holds a personal value in clear. Each table that grows
+carries `shard`, the hash of the subject, so that a later split by shard moves rows and changes no schema.
+"""
+
+from typing import ClassVar
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, SmallInteger, String, Text
+from sqlmodel import Field, SQLModel
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = MetaData(naming_convention=NAMING)
+
+
+class Row(SQLModel):
+    """Base of every table: own metadata, and a `repr` that prints no column."""
+
+    metadata: ClassVar[MetaData] = metadata
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    __str__ = __repr__
+
+
+class Deployment(Row, table=True):
+    """One row: which deployment this database belongs to. Bound into every ciphertext."""
+
+    __tablename__ = "deployment"
+
+    id: str = Field(primary_key=True, sa_type=String(64))
+    shards: int = Field(sa_type=SmallInteger)
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class Subject(Row, table=True):
+    """A data subject: state, floors that need no decryption, and the wrapped key that relates log entries to them."""
+
+    __tablename__ = "subject"
+    __table_args__ = (
+        CheckConstraint("state IN ('active', 'erasing', 'erased')", name="state"),
+        CheckConstraint("version >= 1", name="version"),
+    )
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    state: str = Field(sa_type=String(16))
+    restricted: bool
+    minor: bool  # recomputed on each write of a birth date; stale only in the safe direction
+    region: str = Field(sa_type=String(8))
+    epoch: int = Field(sa_type=BigInteger)  # tokens carry it; a step kills them
+    version: int = Field(sa_type=BigInteger)  # ETag
+    log_slot: int = Field(sa_type=BigInteger)
+    log_generation: int = Field(sa_type=BigInteger)
+    log_key: bytes = Field(sa_type=LargeBinary(40))  # K_s, wrapped under the leaf at log_slot
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class Relation(Row, table=True):
+    """A subject known to a brand, and the reference that brand stores (sealed under the brand's key)."""
+
+    __tablename__ = "relation"
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    brand: str = Field(primary_key=True, sa_type=String(32))
+    shard: int = Field(sa_type=SmallInteger)
+    reference_sealed: bytes = Field(sa_type=LargeBinary(64))
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class Reference(Row, table=True):
+    """Keyed hash of a pairwise reference, and its subject sealed under the brand's key: a dump alone links nothing."""
+
+    __tablename__ = "reference"
+
+    mac: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    brand: str = Field(sa_type=String(32))
+    shard: int = Field(sa_type=SmallInteger)
+    pointer: bytes = Field(sa_type=LargeBinary(64))
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class Compartment(Row, table=True):
+    """One subject's one category: the unit of keys, holds, retention and erasure."""
+
+    __tablename__ = "compartment"
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    category_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    shard: int = Field(sa_type=SmallInteger)
+    slot: int = Field(sa_type=BigInteger)
+    generation: int = Field(sa_type=BigInteger)
+    writes: int = Field(sa_type=BigInteger)  # last value version given out in this compartment; only grows
+
+
+class FieldValue(Row, table=True):
+    """One sealed value. Rows are never rewritten: a new value is a new version, the old one loses `current`."""
+
+    __tablename__ = "field_value"
+    __table_args__: ClassVar = {"sqlite_with_rowid": False}
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    category_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    field_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    item: int = Field(primary_key=True, sa_type=BigInteger)  # 0 for single fields; first version for list items, entries
+    version: int = Field(primary_key=True, sa_type=BigInteger)
+    shard: int = Field(sa_type=SmallInteger)
+    holder: str = Field(sa_type=String(32))  # the brand that recorded it
+    current: bool
+    schema_version: int = Field(sa_type=SmallInteger)
+    envelope: bytes = Field(sa_type=LargeBinary)
+
+
+class SearchToken(Row, table=True):
+    """A blind index entry: HMAC per brand, field and normaliser version."""
+
+    __tablename__ = "search_token"
+    __table_args__ = (Index(None, "subject_id", "brand", "field_id"),)
+
+    token: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    item: int = Field(primary_key=True, sa_type=BigInteger)
+    brand: str = Field(sa_type=String(32))
+    field_id: int = Field(sa_type=SmallInteger)
+    shard: int = Field(sa_type=SmallInteger)
+
+
+class ConsentEvent(Row, table=True):
+    """One consent event, append-only, chained by hash per subject and brand."""
+
+    __tablename__ = "consent_event"
+    __table_args__ = (
+        CheckConstraint("state IN ('given', 'withdrawn', 'objected', 'objection_lifted')", name="state"),
+        Index(None, "subject_id", "brand", "purpose"),
+    )
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    subject_id: bytes = Field(sa_type=LargeBinary(16))
+    brand: str = Field(sa_type=String(32))
+    purpose: str = Field(sa_type=String(64))
+    purpose_version: int = Field(sa_type=SmallInteger)
+    state: str = Field(sa_type=String(24))
+    basis: str = Field(sa_type=String(32))
+    jurisdiction: str = Field(sa_type=String(8))
+    notice: str = Field(sa_type=String(64))
+    notice_version: int = Field(sa_type=SmallInteger)
+    notice_language: str = Field(sa_type=String(8))
+    notice_hash: bytes = Field(sa_type=LargeBinary(32))
+    channel: str = Field(sa_type=String(24))
+    place: str = Field(sa_type=String(64))
+    collector: str = Field(sa_type=String(64))
+    system_id: str = Field(sa_type=String(64))
+    event_at: int = Field(sa_type=BigInteger)
+    recorded_at: int = Field(sa_type=BigInteger)
+    valid_until: int | None = Field(default=None, sa_type=BigInteger)
+    previous_hash: bytes = Field(sa_type=LargeBinary(32))
+    hash: bytes = Field(sa_type=LargeBinary(32))
+
+
+class ConsentState(Row, table=True):
+    """The projection of the events: what holds now for (subject, brand, purpose). `epoch` steps at each event."""
+
+    __tablename__ = "consent_state"
+    __table_args__ = (CheckConstraint("state IN ('given', 'withdrawn', 'objected', 'none')", name="state"),)
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    brand: str = Field(primary_key=True, sa_type=String(32))
+    purpose: str = Field(primary_key=True, sa_type=String(64))
+    shard: int = Field(sa_type=SmallInteger)
+    state: str = Field(sa_type=String(16))
+    since_at: int = Field(sa_type=BigInteger)
+    until_at: int | None = Field(default=None, sa_type=BigInteger)
+    epoch: int = Field(sa_type=BigInteger)
+    event_id: bytes = Field(sa_type=LargeBinary(16))
+
+
+class System(Row, table=True):
+    """An OAuth client of a brand."""
+
+    __tablename__ = "system"
+    __table_args__ = (CheckConstraint("status IN ('active', 'disabled')", name="status"),)
+
+    id: str = Field(primary_key=True, sa_type=String(64))
+    brand: str = Field(sa_type=String(32))
+    name: str = Field(sa_type=String(128))
+    status: str = Field(sa_type=String(16))
+    epoch: int = Field(sa_type=BigInteger)
+    jwks: str = Field(sa_type=Text)  # public keys only
+    scopes: str = Field(sa_type=Text)  # space separated
+    purposes: str = Field(sa_type=Text)  # space separated purpose keys this system is registered for
+    brands: str = Field(sa_type=Text)  # space separated: brands it may import for (its own is always among them)
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class AccessToken(Row, table=True):
+    """An opaque access token, stored as SHA-256 of its bytes."""
+
+    __tablename__ = "access_token"
+    __table_args__ = (
+        CheckConstraint("kind IN ('service', 'disclosure')", name="kind"),
+        Index(None, "expires_at"),
+        Index(None, "system_id"),
+    )
+
+    hash: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+    kind: str = Field(sa_type=String(16))
+    system_id: str = Field(sa_type=String(64))
+    system_epoch: int = Field(sa_type=BigInteger)
+    jkt: str = Field(sa_type=String(43))
+    scope: str = Field(sa_type=Text)
+    purpose: str = Field(sa_type=String(64))  # empty for service tokens
+    detail: str = Field(sa_type=Text)  # the granted entry as JSON, without subjects; empty for service tokens
+    policy_hash: bytes = Field(sa_type=LargeBinary(32))
+    issued_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+    revoked: bool
+
+
+class TokenSubject(Row, table=True):
+    """A subject that a disclosure token names, the epochs it was granted under, and the uses left for it."""
+
+    __tablename__ = "token_subject"
+    __table_args__ = (CheckConstraint("uses_left >= 0", name="uses_left"),)
+
+    token_hash: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    subject_epoch: int = Field(sa_type=BigInteger)
+    consent_epoch: int = Field(sa_type=BigInteger)
+    uses_left: int
+
+
+class SeenProof(Row, table=True):
+    """Hash of a DPoP proof or client assertion already used; kept until it could no longer be accepted anyway."""
+
+    __tablename__ = "seen_proof"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    hash: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    expires_at: int = Field(sa_type=BigInteger)
+
+
+class IdempotentRequest(Row, table=True):
+    """A write already asked for under an Idempotency-Key: keyed hashes and the outcome's reference, never a body."""
+
+    __tablename__ = "idempotent_request"
+    __table_args__ = (
+        CheckConstraint("status >= 100 AND status < 600", name="status"),
+        Index(None, "expires_at"),
+    )
+
+    system_id: str = Field(primary_key=True, sa_type=String(64))
+    key_mac: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+    request_mac: bytes = Field(sa_type=LargeBinary(32))
+    status: int = Field(sa_type=SmallInteger)
+    outcome: bytes = Field(sa_type=LargeBinary)  # sealed: reference and version, nothing else
+    expires_at: int = Field(sa_type=BigInteger)
+
+
+class ImportRow(Row, table=True):
+    """One row of a resumable import that has been taken in (or refused), by keyed hash of the caller's row reference."""
+
+    __tablename__ = "import_row"
+
+    import_mac: bytes = Field(primary_key=True, sa_type=LargeBinary(16))  # of (system, Idempotency-Key)
+    row_mac: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    content_mac: bytes = Field(sa_type=LargeBinary(16))
+    outcome: bytes = Field(sa_type=LargeBinary)  # sealed: status, code, reference
+    expires_at: int = Field(sa_type=BigInteger)
+
+
+class Officer(Row, table=True):
+    """A person who logs in: compliance, auditor, operator or approver."""
+
+    __tablename__ = "officer"
+    __table_args__ = (
+        CheckConstraint("role IN ('compliance', 'auditor', 'operator', 'approver')", name="role"),
+        CheckConstraint("status IN ('active', 'disabled')", name="status"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=String(64))
+    role: str = Field(sa_type=String(16))
+    status: str = Field(sa_type=String(16))
+    password_hash: str = Field(sa_type=String(255))  # argon2id
+    created_at: int = Field(sa_type=BigInteger)
