@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The parts of the test set-up that live outside .venv: PostgreSQL's server programs, and an account to run them as
+# (the server refuses to run as root). Installs what is missing where it may; where it may not, it says so loudly and
+# goes on, and the tests that need the part are skipped. Under CI a missing part is an error.
+set -euo pipefail
+
+postgresql_missing() {
+    ! command -v initdb >/dev/null 2>&1 && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+
+as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
+may_be_root() { [[ $(id -u) == 0 ]] || sudo -n true 2>/dev/null; }
+
+loudly() {
+    printf '\n%s\n' '**********************************************************************' >&2
+    printf '** %s\n' "$@" >&2
+    printf '%s\n\n' '**********************************************************************' >&2
+    [[ -z ${CI:-} ]] || exit 1
+}
+
+install_postgresql() {
+    may_be_root && command -v apt-get >/dev/null 2>&1 || return 1
+    echo "setup: installing PostgreSQL (Debian package)"
+    # The tests start their own cluster and need no system-wide one: where the package would make and start one, stop it.
+    if [[ ! -e /etc/postgresql-common/createcluster.conf ]]; then
+        as_root mkdir -p /etc/postgresql-common/createcluster.d
+        echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/ecrin.conf >/dev/null
+    fi
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 -qq)
+    as_root "${apt[@]}" update </dev/null
+    as_root "${apt[@]}" install -y --no-install-recommends postgresql </dev/null >/dev/null
+}
+
+if postgresql_missing; then
+    install_postgresql || true
+    if postgresql_missing; then
+        loudly "PostgreSQL's server programs (initdb) are missing and could not be installed:" \
+            "the PostgreSQL half of the tests will NOT run. Debian: apt-get install postgresql"
+    fi
+fi
+
+if [[ $(id -u) == 0 ]] && ! getent passwd postgres >/dev/null; then
+    useradd --system --no-create-home --shell /usr/sbin/nologin postgres ||
+        loudly "No unprivileged account: the throw-away PostgreSQL cluster cannot run as root." \
+            "the PostgreSQL half of the tests will NOT run."
+fi
