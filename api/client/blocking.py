@@ -1,0 +1,131 @@
+"""`Ecrin`: the client for ordinary, blocking programs."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx2
+
+from api.client import verbs
+from api.client.answers import Candidate, ConsentRecord, Disclosure, DisclosureToken, RowResult, SubjectRecord
+from api.client.errors import EcrinUnreachable
+from api.client.exchange import Exchange, Settings
+from api.client.identity import Identity
+from api.client.wire import Call, Reply, Steps
+
+T = TypeVar("T")
+
+
+class Ecrin:
+    """One system's connection to one deployment. Hides tokens, proofs and retries; use as a context manager.
+
+    Not for use from several threads at once: give each its own (they may share an `Identity`).
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        identity: Identity,
+        settings: Settings | None = None,
+        *,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._settings = settings or Settings(base_url)
+        self._exchange = Exchange(identity, self._settings)
+        self._http = httpx2.Client(
+            base_url=self._settings.origin, timeout=self._settings.timeout, transport=transport, follow_redirects=False
+        )
+
+    def __repr__(self) -> str:
+        return f"<Ecrin {self._exchange.identity.client_id}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def authorise(
+        self,
+        subjects: verbs.Subjects,
+        purpose: str,
+        fields: verbs.Wants,
+        *,
+        max_uses: int = 1,
+        reason: str = "",
+        staff: str = "",
+    ) -> DisclosureToken:
+        """Obtain a disclosure token for one reference, or for up to 500 of them."""
+        return self._run(verbs.authorise(self._exchange, subjects, purpose, fields, max_uses, reason, staff))
+
+    def disclose(self, token: DisclosureToken) -> Disclosure:
+        """Redeem a token for its one subject."""
+        return self._run(verbs.disclose(self._exchange, token))
+
+    def disclose_bulk(self, token: DisclosureToken, references: Sequence[str] | None = None) -> tuple[Disclosure, ...]:
+        """Redeem a token for several of its subjects, by default all."""
+        return self._run(verbs.disclose_bulk(self._exchange, token, references or token.subjects))
+
+    def create_subject(self, subject: Mapping[str, Any], *, key: str = "") -> SubjectRecord:
+        """Register a person; `key` makes it safe to repeat across restarts of the caller."""
+        return self._run(verbs.create_subject(self._exchange, subject, key or self._settings.fresh()))
+
+    def get_subject(self, reference: str) -> SubjectRecord:
+        """Describe one of this brand's subjects."""
+        return self._run(verbs.get_subject(self._exchange, reference))
+
+    def update_subject(self, reference: str, etag: str, changes: Mapping[str, Any]) -> SubjectRecord:
+        """Change fields if nothing changed since `etag`."""
+        return self._run(verbs.update_subject(self._exchange, reference, etag, changes))
+
+    def search(self, by: str, value: str) -> tuple[Candidate, ...]:
+        """Find a person by an exact, searchable field."""
+        return self._run(verbs.search(self._exchange, by, value))
+
+    def give_consent(self, reference: str, evidence: Mapping[str, Any]) -> ConsentRecord:
+        """Record that a person agreed."""
+        return self._run(verbs.give_consent(self._exchange, reference, evidence))
+
+    def withdraw_consent(self, reference: str, evidence: Mapping[str, Any]) -> ConsentRecord:
+        """Record that a person withdrew."""
+        return self._run(verbs.withdraw_consent(self._exchange, reference, evidence))
+
+    def import_rows(self, rows: Iterable[Mapping[str, Any]], *, key: str) -> Iterator[RowResult]:
+        """Import rows as they come, yielding each one's result. Run again with the same `key` to resume."""
+        for chunk in verbs.chunks(rows):
+            yield from self._run(verbs.import_chunk(self._exchange, chunk, key))
+
+    def checkpoint(self) -> str:
+        """Return the newest signed checkpoint of the audit log."""
+        return self._run(verbs.checkpoint(self._exchange))
+
+    def _run(self, steps: Steps[T]) -> T:
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    reply = self._send(call)
+                except EcrinUnreachable as lost:
+                    call = steps.throw(lost)
+                else:
+                    call = steps.send(reply)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    def _send(self, call: Call) -> Reply:
+        if call.after:
+            time.sleep(call.after)
+        try:
+            response = self._http.request(call.method, call.path, content=call.content, headers=dict(call.headers))
+        except httpx2.HTTPError:
+            # A transport error's text and request carry the URL and headers: none of it goes on.
+            raise EcrinUnreachable("no complete answer from the server") from None
+        return Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, response.content)

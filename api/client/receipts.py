@@ -1,0 +1,80 @@
+"""Checks a disclosure receipt with the deployment's verifier key and nothing else.
+
+A receipt is a C2SP signed note whose text is four lines: `<origin>/receipt`, entry id, base64 leaf hash, UTC seconds.
+Written independently of the server's own note code, so that the two check each other.
+"""
+
+import base64
+import hashlib
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from api.client.errors import ReceiptInvalid
+
+ED25519 = 0x01
+MARK = "\u2014 "
+MOST_SIGNATURES = 100  # a note with more is hostile
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Evidence that the deployment promised to log entry `entry_id`: check it against the published log later."""
+
+    origin: str
+    entry_id: str
+    leaf_hash: bytes
+    time: int  # UTC seconds since 1970
+
+
+def verify_receipt(note: str, verifier_key: str) -> Receipt:
+    """Return the receipt when a signature under `verifier_key` (`name+id+base64`) holds; `ReceiptInvalid` otherwise."""
+    name, key_id, public = _verifier(verifier_key)
+    text, separator, signatures = note.rpartition("\n\n")
+    lines = signatures.split("\n")
+    if not separator or lines[-1] or len(lines) > MOST_SIGNATURES + 1:
+        raise ReceiptInvalid("not a signed note")
+    signed = (text + "\n").encode()
+    if not any(_signs(line, name, key_id, public, signed) for line in lines[:-1]):
+        raise ReceiptInvalid("no signature under the given key")
+    return _receipt(text)
+
+
+def _verifier(verifier_key: str) -> tuple[str, bytes, Ed25519PublicKey]:
+    """Parse a verifier key; the id must be the hash of name and key, so that a mixed-up key is found here."""
+    try:
+        name, key_id, encoded = verifier_key.split("+", 2)  # the base64 part may itself hold a `+`
+        key = base64.b64decode(encoded, validate=True)
+        if key[0] != ED25519 or hashlib.sha256(name.encode() + b"\n" + key).digest()[:4].hex() != key_id:
+            raise ReceiptInvalid("the verifier key is not an Ed25519 one, or its id is not its own")
+        return name, bytes.fromhex(key_id), Ed25519PublicKey.from_public_bytes(key[1:])
+    except (ValueError, IndexError):
+        raise ReceiptInvalid("malformed verifier key") from None
+
+
+def _signs(line: str, name: str, key_id: bytes, public: Ed25519PublicKey, signed: bytes) -> bool:
+    """Whether this signature line is by the key and holds. Lines of other keys are not ours to judge."""
+    signer, _, encoded = line.removeprefix(MARK).partition(" ")
+    if not line.startswith(MARK) or signer != name:
+        return False
+    try:
+        signature = base64.b64decode(encoded, validate=True)
+        if signature[:4] != key_id:
+            return False
+        public.verify(signature[4:], signed)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
+def _receipt(text: str) -> Receipt:
+    try:
+        head, entry_id, leaf, seconds = text.split("\n")
+        origin = head.removesuffix("/receipt")
+        leaf_hash = base64.b64decode(leaf, validate=True)
+        if head == origin or len(leaf_hash) != hashlib.sha256().digest_size or not seconds.isdecimal():
+            raise ReceiptInvalid("signed, but not a receipt")
+        return Receipt(origin, entry_id, leaf_hash, int(seconds))
+    except ValueError:
+        raise ReceiptInvalid("signed, but not a receipt") from None

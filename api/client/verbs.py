@@ -1,0 +1,143 @@
+"""What a system can ask of Ecrin: each verb shapes one request and reads its answer. No I/O (see `wire`)."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from api.client.answers import (
+    DISCLOSURE_TYPE,
+    Candidate,
+    ConsentRecord,
+    Disclosure,
+    DisclosureToken,
+    RowResult,
+    SubjectRecord,
+    Want,
+    member,
+    read_candidates,
+    read_consent,
+    read_disclosure,
+    read_row,
+    read_subject,
+    read_token,
+    wanted,
+)
+from api.client.exchange import Exchange, details
+from api.client.wire import Steps, json_object
+
+Wants = Sequence[Want | tuple[str, ...]]
+Subjects = str | Sequence[str]
+
+ROWS_PER_REQUEST = 500
+BYTES_PER_REQUEST = 2 << 20  # cut earlier when rows are large
+
+
+def authorise(
+    exchange: Exchange, subjects: Subjects, purpose: str, fields: Wants, max_uses: int, reason: str, staff: str
+) -> Steps[DisclosureToken]:
+    """Obtain a disclosure token. The answer says, per field, what was granted, narrowed or refused, and why."""
+    whom: dict[str, Any] = {"subject": subjects} if isinstance(subjects, str) else {"subjects": list(subjects)}
+    entry: dict[str, Any] = {**whom, "purpose": purpose, "fields": wanted(fields), "max_uses": max_uses}
+    entry |= {name: text for name, text in (("reason", reason), ("staff", staff)) if text}
+    return read_token((yield from exchange.token(details(DISCLOSURE_TYPE, entry))))
+
+
+def create_subject(exchange: Exchange, subject: Mapping[str, Any], key: str) -> Steps[SubjectRecord]:
+    """Register a person with this brand. The same `key` and body never register twice."""
+    reply = yield from exchange.scoped(
+        "subject.write", "POST", "/v1/subjects", subject, {"Idempotency-Key": key}, repeatable=True
+    )
+    return read_subject(reply)
+
+
+def get_subject(exchange: Exchange, reference: str) -> Steps[SubjectRecord]:
+    """Describe one of this brand's subjects: no values."""
+    return read_subject((yield from exchange.scoped("lookup", "GET", f"/v1/subjects/{reference}", repeatable=True)))
+
+
+def update_subject(exchange: Exchange, reference: str, etag: str, changes: Mapping[str, Any]) -> Steps[SubjectRecord]:
+    """Change fields if nothing changed since `etag`; otherwise `EcrinProblem` with code `version_conflict`."""
+    path = f"/v1/subjects/{reference}"
+    reply = yield from exchange.scoped("subject.write", "PATCH", path, changes, {"If-Match": etag})
+    return read_subject(reply)
+
+
+def search(exchange: Exchange, by: str, value: str) -> Steps[tuple[Candidate, ...]]:
+    """Find a person by an exact, searchable field. The term travels in the body only."""
+    body = {"by": by, "value": value}
+    return read_candidates((yield from exchange.scoped("lookup", "POST", "/v1/subjects/search", body, repeatable=True)))
+
+
+def give_consent(exchange: Exchange, reference: str, evidence: Mapping[str, Any]) -> Steps[ConsentRecord]:
+    """Record that a person agreed, with the notice they were shown as evidence."""
+    body = {"reference": reference, **evidence}
+    return read_consent((yield from exchange.scoped("consent.write", "POST", "/v1/consents", body)))
+
+
+def withdraw_consent(exchange: Exchange, reference: str, evidence: Mapping[str, Any]) -> Steps[ConsentRecord]:
+    """Record that a person withdrew. Every token that rested on it is dead at its next use."""
+    body = {"reference": reference, **evidence}
+    reply = yield from exchange.scoped("consent.write", "POST", "/v1/consents/withdraw", body, repeatable=True)
+    return read_consent(reply)
+
+
+def disclose(exchange: Exchange, token: DisclosureToken) -> Steps[Disclosure]:
+    """Redeem a token for its one subject. Never repeated by itself: a use may count though the answer was lost."""
+    subject = {"reference": token.subjects[0]}
+    reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures", subject)
+    return read_disclosure(json_object(reply.content))
+
+
+def disclose_bulk(
+    exchange: Exchange, token: DisclosureToken, references: Sequence[str]
+) -> Steps[tuple[Disclosure, ...]]:
+    """Redeem a token for several of its subjects at once, in the order asked; one's failure is its own."""
+    subjects = {"references": list(references)}
+    reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures/bulk", subjects)
+    return tuple(map(read_disclosure, member(json_object(reply.content), "disclosures")))
+
+
+def import_chunk(exchange: Exchange, chunk: bytes, key: str) -> Steps[tuple[RowResult, ...]]:
+    """Send some rows of an import. Repeatable: the server knows each row of `key` by its `ref`."""
+    headers = {"Idempotency-Key": key, "Content-Type": "application/x-ndjson"}
+    reply = yield from exchange.scoped("import", "POST", "/v1/imports", chunk, headers, repeatable=True)
+    return tuple(read_row(json_object(line)) for line in reply.content.splitlines() if line)
+
+
+def checkpoint(exchange: Exchange) -> Steps[str]:
+    """Return the newest signed checkpoint of the audit log, a C2SP signed note."""
+    return (yield from exchange.public("/audit/checkpoint")).content.decode()
+
+
+class Cutter:
+    """Cuts rows into NDJSON bodies, so that neither side ever holds a whole import.
+
+    One request per body rather than one endless request: two HTTP/1.1 peers that both stream, and do not read while
+    they write, can block each other for ever; and a broken line then costs one body and not the import.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def add(self, row: Mapping[str, Any]) -> bytes:
+        """Take a row; return a body when one is full, else nothing."""
+        self._lines.append(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
+        self._size += len(self._lines[-1])
+        full = len(self._lines) >= ROWS_PER_REQUEST or self._size >= BYTES_PER_REQUEST
+        return self.rest() if full else b""
+
+    def rest(self) -> bytes:
+        """Return what is left, perhaps nothing."""
+        body, self._lines, self._size = b"".join(self._lines), [], 0
+        return body
+
+
+def chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """Cut rows into bodies."""
+    cutter = Cutter()
+    for row in rows:
+        if full := cutter.add(row):
+            yield full
+    if rest := cutter.rest():
+        yield rest
