@@ -1,0 +1,1 @@
+"""Transport and composition: HTTP, OAuth, settings, the command line. Everything below is called from here."""

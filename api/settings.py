@@ -1,0 +1,272 @@
+"""Every setting of the service, and the only place that reads the environment.
+
+Variables are named `ECRIN_<FIELD>`; a `.env` file in the working directory fills in what the environment leaves out.
+Secrets are never values here but paths of files that hold them. Anything unsafe is refused before the service opens a
+socket, and no setting lowers security: what is not offered cannot be switched off.
+"""
+
+import ipaddress
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "ECRIN_"
+_TEST_PREFIX = "ECRIN_TEST_"  # the test suite's own switches; no field may begin like this
+_DOTENV = ".env"
+_DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}[a-z0-9]|[a-z0-9]")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_PASSWORD_OPTIONS = frozenset({"password", "sslpassword"})
+_SECRET_FILES = ("root_key_file", "root_passphrase_file", "database_password_file")
+
+
+class InvalidSettings(Exception):  # noqa: N818 - reads as what it says
+    """The service must not start. `findings` are sentences an operator can act on, without any value."""
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__("; ".join(findings))
+        self.findings = findings
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting as `ecrin doctor` prints it: where it came from, and its value when that is no secret."""
+
+    name: str
+    source: Literal["environment", ".env", "argument", "default"]
+    value: str
+
+
+class Settings(BaseSettings):
+    """Frozen settings. Build them with `load`, which turns pydantic's complaints into `InvalidSettings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=_DOTENV, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    deployment: str = Field(default="ecrin", description="Bound into every ciphertext. Never change it.")
+    data_dir: Path = Field(default=Path("data"), description="Where files live whose own setting is left out.")
+    database_url: str = Field(default="", description="SQLAlchemy URL without password. Default: SQLite in data_dir.")
+    database_password_file: Path | None = Field(default=None, description="File with the database password.")
+    keystore_path: Path = Field(default=Path(), description="The keystore database. Default: in data_dir.")
+    root_key_file: Path | None = Field(default=None, description="32-byte root key, mode 0600. Default: in data_dir.")
+    root_passphrase_file: Path | None = Field(default=None, description="Passphrase that opens root_sealed_path.")
+    root_sealed_path: Path = Field(default=Path(), description="Root key sealed by the passphrase.")
+    checkpoint_file: Path = Field(default=Path(), description="Copy of the last checkpoint kept outside the database.")
+    shards: int = Field(default=1, ge=1, le=1024, description="Logs to spread subjects over. Fixed at `ecrin init`.")
+
+    public_url: str = Field(default="http://127.0.0.1:8420", description="Base URL callers use; DPoP proofs name it.")
+    issuer: str = Field(default="", description="OAuth issuer, the one accepted audience. Default: public_url.")
+    host: str = Field(default="127.0.0.1", description="Address to bind.")
+    port: int = Field(default=8420, ge=0, le=65535, description="Port to bind; 0 lets the system choose.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Comma-separated addresses or networks of the proxies that end TLS for us."
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="Server processes. SQLite allows one.")
+
+    bundle_path: Path | None = Field(default=None, description="Policy bundle folder. Default: the built-in maisons.")
+
+    max_body_bytes: int = Field(default=1 << 20, ge=1 << 12, le=1 << 24, description="Limit of ordinary requests.")
+    max_import_bytes: int = Field(default=1 << 30, ge=1 << 16, le=1 << 36, description="Limit of one import stream.")
+    batch_size: int = Field(default=64, ge=1, le=1024, description="Requests that share one transaction.")
+    import_batch_size: int = Field(default=200, ge=1, le=2000, description="Import rows that share one transaction.")
+    queue_size: int = Field(default=2048, ge=1, le=65536, description="Requests that may wait before 503.")
+    checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Longest time between signed checkpoints.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults(cls, values: object) -> object:
+        """Derive what depends on another setting, so that every field of a built `Settings` is final."""
+        if not isinstance(values, dict):
+            return values
+        values = {name: value for name, value in values.items() if value is not None and value != ""}
+        data = Path(values.get("data_dir", cls.model_fields["data_dir"].default))
+        values.setdefault("database_url", f"sqlite:///{data / 'ecrin.db'}")
+        values.setdefault("keystore_path", data / "keystore.db")
+        values.setdefault("root_sealed_path", data / "root.sealed")
+        values.setdefault("checkpoint_file", data / "checkpoint")
+        if "root_passphrase_file" not in values:
+            values.setdefault("root_key_file", data / "root.key")
+        values["public_url"] = str(values.get("public_url", cls.model_fields["public_url"].default)).rstrip("/")
+        values.setdefault("issuer", values["public_url"])
+        return values
+
+    @model_validator(mode="after")
+    def _refuse_unsafe(self) -> Self:
+        findings = [*_url_findings("public_url", self.public_url), *_url_findings("issuer", self.issuer)]
+        findings += _binding_findings(self.host, self.public_url, self.trusted_proxies)
+        findings += _database_findings(self.database_url, self.workers)
+        findings += _secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})
+        if not _DEPLOYMENT.fullmatch(self.deployment):
+            findings.append("deployment: use lower-case letters, digits, dots and hyphens, at most 64")
+        if self.root_key_file is not None and self.root_passphrase_file is not None:
+            findings.append("root_key_file, root_passphrase_file: set one of them, not both")
+        if findings:
+            raise ValueError("\n".join(findings))
+        return self
+
+    @property
+    def database(self) -> URL:
+        """The database URL with its password, read from its file. SQLAlchemy masks it when printed."""
+        url = make_url(self.database_url)
+        if self.database_password_file is None:
+            return url
+        try:
+            return url.set(password=self.database_password_file.read_text("utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            raise InvalidSettings(("database_password_file: cannot be read",)) from None
+
+    @property
+    def secure(self) -> bool:
+        """Whether callers reach us by https."""
+        return self.public_url.startswith("https://")
+
+    def describe(self) -> tuple[Described, ...]:
+        """Tell each setting's source. Paths of secret files are shown, their contents never are."""
+        in_file = {name.upper() for name in _dotenv_names()}
+        described = []
+        for name in type(self).model_fields:
+            variable = PREFIX + name.upper()
+            value = str(getattr(self, name))
+            if variable in _environment():
+                described.append(Described(name, "environment", value))
+            elif variable in in_file:
+                described.append(Described(name, ".env", value))
+            elif name in self.model_fields_set and name not in _DERIVED:
+                described.append(Described(name, "argument", value))
+            else:
+                described.append(Described(name, "default", value))
+        return tuple(described)
+
+
+_DERIVED = frozenset(
+    {"database_url", "keystore_path", "root_key_file", "root_sealed_path", "checkpoint_file", "public_url", "issuer"}
+)
+
+
+def load(overrides: Mapping[str, object] | None = None) -> Settings:
+    """Read and check the settings; `overrides` (from the command line) win over the environment.
+
+    Raises `InvalidSettings`. A variable that begins with `ECRIN_` and names no setting is an error: a misspelt
+    setting must not silently leave a default in force.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    strangers = sorted(
+        name
+        for name in _environment()
+        if name.upper().startswith(PREFIX) and not name.upper().startswith(_TEST_PREFIX) and name.upper() not in known
+    )
+    findings = [f"{name}: no such setting" for name in strangers]
+    try:
+        settings = Settings(**dict(overrides or {}))  # type: ignore[arg-type]  # pydantic checks each
+    except ValidationError as error:
+        findings += _sentences(error)
+    if findings:
+        raise InvalidSettings(tuple(findings)) from None
+    return settings
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    """Name the setting and the rule; pydantic's own message for a type error repeats no input."""
+    found: list[str] = []
+    for item in error.errors(include_input=False, include_url=False, include_context=False):
+        message = item["msg"].removeprefix("Value error, ")
+        found += [f"{item['loc'][0]}: {message}"] if item["loc"] else message.split("\n")
+    return found
+
+
+def _url_findings(name: str, url: str) -> list[str]:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return [f"{name}: not a URL"]
+    if parts.scheme not in {"http", "https"} or not host:
+        return [f"{name}: not an http or https URL"]
+    found = []
+    if parts.query or parts.fragment or parts.username is not None or url != url.lower() or "%" in url:
+        found.append(f"{name}: lower case, without user, query, fragment or escapes")
+    if parts.path:
+        # A path would move the metadata documents (RFC 8414 §3.1) and every `htu`; callers gain nothing by it.
+        found.append(f"{name}: no path")
+    if parts.scheme == "http" and not _is_loopback(host):
+        found.append(f"{name}: https is required beyond the loopback interface")
+    return found
+
+
+def _binding_findings(host: str, public_url: str, proxies: tuple[str, ...]) -> list[str]:
+    found = []
+    for proxy in proxies:
+        try:
+            if ipaddress.ip_network(proxy).prefixlen == 0:
+                found.append("trusted_proxies: the whole internet is not a proxy")
+        except ValueError:
+            found.append("trusted_proxies: not an address or network")
+    if not _is_loopback(host) and not proxies:
+        found.append("host: beyond loopback, name the proxies that end TLS in trusted_proxies")
+    if not _is_loopback(host) and not public_url.startswith("https://"):
+        found.append("host: beyond loopback, public_url must be https")
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _database_findings(text: str, workers: int) -> list[str]:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        return ["database_url: not a database URL"]
+    found = []
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        found.append("database_url: sqlite or postgresql")
+    if url.password is not None or _PASSWORD_OPTIONS & url.query.keys():
+        found.append("database_url: keep the password in database_password_file")
+    if url.get_backend_name() == "sqlite" and workers > 1:
+        found.append("workers: SQLite serves one process; use PostgreSQL for more")
+    return found
+
+
+def _secret_file_findings(files: Mapping[str, Path | None]) -> list[str]:
+    """Refuse secrets that others may read. A missing file is no finding here: `ecrin init` makes it."""
+    found = []
+    for name, path in files.items():
+        try:
+            mode = path.stat().st_mode if path is not None else 0
+        except OSError:
+            continue
+        if mode & _OTHERS:
+            found.append(f"{name}: others may read it; set its mode to 0600")
+    return found
+
+
+def _environment() -> Mapping[str, str]:
+    return os.environ  # noqa: TID251 - the one place that reads it
+
+
+def _dotenv_names() -> set[str]:
+    from dotenv import dotenv_values  # noqa: PLC0415 - only `ecrin doctor` needs it
+
+    return set(dotenv_values(_DOTENV))
