@@ -52,6 +52,19 @@ class StoreFull(StoreUnavailable):
     code = "store_full"
 
 
+class Overloaded(VaultError):
+    """Too much is waiting already; nothing was begun."""
+
+    code = "overloaded"
+    retryable = True
+
+
+class UnsafeSetting(VaultError):
+    """A setting on which durability or erasure rests does not hold: refused at start. Names the setting."""
+
+    code = "unsafe_setting"
+
+
 class SchemaMismatch(VaultError):
     """The database is not at the migration this release expects."""
 
@@ -63,6 +76,12 @@ class Conflict(VaultError):
 
     code = "conflict"
     retryable = True
+
+
+class Unexpected(VaultError):
+    """A defect of ours. Says the exception's class and the place in the code; never its message."""
+
+    code = "internal_error"
 
 
 class UnknownReference(VaultError):

@@ -1,0 +1,1 @@
+"""The data database: tables, engine, migrations. Reached through the vault's service modules only."""

@@ -1,0 +1,196 @@
+"""The database engine: durable settings asserted at each connection, and errors translated at the border.
+
+An acknowledged write must survive power loss and an erased byte must not linger, so each setting that either promise
+rests on is set where we may set it, read back, and the connection refused when it does not hold (design §11).
+Driver errors print the row that offended, in messages, in details and in chained exceptions, whatever
+`hide_parameters` says. `translate` therefore lets nothing of them through but the SQLSTATE class and, for constraints,
+the name.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from vault.errors import Conflict, StoreFull, StoreUnavailable, UnsafeSetting, VaultError
+
+READING: Final = "ecrin_reading"  # execution option: this transaction will not write
+
+SQLITE_OLDEST: Final = (3, 38, 0)
+POSTGRESQL_OLDEST: Final = 150000
+
+# What PostgreSQL must answer for a COMMIT to mean "on disk".
+_POSTGRESQL_DURABLE: Final = {
+    "fsync": frozenset({"on"}),
+    "full_page_writes": frozenset({"on"}),
+    "synchronous_commit": frozenset({"on", "remote_apply"}),
+    "server_encoding": frozenset({"UTF8"}),
+}
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_SQLITE_CHECK: Final = re.compile(r"CHECK constraint failed: ([a-z0-9_]+)\Z")
+_SQLITE_COLUMNS: Final = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: ([a-z0-9_., ]+)\Z")
+
+
+def open_engine(
+    url: str | URL,
+    *,
+    pool_size: int = 8,
+    busy_timeout_ms: int = 5_000,
+    pool_timeout_s: float = 5.0,
+    creator: Callable[[], Any] | None = None,
+) -> Engine:
+    """Open `sqlite:///path` or `postgresql+psycopg://…`, connect once, and assert that commits are durable.
+
+    `creator` replaces the driver's own connect call; fault tests hand in a connection class that fails on purpose.
+    Raises `UnsafeSetting` for a server that could lose an acknowledged write, `StoreUnavailable` if it cannot be
+    reached, `StoreFull` if it cannot be written.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise UnsafeSetting("database_url: not a supported database")
+    sqlite = parsed.get_backend_name() == "sqlite"
+    if sqlite and parsed.database in {None, "", ":memory:"}:
+        raise UnsafeSetting("database_url: a vault needs a file")
+    options: dict[str, Any] = {} if creator is None else {"creator": creator}
+    engine = create_engine(
+        parsed.set(drivername="sqlite+pysqlite" if sqlite else "postgresql+psycopg"),
+        hide_parameters=True,
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=pool_timeout_s,
+        connect_args=_sqlite_arguments(busy_timeout_ms) if sqlite else _postgresql_arguments(busy_timeout_ms),
+        **options,
+    )
+    if sqlite:
+        event.listen(engine, "connect", lambda driver, _: _prepare_sqlite(driver, busy_timeout_ms))
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", lambda driver, _: _assert_postgresql(driver))
+    with translate(), engine.connect():
+        pass
+    return engine
+
+
+def _sqlite_arguments(busy_timeout_ms: int) -> dict[str, Any]:
+    # isolation_level None: the driver starts no transaction of its own, `_begin_sqlite` does. Left to itself it runs a
+    # SELECT outside the transaction that the next INSERT opens, and check-then-write would not be atomic.
+    return {"isolation_level": None, "check_same_thread": False, "timeout": busy_timeout_ms / 1000}
+
+
+def _postgresql_arguments(lock_timeout_ms: int) -> dict[str, Any]:
+    settings = (
+        "-c synchronous_commit=on "
+        f"-c lock_timeout={lock_timeout_ms} -c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+    )
+    return {"application_name": "ecrin", "connect_timeout": 5, "options": settings}
+
+
+def _prepare_sqlite(driver: sqlite3.Connection, busy_timeout_ms: int) -> None:
+    if sqlite3.sqlite_version_info < SQLITE_OLDEST:
+        raise UnsafeSetting("sqlite: too old")
+    # The busy timeout comes first: switching a fresh file to WAL needs a lock that a neighbour may hold.
+    driver.execute(f"PRAGMA busy_timeout = {busy_timeout_ms:d}")
+    for pragma, wish, held in (
+        ("journal_mode", "WAL", "wal"),
+        ("synchronous", "FULL", 2),  # NORMAL can lose acknowledged commits at power loss
+        ("secure_delete", "ON", 1),  # deleted bytes are overwritten, not left on free pages
+        ("trusted_schema", "OFF", 0),
+        ("foreign_keys", "ON", 1),
+        ("cell_size_check", "ON", 1),
+    ):
+        driver.execute(f"PRAGMA {pragma} = {wish}")
+        answer = driver.execute(f"PRAGMA {pragma}").fetchone()
+        if answer is None or answer[0] != held:
+            raise UnsafeSetting(f"sqlite: {pragma}")
+    driver.execute("PRAGMA temp_store = MEMORY")  # sorters spill no row into a temporary file
+
+
+def _begin_sqlite(conn: Connection) -> None:
+    # A write unit takes the write lock before its first read: what it checked still holds when it writes.
+    conn.exec_driver_sql("BEGIN" if conn.get_execution_options().get(READING) else "BEGIN IMMEDIATE")
+
+
+def _assert_postgresql(driver: psycopg.Connection[Any]) -> None:
+    if driver.info.server_version < POSTGRESQL_OLDEST:
+        raise UnsafeSetting("postgresql: too old")
+    names = tuple(_POSTGRESQL_DURABLE)
+    query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
+    with driver.cursor() as cursor:
+        answers = cursor.execute(query.encode()).fetchone() or ()
+    driver.rollback()
+    for name, answer in zip(names, answers, strict=True):
+        if answer not in _POSTGRESQL_DURABLE[name]:
+            raise UnsafeSetting(f"postgresql: {name}")
+
+
+class translate:  # noqa: N801 - a context manager, used as a verb
+    """Turn any database error inside the block into one of ours, with nothing of the original attached."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, SQLAlchemyError | sqlite3.Error | psycopg.Error):
+            return
+        ours = translated(error)
+        del error, trace
+        try:
+            raise ours
+        except VaultError as raised:
+            # `from None` merely hides the driver's exception; loggers that walk the chain would still print the row.
+            raised.__context__ = None
+            raised.__suppress_context__ = True
+            raise
+
+
+def translated(error: BaseException) -> VaultError:
+    """Our error for a database error, made from its SQLSTATE or result code and its constraint's name alone."""
+    driver = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(driver, psycopg.Error):
+        return _from_postgresql(driver)
+    if isinstance(driver, sqlite3.Error):
+        return _from_sqlite(driver)
+    return StoreUnavailable("database")
+
+
+def _from_postgresql(error: psycopg.Error) -> VaultError:
+    state = error.sqlstate or ""
+    if state.startswith("23"):
+        name = error.diag.constraint_name or error.diag.column_name or ""
+        return Conflict(name if _NAME.match(name) else "constraint")
+    if state in {"40001", "40P01"}:  # serialisation, deadlock
+        return Conflict("concurrent")
+    if state in {"25006", "42501", "53100"}:  # read-only, no right, disk full
+        return StoreFull("database")
+    return StoreUnavailable("database")
+
+
+def _from_sqlite(error: sqlite3.Error) -> VaultError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return Conflict(_sqlite_constraint(str(error)))
+    if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
+        return StoreFull("database")
+    return StoreUnavailable("database")
+
+
+def _sqlite_constraint(text: str) -> str:
+    # SQLite's text holds schema names only; it is still matched against their alphabet rather than passed on.
+    if found := _SQLITE_CHECK.match(text):
+        return found[1]
+    if found := _SQLITE_COLUMNS.match(text):
+        return found[1].split(",", 1)[0].split(".", 1)[0]
+    return "constraint"

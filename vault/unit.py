@@ -1,0 +1,239 @@
+"""The unit of work: data and its log entries become durable together, or not at all.
+
+A unit rolls back unless it commits. Entries are encoded when they are recorded and appended last, so that the lock on
+the log head is held for the shortest time and no entry can be added after the root was computed. `Commit` is proof
+that a unit became durable; the way to plaintext asks for one that covers the disclosure's entry (design §3, §4), and
+only this module makes them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import InitVar, dataclass
+from types import MappingProxyType, TracebackType
+from typing import Final, Self, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from audit import entry as log_entry
+from audit import ledger
+from audit.entry import Entry
+from policies.bundle import Bundle
+from vault.errors import Conflict, SchemaMismatch, Sealed, StoreUnavailable, Unexpected, VaultError, WrongDeployment
+from vault.keys.service import KeyService
+from vault.runtime import Clock, Entropy
+from vault.store.engine import READING, translate
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Finish = Callable[["Commit"], Sequence[R | VaultError]]
+Batch = Callable[["UnitOfWork", Sequence[T]], Finish[R]]
+
+ENTRY_ID_BYTES: Final = 16
+ATTEMPTS: Final = 3  # of a single item that loses a race; the second nearly always sees what won
+
+# Errors that concern the store or the keys and not one item: splitting the batch would only meet them again.
+_COMMON: Final = (StoreUnavailable, Sealed, SchemaMismatch, WrongDeployment)
+
+_WITNESS: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Proof that a unit is durable. `entries` maps each entry id to its index in the log; empty if it recorded none.
+
+    `first_index` and `size` describe the log of that shard after the commit; both 0 for a unit without entries.
+    """
+
+    first_index: int
+    size: int
+    entries: Mapping[bytes, int]
+    witness: InitVar[object]
+
+    def __post_init__(self, witness: object) -> None:
+        if witness is not _WITNESS:
+            raise TypeError("only UnitOfWork.commit makes a Commit")
+
+    def covers(self, entry_id: bytes) -> bool:
+        """Whether this commit made that entry durable."""
+        return entry_id in self.entries
+
+
+class Vault:
+    """The composed data plane: engine, keys, policies, clock and randomness. One per process; thread-safe.
+
+    `bundle` is replaced whole by a policy load: read it once per request and pass it on.
+    """
+
+    __slots__ = ("_reader", "bundle", "clock", "deployment", "engine", "entropy", "keys", "origin", "shards")
+
+    def __init__(
+        self,
+        engine: Engine,
+        keys: KeyService,
+        bundle: Bundle,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        deployment: str,
+        origin: str,
+        shards: int = 1,
+    ) -> None:
+        self.engine = engine
+        self.keys = keys
+        self.bundle = bundle
+        self.clock = clock
+        self.entropy = entropy
+        self.deployment = deployment
+        self.origin = origin
+        self.shards = shards
+        self._reader = engine.execution_options(**{READING: True, "postgresql_readonly": True})
+
+    def unit(self, shard: int = 0) -> "UnitOfWork":
+        """Start a unit of work on one shard's log. Use as a context manager; it rolls back unless committed."""
+        return UnitOfWork(self, shard)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection in one read-only snapshot."""
+        with translate(), self._reader.connect() as conn, conn.begin():
+            yield conn
+
+    def shard_of(self, subject_id: bytes) -> int:
+        """Return the shard of a subject: its id is uniform, so its first bytes are hash enough."""
+        return int.from_bytes(subject_id[:4]) % self.shards
+
+    def close(self) -> None:
+        """Close the pool and forget the keys."""
+        self.engine.dispose()
+        self.keys.close()
+
+
+class UnitOfWork:
+    """One transaction. `conn` runs statements, `now` is the time of the whole unit, `record` adds log entries."""
+
+    __slots__ = ("_bodies", "_done", "_opened", "conn", "now", "shard", "vault")
+
+    conn: Connection
+
+    def __init__(self, vault: Vault, shard: int) -> None:
+        self.vault = vault
+        self.shard = shard
+        self.now = vault.clock.now()
+        self._bodies: list[tuple[bytes, bytes]] = []
+        self._opened = False
+        self._done = False
+
+    def __enter__(self) -> Self:
+        with translate():
+            self.conn = self.vault.engine.connect()
+            try:
+                self.conn.begin()
+            except BaseException:
+                self.conn.close()
+                raise
+        self._opened = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done = True
+        # Closing rolls back whatever is still open. A connection that cannot even do that is gone, and its
+        # transaction with it: there is nothing to add to the error already on its way, nor to a finished commit.
+        with suppress(SQLAlchemyError):
+            self.conn.close()
+        translate().__exit__(kind, error, trace)
+
+    def record(self, entry: Entry, *, log_key: bytes | None = None) -> bytes:
+        """Encode one log entry now, append it at commit, and return its 16-byte id.
+
+        `log_key` is the subject's unwrapped 32-byte log key when the entry concerns one subject: its reference in the
+        log is an HMAC of the entry id under that key, different in each entry and unlinkable once the key is erased.
+        """
+        if self._done:
+            raise RuntimeError("the unit of work is over")
+        # Why safe: 128 random bits; two equal ids would also meet the log's unique constraint.
+        entry_id = self.vault.entropy.bytes(ENTRY_ID_BYTES)
+        sref = None if log_key is None else log_entry.sref(log_key, entry_id)
+        self._bodies.append((entry_id, log_entry.encode(entry, entry_id, self.now, sref)))
+        return entry_id
+
+    def commit(self) -> Commit:
+        """Append the entries to the log, last, and COMMIT.
+
+        Raises `StoreUnavailable` when the database did not acknowledge. The unit may then be durable all the same:
+        nothing may be disclosed on it and it must not be run again under the same meaning.
+        """
+        if self._done or not self._opened:
+            raise RuntimeError("the unit of work is not open")
+        self._done = True
+        first = size = 0
+        with translate():
+            if self._bodies:
+                appended = ledger.append(self.conn, self.shard, self._bodies, self.now)
+                first, size = appended.first_index, appended.size
+            self.conn.commit()
+        entries = {entry_id: first + place for place, (entry_id, _) in enumerate(self._bodies)}
+        return Commit(first, size, MappingProxyType(entries), _WITNESS)
+
+
+def execute(vault: Vault, batch: Batch[T, R], items: Sequence[T]) -> list[R | VaultError]:
+    """Run `items` through `batch` in one unit of work and return one answer per item, in order.
+
+    `batch` does everything up to the commit and returns `finish`, which is called with the `Commit` and gives the
+    answers: only there may plaintext appear. If the unit fails before it is durable and one item may be the cause,
+    the batch is halved until the culprit stands alone, so that one item's failure fails that item alone (and costs
+    its neighbours 2 log n units, not n). `batch` must therefore be safe to run again after a rollback.
+
+    Nothing runs again after COMMIT was sent to a database that did not answer, nor after `finish` has begun.
+    """
+    if not items:
+        return []
+    outcome = _attempt(vault, batch, items)
+    for _ in range(ATTEMPTS - 1):
+        if len(items) > 1 or not isinstance(outcome, Conflict):
+            break
+        outcome = _attempt(vault, batch, items)
+    if not isinstance(outcome, VaultError):
+        return outcome
+    if len(items) == 1 or isinstance(outcome, _COMMON):
+        return [outcome] * len(items)
+    middle = len(items) // 2
+    return execute(vault, batch, items[:middle]) + execute(vault, batch, items[middle:])
+
+
+def _attempt(vault: Vault, batch: Batch[T, R], items: Sequence[T]) -> list[R | VaultError] | VaultError:
+    try:
+        with vault.unit() as unit:
+            finish = batch(unit, items)
+            commit = unit.commit()
+    except VaultError as error:
+        return _bare(error)
+    except Exception as error:  # noqa: BLE001 - a defect in one item must not take its neighbours with it
+        return _unexpected(error)
+    # From here on the unit is durable: what fails now fails each item once and runs nothing again.
+    try:
+        answers = list(finish(commit))
+    except VaultError as error:
+        return [_bare(error)] * len(items)
+    except Exception as error:  # noqa: BLE001
+        return [_unexpected(error)] * len(items)
+    if len(answers) != len(items):
+        return [Unexpected("answers and items differ in number")] * len(items)
+    return answers
+
+
+def _bare(error: VaultError) -> VaultError:
+    # Handed on as a value: frames and chained exceptions stay behind, and with them the rows they hold.
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
+
+
+def _unexpected(error: Exception) -> Unexpected:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "unknown" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
+    return Unexpected(f"{type(error).__name__} at {place}")
