@@ -1,0 +1,328 @@
+"""Both clients against a loopback stand-in that checks every assertion and proof and refuses a repeated one."""
+
+import asyncio
+import json
+import socket
+from urllib.parse import parse_qsl
+
+import pytest
+from loopback import Loopback, Stub
+
+from api.client.answers import Want
+from api.client.asynchronous import AsyncEcrin
+from api.client.blocking import Ecrin
+from api.client.errors import EcrinProblem, EcrinProtocolError, EcrinUnreachable
+from api.client.exchange import Settings
+from api.client.identity import Identity, SigningKey
+from api.client.verbs import ROWS_PER_REQUEST
+
+CANARY = "+33612345678"
+SUBJECT = (200, {"ETag": '"3"'}, b'{"reference":"ref_a","version":3}')
+
+
+class Driver:
+    """Runs the same calls through either client."""
+
+    def __init__(self, kind, url, identity, settings=None):
+        self.kind = kind
+        self.client = (Ecrin if kind == "blocking" else AsyncEcrin)(url, identity, settings)
+        self.runner = asyncio.Runner() if kind != "blocking" else None
+
+    def __getattr__(self, name):
+        method = getattr(self.client, name)
+        if self.runner is None:
+            return lambda *a, **k: (
+                list(made) if name == "import_rows" and (made := method(*a, **k)) else method(*a, **k)
+            )
+        if name == "import_rows":
+
+            async def collect(*a, **k):
+                return [result async for result in method(*a, **k)]
+
+            return lambda *a, **k: self.runner.run(collect(*a, **k))
+        return lambda *a, **k: self.runner.run(method(*a, **k))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.runner is None:
+            self.client.close()
+        else:
+            self.runner.run(self.client.close())
+            self.runner.close()
+
+
+@pytest.fixture
+def identity():
+    return Identity("aurelle-paris", SigningKey.generate(), "k1")
+
+
+@pytest.fixture
+def stub(identity):
+    with Loopback(Stub(identity.registration())) as running:
+        yield running
+
+
+@pytest.fixture(params=["blocking", "asynchronous"])
+def client(request, stub, identity):
+    with Driver(request.param, stub.url, identity, Settings(stub.url, pause=0.0)) as driver:
+        yield driver
+
+
+def problem(status, code, **extra):
+    body = {"status": status, "code": code, "title": "No", "request_id": "req-1", **extra}
+    return status, {"Content-Type": "application/problem+json"}, json.dumps(body).encode()
+
+
+def test_service_tokens_are_kept_per_scope(client, stub):
+    stub.answers["/v1/subjects/ref_a"] = [SUBJECT]
+    stub.answers["/v1/subjects"] = [(201, {"ETag": '"1"'}, b'{"reference":"ref_b"}')]
+    for _ in range(3):
+        assert client.get_subject("ref_a").etag == '"3"'
+    client.create_subject({"fields": {}}, key="k")
+    assert stub.tokens == 2
+    scopes = [dict(parse_qsl(seen.body.decode()))["scope"] for seen in stub.seen if seen.path == "/oauth/token"]
+    assert scopes == ["lookup", "subject.write"]
+
+
+def test_a_token_near_its_end_is_replaced(stub, identity):
+    stub.answers["/v1/subjects/ref_a"] = [SUBJECT]
+    now = [Settings(stub.url).clock() - 300]  # the stand-in holds `iat` against the real clock: start in the past
+    stub.leeway = 300
+    with Driver("blocking", stub.url, identity, Settings(stub.url, clock=lambda: now[0])) as client:
+        client.get_subject("ref_a")
+        now[0] += 269
+        client.get_subject("ref_a")
+        assert stub.tokens == 1
+        now[0] += 1  # 30 s before the end
+        client.get_subject("ref_a")
+    assert stub.tokens == 2
+
+
+def test_a_token_the_server_forgot_is_replaced_once(client, stub):
+    stub.answers["/v1/subjects/ref_a"] = [problem(401, "invalid_token"), SUBJECT]
+    assert client.get_subject("ref_a").reference == "ref_a"
+    assert stub.tokens == 2
+    stub.answers["/v1/subjects/ref_a"] = [problem(401, "invalid_token")]
+    with pytest.raises(EcrinProblem) as refused:
+        client.get_subject("ref_a")
+    assert (refused.value.status, refused.value.code, refused.value.request_id) == (401, "invalid_token", "req-1")
+
+
+def test_nonce_challenges_are_answered_at_both_ends_and_remembered(client, stub):
+    stub.nonce = "n-1"
+    stub.answers["/v1/subjects/ref_a"] = [SUBJECT]
+    client.get_subject("ref_a")
+    client.get_subject("ref_a")
+    assert [seen.proof.get("nonce") for seen in stub.seen] == [None, "n-1", "n-1", "n-1"]
+    stub.nonce = "n-2"
+    client.get_subject("ref_a")
+    assert [seen.proof["nonce"] for seen in stub.seen[-2:]] == ["n-1", "n-2"]
+
+
+def test_a_nonce_challenge_is_answered_for_what_may_not_be_repeated_too(client, stub):
+    token = client.authorise("ref_a", "clienteling", [("phone", "masked")])
+    stub.nonce = "n-1"
+    stub.answers["/v1/disclosures"] = [(200, {}, b'{"subject":"ref_a","fields":[],"receipt":"r"}')]
+    assert client.disclose(token).receipt == "r"
+
+
+def test_a_disclosure_is_asked_for_and_redeemed(client, stub):
+    wants = [Want("phone", "masked"), ("birth_date", "predicate", "over_18"), ("allergies", "raw")]
+    token = client.authorise("ref_a", "clienteling.aftercare", wants, reason="ring", staff="s1")
+    asked = json.loads(dict(parse_qsl(stub.seen[-1].body.decode()))["authorization_details"])
+    assert asked == [
+        {
+            "type": "urn:ecrin:disclosure:v1",
+            "subject": "ref_a",
+            "purpose": "clienteling.aftercare",
+            "fields": [
+                {"name": "phone", "level": "masked"},
+                {"name": "birth_date", "level": "predicate", "predicate": "over_18"},
+                {"name": "allergies", "level": "raw"},
+            ],
+            "max_uses": 1,
+            "reason": "ring",
+            "staff": "s1",
+        }
+    ]
+    stub.answers["/v1/disclosures"] = [
+        (
+            200,
+            {},
+            json.dumps(
+                {
+                    "subject": "ref_a",
+                    "fields": [
+                        {"name": "phone", "level": "masked", "decision": "granted", "value": [CANARY]},
+                        {"name": "allergies", "decision": "refused", "reason": "not_permitted", "policies": ["f.s"]},
+                    ],
+                    "receipt": "note",
+                }
+            ).encode(),
+        )
+    ]
+    answer = client.disclose(token)
+    assert stub.seen[-1].headers["authorization"] == f"DPoP {token.secret}"
+    assert answer.value("phone") == [CANARY]
+    with pytest.raises(KeyError):
+        answer.value("allergies")
+    assert answer.fields["allergies"].reason == "not_permitted"
+    assert CANARY not in repr(answer)
+    assert token.secret not in repr(token)
+
+
+def test_bulk_keeps_one_failure_to_itself(client, stub):
+    token = client.authorise(["ref_a", "ref_b"], "clienteling", [("phone", "masked")])
+    body = {
+        "disclosures": [
+            {"subject": "ref_a", "fields": [{"name": "phone", "level": "masked", "value": ["x"]}], "receipt": "n"},
+            {"subject": "ref_b", "error": "integrity_failure"},
+        ]
+    }
+    stub.answers["/v1/disclosures/bulk"] = [(200, {}, json.dumps(body).encode())]
+    good, bad = client.disclose_bulk(token)
+    assert good.value("phone") == ["x"]
+    assert bad.error == "integrity_failure"
+    assert not bad.fields
+
+
+def test_what_may_be_repeated_is_and_with_a_new_proof_each_time(client, stub):
+    stub.answers["/v1/subjects/ref_a"] = [problem(503, "store_unavailable"), lambda _: None, SUBJECT]
+    assert client.get_subject("ref_a").reference == "ref_a"
+    tries = [seen for seen in stub.seen if seen.path == "/v1/subjects/ref_a"]
+    assert len({seen.proof["jti"] for seen in tries}) == 3
+
+
+def test_patience_ends(client, stub):
+    stub.answers["/v1/subjects/ref_a"] = [problem(503, "sealed")]
+    with pytest.raises(EcrinProblem, match="503 sealed"):
+        client.get_subject("ref_a")
+    assert len([seen for seen in stub.seen if seen.path == "/v1/subjects/ref_a"]) == 3
+
+
+def test_redemption_and_update_are_never_repeated(client, stub):
+    token = client.authorise("ref_a", "clienteling", [("phone", "masked")])
+    stub.answers["/v1/disclosures"] = [lambda _: None]
+    stub.answers["/v1/subjects/ref_a"] = [lambda _: None]
+    with pytest.raises(EcrinUnreachable) as lost:
+        client.disclose(token)
+    assert lost.value.__cause__ is None
+    with pytest.raises(EcrinUnreachable):
+        client.update_subject("ref_a", '"3"', {"set": {}})
+    assert len(stub.seen) == 4
+
+
+def test_search_terms_travel_in_the_body_only(client, stub):
+    stub.answers["/v1/subjects/search"] = [
+        (200, {}, json.dumps({"candidates": [{"reference": "ref_a", "hints": {"phone": "•••78"}}]}).encode())
+    ]
+    (found,) = client.search("phone", CANARY)
+    assert found.reference == "ref_a"
+    assert "•" not in repr(found)
+    sent = stub.seen[-1]
+    assert CANARY in sent.body.decode()
+    assert CANARY not in sent.path + json.dumps(sent.headers)
+
+
+def test_consent_is_given_and_withdrawn(client, stub):
+    stub.answers["/v1/consents"] = [(200, {}, b'{"purpose":"marketing","state":"given"}')]
+    stub.answers["/v1/consents/withdraw"] = [(200, {}, b'{"purpose":"marketing","state":"withdrawn"}')]
+    assert client.give_consent("ref_a", {"purpose": "marketing"}).state == "given"
+    assert client.withdraw_consent("ref_a", {"purpose": "marketing"}).state == "withdrawn"
+    assert json.loads(stub.seen[-1].body) == {"reference": "ref_a", "purpose": "marketing"}
+
+
+def test_update_names_the_version_it_saw(client, stub):
+    stub.answers["/v1/subjects/ref_a"] = [SUBJECT]
+    client.update_subject("ref_a", '"2"', {"set": {"ring_size": 52}})
+    assert stub.seen[-1].method == "PATCH"
+    assert stub.seen[-1].headers["if-match"] == '"2"'
+
+
+def test_import_is_cut_streamed_and_resumable(client, stub):
+    def take(seen):
+        rows = [json.loads(line) for line in seen.body.splitlines()]
+        lines = [
+            json.dumps({"ref": row["ref"], "status": "created", "references": {"aurelle": "ref_x"}}) for row in rows
+        ]
+        return 200, {"Content-Type": "application/x-ndjson"}, ("\n".join(lines) + "\n").encode()
+
+    stub.answers["/v1/imports"] = [problem(503, "store_unavailable"), take]
+    rows = ({"ref": f"row-{n}", "fields": {"family_name": "Écrin"}} for n in range(ROWS_PER_REQUEST + 3))
+    results = client.import_rows(rows, key="load-1")
+    assert [result.ref for result in results] == [f"row-{n}" for n in range(ROWS_PER_REQUEST + 3)]
+    posts = [seen for seen in stub.seen if seen.path == "/v1/imports"]
+    assert len(posts) == 3
+    assert posts[0].body == posts[1].body
+    assert {seen.headers["idempotency-key"] for seen in posts} == {"load-1"}
+    assert {seen.headers["content-type"] for seen in posts} == {"application/x-ndjson"}
+
+
+def test_rows_may_come_from_an_asynchronous_source(stub, identity):
+    stub.answers["/v1/imports"] = [(200, {}, b'{"ref":"r","status":"refused","code":"invalid_fields","fields":[]}\n')]
+
+    async def source():
+        yield {"ref": "r", "fields": {}}
+
+    with Driver("asynchronous", stub.url, identity) as client:
+        (result,) = client.import_rows(source(), key="k")
+    assert (result.status, result.code) == ("refused", "invalid_fields")
+
+
+def test_an_empty_import_asks_nothing(client, stub):
+    assert client.import_rows([], key="k") == []
+    assert not stub.seen
+
+
+def test_problems_name_fields_and_never_quote_bodies(client, stub):
+    listed = [{"name": "phone", "reason": "not_a_number"}]
+    stub.answers["/v1/subjects"] = [problem(422, "invalid_fields", fields=listed)]
+    with pytest.raises(EcrinProblem) as refused:
+        client.create_subject({"fields": {"phone": [CANARY]}})
+    assert refused.value.fields == {"phone": "not_a_number"}
+    assert refused.value.title == "No"
+    assert CANARY not in str(refused.value) + repr(refused.value)
+    stub.answers["/v1/subjects"] = [(500, {}, CANARY.encode())]
+    with pytest.raises(EcrinProblem) as broken:
+        client.create_subject({"fields": {}})
+    assert broken.value.code == "http_error"
+    assert CANARY not in str(broken.value)
+
+
+def test_oauth_errors_are_problems_too(client, stub):
+    stub.answers["/oauth/token"] = [(400, {}, b'{"error":"invalid_scope","error_description":"not registered"}')]
+    with pytest.raises(EcrinProblem) as refused:
+        client.get_subject("ref_a")
+    assert (refused.value.code, refused.value.title) == ("invalid_scope", "not registered")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"junk", b'{"access_token":"t","token_type":"Bearer","expires_in":9}'])
+def test_a_promise_broken_by_the_server_is_said(client, stub, body):
+    stub.answers["/oauth/token"] = [(200, {}, body)]
+    with pytest.raises(EcrinProtocolError):
+        client.get_subject("ref_a")
+    with pytest.raises(EcrinProtocolError):
+        client.authorise("ref_a", "clienteling", [("phone", "masked")])
+
+
+def test_nobody_listens(identity):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        with Ecrin(url, identity, Settings(url, attempts=2, pause=0.0)) as client, pytest.raises(EcrinUnreachable):
+            client.checkpoint()
+
+
+def test_checkpoint_needs_no_token(client, stub):
+    stub.answers["/audit/checkpoint"] = [(200, {}, "origin\n1\nroot\n\n— o s\n".encode())]
+    assert client.checkpoint().startswith("origin\n")
+    assert stub.tokens == 0
+
+
+def test_repr_names_the_system_only(stub, identity):
+    with Ecrin(stub.url, identity) as client:
+        assert repr(client) == "<Ecrin aurelle-paris>"
+        client._exchange._tokens["lookup"] = ("secret-token", 1)
+        assert "secret-token" not in repr(client._exchange)
