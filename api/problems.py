@@ -141,9 +141,9 @@ def _translate(error: Exception) -> tuple[str, dict[str, object]]:
         case Problem():
             return error.code, error.members
         case InvalidFields():
-            return error.code, {"errors": [_field_error(name, reason) for name, reason in error.problems]}
+            return error.code, {"fields": [_field_error(name, reason) for name, reason in error.problems]}
         case InvalidValue():
-            return "invalid_fields", {"errors": [_field_error(error.field, error.reason)]}
+            return "invalid_fields", {"fields": [_field_error(error.field, error.reason)]}
         case VaultError() | PolicyError():
             return error.code, {}
         case _:
@@ -152,7 +152,7 @@ def _translate(error: Exception) -> tuple[str, dict[str, object]]:
 
 def _field_error(name: str, reason: str) -> dict[str, str]:
     # A key the catalogue does not know is whatever the caller typed, so it may be personal: it is not repeated.
-    return {"field": _UNKNOWN if reason == "unknown_field" else name, "reason": reason}
+    return {"name": _UNKNOWN if reason == "unknown_field" else name, "reason": reason}
 
 
 def install(app: FastAPI) -> None:

@@ -1,0 +1,150 @@
+"""What a decision may know about subjects, read in two statements for a whole batch, without opening one value.
+
+State, restriction, minority and region come from the subject's row; that the asking brand knows the subject, from its
+relation; what holds for each purpose, from that brand's part of the consent projection. One brand's facts say nothing
+of another brand.
+
+Two epochs kill tokens. `subject_epoch` is the subject's own counter. The consent epoch of a purpose is the *sum* of
+the counters of that purpose and all its ancestors: each counter only grows, so the sum is unchanged exactly when no
+consent event happened on any of them (a maximum would miss an event on the lagging one).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, bindparam, select
+
+from policies.model import ConsentStatus, SubjectFacts
+from policies.purposes import Purposes
+from vault.errors import KeyUnavailable
+from vault.keys.service import KeyService, Slot
+from vault.store.tables import metadata
+from vault.unit import UnitOfWork
+
+_CHUNK: Final = 8000  # subjects per statement: SQLite takes 32,766 parameters, PostgreSQL 65,535
+
+_subject = metadata.tables["subject"]
+_relation = metadata.tables["relation"]
+_consent = metadata.tables["consent_state"]
+
+_SUBJECTS = (
+    select(
+        _subject.c.id,
+        _relation.c.brand,
+        _subject.c.state,
+        _subject.c.restricted,
+        _subject.c.minor,
+        _subject.c.region,
+        _subject.c.epoch,
+        _subject.c.log_slot,
+        _subject.c.log_generation,
+        _subject.c.log_key,
+    )
+    .select_from(
+        _subject.outerjoin(
+            _relation,
+            and_(_relation.c.subject_id == _subject.c.id, _relation.c.brand.in_(bindparam("brands", expanding=True))),
+        )
+    )
+    .where(_subject.c.id.in_(bindparam("ids", expanding=True)))
+)
+_CONSENTS = select(
+    _consent.c.subject_id, _consent.c.brand, _consent.c.purpose, _consent.c.state, _consent.c.until_at, _consent.c.epoch
+).where(
+    _consent.c.subject_id.in_(bindparam("ids", expanding=True)),
+    _consent.c.brand.in_(bindparam("brands", expanding=True)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One subject as one brand may see it at the unit's time.
+
+    `facts` goes into the decision. `log_slot` and `log_key` are the slot and the wrapped key (40 bytes) that relate
+    log entries to the subject; `log_keys` opens them for a batch.
+    """
+
+    subject_id: bytes
+    facts: SubjectFacts
+    subject_epoch: int
+    consent_epochs: Mapping[str, int]
+    log_slot: Slot
+    log_key: bytes = field(repr=False)
+
+    def consent_epoch(self, purpose: str, purposes: Purposes) -> int:
+        """Sum the epochs of `purpose` and its ancestors, as a token of that purpose carries it.
+
+        Raises `policies.errors.UnknownPurpose`.
+        """
+        chain = {purpose, *purposes.ancestors(purpose)}
+        return sum(self.consent_epochs.get(key, 0) for key in chain)
+
+
+def load(uow: UnitOfWork, brand: str, subject_ids: Sequence[bytes]) -> list[Known | None]:
+    """Load the facts of subjects for one brand, in order; None for an id that is no subject."""
+    return load_each(uow, [(brand, subject_id) for subject_id in subject_ids])
+
+
+def load_each(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> list[Known | None]:
+    """Load the facts of (brand, subject id) pairs of several brands, in order; None for an id that is no subject."""
+    wanted = list(dict.fromkeys(pairs))
+    found: dict[tuple[str, bytes], Known] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        found |= _load_chunk(uow, wanted[start : start + _CHUNK])
+    return [found.get(pair) for pair in pairs]
+
+
+def log_keys(keys: KeyService, known: Sequence[Known]) -> list[bytes]:
+    """Open the subjects' 32-byte log keys with one key-service call.
+
+    Raises `KeyUnavailable` if any is gone: an act that cannot be related to its subject must not happen.
+    """
+    opened = keys.unwrap([(each.log_slot, each.log_key) for each in known]) if known else []
+    if any(key is None for key in opened):
+        raise KeyUnavailable
+    return [key for key in opened if key is not None]
+
+
+def _load_chunk(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], Known]:
+    parameters = {
+        "ids": list(dict.fromkeys(subject_id for _, subject_id in pairs)),
+        "brands": list(dict.fromkeys(brand for brand, _ in pairs)),
+    }
+    statuses: dict[tuple[str, bytes], dict[str, ConsentStatus]] = {}
+    epochs: dict[tuple[str, bytes], dict[str, int]] = {}
+    for subject_id, brand, purpose, state, until_at, epoch in uow.conn.execute(_CONSENTS, parameters):
+        statuses.setdefault((brand, subject_id), {})[purpose] = _status(state, until_at, uow.now)
+        epochs.setdefault((brand, subject_id), {})[purpose] = epoch
+
+    brands_of: dict[bytes, set[str]] = {}
+    rows: dict[bytes, Row[Any]] = {}
+    for row in uow.conn.execute(_SUBJECTS, parameters):
+        rows[row.id] = row
+        if row.brand is not None:
+            brands_of.setdefault(row.id, set()).add(row.brand)
+
+    found = {}
+    for brand, subject_id in pairs:
+        if subject_id not in rows:
+            continue
+        row = rows[subject_id]
+        facts = SubjectFacts(
+            known_to_brand=brand in brands_of.get(subject_id, ()),
+            # Erasing counts as erased: no token may race the destruction of the keys.
+            erased=row.state != "active",
+            restricted=row.restricted,
+            minor=row.minor,
+            region=row.region,
+            consents=statuses.get((brand, subject_id), {}),
+        )
+        slot = Slot(row.log_slot, row.log_generation)
+        epoch_of = epochs.get((brand, subject_id), {})
+        found[brand, subject_id] = Known(subject_id, facts, row.epoch, epoch_of, slot, row.log_key)
+    return found
+
+
+def _status(state: str, until_at: int | None, now: int) -> ConsentStatus:
+    if state == ConsentStatus.GIVEN and until_at is not None and until_at <= now:
+        return ConsentStatus.EXPIRED
+    return ConsentStatus(state)
