@@ -1,0 +1,62 @@
+"""Bodies of subjects: create, read one's own reference, update, search."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from api.bodies.common import Answer, Body, FieldInput, Name, Reference, Region
+from api.bodies.consents import ConsentGiven
+
+
+class Holding(Body):
+    """What one brand knows of a person."""
+
+    brand: Name
+    fields: dict[Name, FieldInput] = Field(default_factory=dict)
+    consents: list[ConsentGiven] = Field(default_factory=list, max_length=64)
+
+
+class CreateSubject(Body):
+    """A new subject of the calling brand."""
+
+    region: Region = "eu"
+    fields: dict[Name, FieldInput] = Field(min_length=1)
+    consents: list[ConsentGiven] = Field(default_factory=list, max_length=64)
+
+
+class UpdateSubject(Body):
+    """Changes of one subject's values, all or none.
+
+    `set` supersedes (the old value stays in the history), `append` adds list items and journal entries, `end` closes
+    a list item from a date on, `correct` replaces a wrong value and keeps no copy of it (GDPR Art. 16).
+    """
+
+    set: dict[Name, FieldInput] = Field(default_factory=dict)
+    append: dict[Name, FieldInput] = Field(default_factory=dict)
+    end: dict[Name, list[int]] = Field(default_factory=dict)
+    correct: dict[Name, FieldInput] = Field(default_factory=dict)
+
+
+class SubjectAnswer(Answer):
+    """A subject as its own brand may always know it: the reference and the version, no personal value."""
+
+    reference: str
+    version: int
+    state: str = "active"
+
+
+class SearchSubjects(Body):
+    """Exact search by one indexed field. The value travels in the body only, never in a URL."""
+
+    by: Name
+    value: Annotated[str, Field(min_length=1, max_length=320)]
+
+
+class SearchAnswer(Answer):
+    """At most three candidates; `more` says that there were others."""
+
+    candidates: list[SubjectAnswer]
+    more: bool
+
+
+__all__ = ["CreateSubject", "Holding", "Reference", "SearchAnswer", "SearchSubjects", "SubjectAnswer", "UpdateSubject"]
