@@ -49,11 +49,12 @@ class DisclosureToken:
 
 @dataclass(frozen=True, slots=True)
 class SubjectRecord:
-    """What a brand may know of a subject without a disclosure: reference, version, and which fields hold something."""
+    """A subject as its own brand may always know it. `etag` goes into the next `update_subject`."""
 
     reference: str
+    version: int
     etag: str
-    body: Mapping[str, Any] = field(repr=False)
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,25 @@ class Candidate:
     """One search hit: this brand's reference, and masked hints to tell two people apart."""
 
     reference: str
-    hints: Mapping[str, Any] = field(repr=False)
+    hints: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A search's answer: at most three candidates; `more` says that others matched, and that asking for more helps."""
+
+    candidates: tuple[Candidate, ...]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentRecord:
-    """A consent event as the server recorded it: the evidence's id and the state that now holds."""
+    """A consent event as the server recorded it: the event's id, the state that now holds, and a signed receipt."""
 
+    event: str
     purpose: str
     state: str
-    body: Mapping[str, Any] = field(repr=False)
+    receipt: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +98,13 @@ class Disclosed:
 class Disclosure:
     """One act of giving values out about one subject. `receipt` is a signed note: keep it as evidence.
 
-    When the server could not serve this subject (bulk only), `error` is its stable code and `fields` is empty.
+    `entry` is the id of the log entry that records it. When the server could not serve this subject (bulk only),
+    `error` is its stable code and `fields` is empty.
     """
 
     subject: str = field(repr=False)
     fields: Mapping[str, Disclosed] = field(default_factory=dict)
+    entry: str = ""
     receipt: str = field(default="", repr=False)
     error: str = ""
 
@@ -150,44 +162,61 @@ def _granted(item: Mapping[str, Any]) -> Granted:
 
 
 def read_subject(reply: Reply) -> SubjectRecord:
-    """Read a subject answer; the version travels in `ETag`."""
+    """Read a subject answer; the version for `If-Match` travels in `ETag`."""
     body = json_object(reply.content)
-    return SubjectRecord(str(member(body, "reference")), reply.headers.get("etag", ""), body)
+    version, etag = int(member(body, "version")), reply.headers.get("etag", "")
+    return SubjectRecord(str(member(body, "reference")), version, etag, str(body.get("state", "")))
 
 
-def read_candidates(reply: Reply) -> tuple[Candidate, ...]:
-    """Read a search answer: at most three candidates."""
-    listed = member(json_object(reply.content), "candidates")
-    return tuple(Candidate(str(member(item, "reference")), item.get("hints", {})) for item in listed)
+def read_found(reply: Reply) -> Found:
+    """Read a search answer."""
+    body = json_object(reply.content)
+    listed = member(body, "candidates")
+    candidates = tuple(Candidate(str(member(item, "reference")), item.get("hints") or {}) for item in listed)
+    return Found(candidates, bool(body.get("more")))
 
 
 def read_consent(reply: Reply) -> ConsentRecord:
     """Read the answer to giving or withdrawing consent."""
     body = json_object(reply.content)
-    return ConsentRecord(str(member(body, "purpose")), str(member(body, "state")), body)
+    return ConsentRecord(*(str(member(body, name)) for name in ("event", "purpose", "state", "receipt")))
 
 
-def read_disclosure(body: Mapping[str, Any]) -> Disclosure:
-    """Read one disclosure, single or from a bulk answer."""
-    if body.get("error"):
-        return Disclosure(str(body.get("subject", "")), error=str(body["error"]))
-    fields = [_disclosed(item) for item in member(body, "fields")]
-    return Disclosure(str(body.get("subject", "")), {item.name: item for item in fields}, str(member(body, "receipt")))
+def read_disclosure(body: Mapping[str, Any], subject: str) -> Disclosure:
+    """Read one disclosure."""
+    fields = {name: _disclosed(name, item) for name, item in member(body, "fields").items()}
+    return Disclosure(
+        str(body.get("subject") or subject), fields, str(member(body, "entry")), str(member(body, "receipt"))
+    )
 
 
-def _disclosed(item: Mapping[str, Any]) -> Disclosed:
-    level = None if item.get("decision") == "refused" else str(member(item, "level"))
-    policies = tuple(map(str, item.get("policies", ())))
-    return Disclosed(str(member(item, "name")), level, item.get("value"), policies, str(item.get("reason", "")))
+def read_bulk(reply: Reply) -> tuple[Disclosure, ...]:
+    """Read a bulk answer: an outcome per subject, in the order asked."""
+    items = member(json_object(reply.content), "items")
+    return tuple(map(_outcome, items))
+
+
+def _outcome(item: Mapping[str, Any]) -> Disclosure:
+    subject = str(member(item, "subject"))
+    if item.get("disclosed") is None:
+        return Disclosure(subject, error=str(member(item, "code")))
+    return read_disclosure(item["disclosed"], subject)
+
+
+def _disclosed(name: str, item: Mapping[str, Any]) -> Disclosed:
+    level = member(item, "level")
+    policies = tuple(map(str, item.get("policies") or ()))
+    return Disclosed(
+        name, None if level is None else str(level), item.get("value"), policies, str(item.get("reason") or "")
+    )
 
 
 def read_row(body: Mapping[str, Any]) -> RowResult:
     """Read one line of an import's answer."""
-    fields = {str(item["name"]): str(item["reason"]) for item in body.get("fields", ())}
-    references = {str(brand): str(reference) for brand, reference in body.get("references", {}).items()}
-    return RowResult(
-        str(member(body, "ref")), str(member(body, "status")), references, str(body.get("code", "")), fields
-    )
+    fields = {str(item["field"]): str(item["reason"]) for item in body.get("errors") or ()}
+    references = {str(brand): str(reference) for brand, reference in (body.get("references") or {}).items()}
+    status, code = str(member(body, "status")), str(body.get("code") or "")
+    return RowResult(str(member(body, "ref")), status, references, code, fields)
 
 
 def wanted(fields: Sequence[Want | tuple[str, ...]]) -> list[dict[str, str]]:

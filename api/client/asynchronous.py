@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from api.client import verbs
-from api.client.answers import Candidate, ConsentRecord, Disclosure, DisclosureToken, RowResult, SubjectRecord
+from api.client.answers import ConsentRecord, Disclosure, DisclosureToken, Found, RowResult, SubjectRecord
 from api.client.errors import EcrinUnreachable
 from api.client.exchange import Exchange, Settings
 from api.client.identity import Identity
@@ -62,15 +62,15 @@ class AsyncEcrin:
         """Obtain a disclosure token for one reference, or for up to 500 of them."""
         return await self._run(verbs.authorise(self._exchange, subjects, purpose, fields, max_uses, reason, staff))
 
-    async def disclose(self, token: DisclosureToken) -> Disclosure:
-        """Redeem a token for its one subject."""
-        return await self._run(verbs.disclose(self._exchange, token))
+    async def disclose(self, token: DisclosureToken, *, fields: Sequence[str] | None = None) -> Disclosure:
+        """Redeem a token for its one subject; `fields` narrows to some of those granted."""
+        return await self._run(verbs.disclose(self._exchange, token, fields))
 
     async def disclose_bulk(
-        self, token: DisclosureToken, references: Sequence[str] | None = None
+        self, token: DisclosureToken, references: Sequence[str] | None = None, *, fields: Sequence[str] | None = None
     ) -> tuple[Disclosure, ...]:
-        """Redeem a token for several of its subjects, by default all."""
-        return await self._run(verbs.disclose_bulk(self._exchange, token, references or token.subjects))
+        """Redeem a token for several of its subjects, by default all; `fields` narrows to some of those granted."""
+        return await self._run(verbs.disclose_bulk(self._exchange, token, references or token.subjects, fields))
 
     async def create_subject(self, subject: Mapping[str, Any], *, key: str = "") -> SubjectRecord:
         """Register a person; `key` makes it safe to repeat across restarts of the caller."""
@@ -84,7 +84,7 @@ class AsyncEcrin:
         """Change fields if nothing changed since `etag`."""
         return await self._run(verbs.update_subject(self._exchange, reference, etag, changes))
 
-    async def search(self, by: str, value: str) -> tuple[Candidate, ...]:
+    async def search(self, by: str, value: str) -> Found:
         """Find a person by an exact, searchable field."""
         return await self._run(verbs.search(self._exchange, by, value))
 

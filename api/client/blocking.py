@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from api.client import verbs
-from api.client.answers import Candidate, ConsentRecord, Disclosure, DisclosureToken, RowResult, SubjectRecord
+from api.client.answers import ConsentRecord, Disclosure, DisclosureToken, Found, RowResult, SubjectRecord
 from api.client.errors import EcrinUnreachable
 from api.client.exchange import Exchange, Settings
 from api.client.identity import Identity
@@ -65,13 +65,15 @@ class Ecrin:
         """Obtain a disclosure token for one reference, or for up to 500 of them."""
         return self._run(verbs.authorise(self._exchange, subjects, purpose, fields, max_uses, reason, staff))
 
-    def disclose(self, token: DisclosureToken) -> Disclosure:
-        """Redeem a token for its one subject."""
-        return self._run(verbs.disclose(self._exchange, token))
+    def disclose(self, token: DisclosureToken, *, fields: Sequence[str] | None = None) -> Disclosure:
+        """Redeem a token for its one subject; `fields` narrows to some of those granted."""
+        return self._run(verbs.disclose(self._exchange, token, fields))
 
-    def disclose_bulk(self, token: DisclosureToken, references: Sequence[str] | None = None) -> tuple[Disclosure, ...]:
-        """Redeem a token for several of its subjects, by default all."""
-        return self._run(verbs.disclose_bulk(self._exchange, token, references or token.subjects))
+    def disclose_bulk(
+        self, token: DisclosureToken, references: Sequence[str] | None = None, *, fields: Sequence[str] | None = None
+    ) -> tuple[Disclosure, ...]:
+        """Redeem a token for several of its subjects, by default all; `fields` narrows to some of those granted."""
+        return self._run(verbs.disclose_bulk(self._exchange, token, references or token.subjects, fields))
 
     def create_subject(self, subject: Mapping[str, Any], *, key: str = "") -> SubjectRecord:
         """Register a person; `key` makes it safe to repeat across restarts of the caller."""
@@ -85,7 +87,7 @@ class Ecrin:
         """Change fields if nothing changed since `etag`."""
         return self._run(verbs.update_subject(self._exchange, reference, etag, changes))
 
-    def search(self, by: str, value: str) -> tuple[Candidate, ...]:
+    def search(self, by: str, value: str) -> Found:
         """Find a person by an exact, searchable field."""
         return self._run(verbs.search(self._exchange, by, value))
 

@@ -24,7 +24,8 @@ class ReceiptInvalid(EcrinError):
 class EcrinProblem(EcrinError):
     """The server said no, as problem+json (RFC 9457) or as an OAuth error (RFC 6749 §5.2).
 
-    `code` is stable and meant for programs, `title` for people; `fields` maps field names to stable reasons.
+    `code` is stable and meant for programs, `title` for people; `fields` maps the refused fields to
+    stable reasons.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ def problem_from(reply: Reply) -> EcrinProblem:
     code = body.get("code") or body.get("error") or "http_error"
     title = body.get("title") or body.get("error_description") or ""
     request_id = body.get("request_id") or reply.headers.get("x-request-id", "")
-    return EcrinProblem(reply.status, str(code), str(title), str(request_id), _fields(body.get("fields")))
+    return EcrinProblem(reply.status, str(code), str(title), str(request_id), _fields(body.get("errors")))
 
 
 def _fields(listed: object) -> dict[str, str]:
-    """Field problems come as `[{"name", "reason"}, …]`."""
+    """Field problems come as `[{"field", "reason"}, …]`; findings of another shape are left to the server's log."""
     if not isinstance(listed, list):
         return {}
-    return {str(item.get("name", "")): str(item.get("reason", "")) for item in listed if isinstance(item, dict)}
+    return {
+        str(item["field"]): str(item.get("reason", "")) for item in listed if isinstance(item, dict) and "field" in item
+    }

@@ -6,17 +6,17 @@ from typing import Any
 
 from api.client.answers import (
     DISCLOSURE_TYPE,
-    Candidate,
     ConsentRecord,
     Disclosure,
     DisclosureToken,
+    Found,
     RowResult,
     SubjectRecord,
     Want,
-    member,
-    read_candidates,
+    read_bulk,
     read_consent,
     read_disclosure,
+    read_found,
     read_row,
     read_subject,
     read_token,
@@ -62,39 +62,38 @@ def update_subject(exchange: Exchange, reference: str, etag: str, changes: Mappi
     return read_subject(reply)
 
 
-def search(exchange: Exchange, by: str, value: str) -> Steps[tuple[Candidate, ...]]:
+def search(exchange: Exchange, by: str, value: str) -> Steps[Found]:
     """Find a person by an exact, searchable field. The term travels in the body only."""
     body = {"by": by, "value": value}
-    return read_candidates((yield from exchange.scoped("lookup", "POST", "/v1/subjects/search", body, repeatable=True)))
+    return read_found((yield from exchange.scoped("lookup", "POST", "/v1/subjects/search", body, repeatable=True)))
 
 
 def give_consent(exchange: Exchange, reference: str, evidence: Mapping[str, Any]) -> Steps[ConsentRecord]:
     """Record that a person agreed, with the notice they were shown as evidence."""
-    body = {"reference": reference, **evidence}
+    body = {"subject": reference, **evidence}
     return read_consent((yield from exchange.scoped("consent.write", "POST", "/v1/consents", body)))
 
 
 def withdraw_consent(exchange: Exchange, reference: str, evidence: Mapping[str, Any]) -> Steps[ConsentRecord]:
     """Record that a person withdrew. Every token that rested on it is dead at its next use."""
-    body = {"reference": reference, **evidence}
+    body = {"subject": reference, **evidence}
     reply = yield from exchange.scoped("consent.write", "POST", "/v1/consents/withdraw", body, repeatable=True)
     return read_consent(reply)
 
 
-def disclose(exchange: Exchange, token: DisclosureToken) -> Steps[Disclosure]:
+def disclose(exchange: Exchange, token: DisclosureToken, fields: Sequence[str] | None) -> Steps[Disclosure]:
     """Redeem a token for its one subject. Never repeated by itself: a use may count though the answer was lost."""
-    subject = {"reference": token.subjects[0]}
-    reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures", subject)
-    return read_disclosure(json_object(reply.content))
+    body = {"fields": list(fields)} if fields else {}
+    reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures", body)
+    return read_disclosure(json_object(reply.content), token.subjects[0])
 
 
 def disclose_bulk(
-    exchange: Exchange, token: DisclosureToken, references: Sequence[str]
+    exchange: Exchange, token: DisclosureToken, references: Sequence[str], fields: Sequence[str] | None
 ) -> Steps[tuple[Disclosure, ...]]:
     """Redeem a token for several of its subjects at once, in the order asked; one's failure is its own."""
-    subjects = {"references": list(references)}
-    reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures/bulk", subjects)
-    return tuple(map(read_disclosure, member(json_object(reply.content), "disclosures")))
+    body = {"subjects": list(references), **({"fields": list(fields)} if fields else {})}
+    return read_bulk((yield from exchange.bound(token.secret, "POST", "/v1/disclosures/bulk", body)))
 
 
 def import_chunk(exchange: Exchange, chunk: bytes, key: str) -> Steps[tuple[RowResult, ...]]:

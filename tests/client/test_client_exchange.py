@@ -77,7 +77,7 @@ def problem(status, code, **extra):
 
 def test_service_tokens_are_kept_per_scope(client, stub):
     stub.answers["/v1/subjects/ref_a"] = [SUBJECT]
-    stub.answers["/v1/subjects"] = [(201, {"ETag": '"1"'}, b'{"reference":"ref_b"}')]
+    stub.answers["/v1/subjects"] = [(201, {"ETag": '"1"'}, b'{"reference":"ref_b","version":1}')]
     for _ in range(3):
         assert client.get_subject("ref_a").etag == '"3"'
     client.create_subject({"fields": {}}, key="k")
@@ -124,7 +124,7 @@ def test_nonce_challenges_are_answered_at_both_ends_and_remembered(client, stub)
 def test_a_nonce_challenge_is_answered_for_what_may_not_be_repeated_too(client, stub):
     token = client.authorise("ref_a", "clienteling", [("phone", "masked")])
     stub.nonce = "n-1"
-    stub.answers["/v1/disclosures"] = [(200, {}, b'{"subject":"ref_a","fields":[],"receipt":"r"}')]
+    stub.answers["/v1/disclosures"] = [(200, {}, b'{"purpose":"p","fields":{},"entry":"e","receipt":"r"}')]
     assert client.disclose(token).receipt == "r"
 
 
@@ -153,11 +153,12 @@ def test_a_disclosure_is_asked_for_and_redeemed(client, stub):
             {},
             json.dumps(
                 {
-                    "subject": "ref_a",
-                    "fields": [
-                        {"name": "phone", "level": "masked", "decision": "granted", "value": [CANARY]},
-                        {"name": "allergies", "decision": "refused", "reason": "not_permitted", "policies": ["f.s"]},
-                    ],
+                    "purpose": "clienteling.aftercare",
+                    "fields": {
+                        "phone": {"level": "masked", "value": [CANARY], "policies": ["p1"]},
+                        "allergies": {"level": None, "reason": "not_permitted", "policies": ["f.s"]},
+                    },
+                    "entry": "e1",
                     "receipt": "note",
                 }
             ).encode(),
@@ -176,9 +177,12 @@ def test_a_disclosure_is_asked_for_and_redeemed(client, stub):
 def test_bulk_keeps_one_failure_to_itself(client, stub):
     token = client.authorise(["ref_a", "ref_b"], "clienteling", [("phone", "masked")])
     body = {
-        "disclosures": [
-            {"subject": "ref_a", "fields": [{"name": "phone", "level": "masked", "value": ["x"]}], "receipt": "n"},
-            {"subject": "ref_b", "error": "integrity_failure"},
+        "items": [
+            {
+                "subject": "ref_a",
+                "disclosed": {"fields": {"phone": {"level": "masked", "value": ["x"]}}, "entry": "e", "receipt": "n"},
+            },
+            {"subject": "ref_b", "disclosed": None, "code": "integrity_failure"},
         ]
     }
     stub.answers["/v1/disclosures/bulk"] = [(200, {}, json.dumps(body).encode())]
@@ -218,8 +222,9 @@ def test_search_terms_travel_in_the_body_only(client, stub):
     stub.answers["/v1/subjects/search"] = [
         (200, {}, json.dumps({"candidates": [{"reference": "ref_a", "hints": {"phone": "•••78"}}]}).encode())
     ]
-    (found,) = client.search("phone", CANARY)
-    assert found.reference == "ref_a"
+    found = client.search("phone", CANARY)
+    assert [candidate.reference for candidate in found.candidates] == ["ref_a"]
+    assert not found.more
     assert "•" not in repr(found)
     sent = stub.seen[-1]
     assert CANARY in sent.body.decode()
@@ -227,11 +232,13 @@ def test_search_terms_travel_in_the_body_only(client, stub):
 
 
 def test_consent_is_given_and_withdrawn(client, stub):
-    stub.answers["/v1/consents"] = [(200, {}, b'{"purpose":"marketing","state":"given"}')]
-    stub.answers["/v1/consents/withdraw"] = [(200, {}, b'{"purpose":"marketing","state":"withdrawn"}')]
+    stub.answers["/v1/consents"] = [(200, {}, b'{"event":"e","purpose":"marketing","state":"given","receipt":"r"}')]
+    stub.answers["/v1/consents/withdraw"] = [
+        (200, {}, b'{"event":"e","purpose":"marketing","state":"withdrawn","receipt":"r"}')
+    ]
     assert client.give_consent("ref_a", {"purpose": "marketing"}).state == "given"
     assert client.withdraw_consent("ref_a", {"purpose": "marketing"}).state == "withdrawn"
-    assert json.loads(stub.seen[-1].body) == {"reference": "ref_a", "purpose": "marketing"}
+    assert json.loads(stub.seen[-1].body) == {"subject": "ref_a", "purpose": "marketing"}
 
 
 def test_update_names_the_version_it_saw(client, stub):
@@ -261,7 +268,7 @@ def test_import_is_cut_streamed_and_resumable(client, stub):
 
 
 def test_rows_may_come_from_an_asynchronous_source(stub, identity):
-    stub.answers["/v1/imports"] = [(200, {}, b'{"ref":"r","status":"refused","code":"invalid_fields","fields":[]}\n')]
+    stub.answers["/v1/imports"] = [(200, {}, b'{"ref":"r","status":"refused","code":"invalid_fields","errors":[]}\n')]
 
     async def source():
         yield {"ref": "r", "fields": {}}
@@ -277,8 +284,8 @@ def test_an_empty_import_asks_nothing(client, stub):
 
 
 def test_problems_name_fields_and_never_quote_bodies(client, stub):
-    listed = [{"name": "phone", "reason": "not_a_number"}]
-    stub.answers["/v1/subjects"] = [problem(422, "invalid_fields", fields=listed)]
+    listed = [{"field": "phone", "reason": "not_a_number"}, {"loc": ["body"], "type": "missing"}]
+    stub.answers["/v1/subjects"] = [problem(422, "invalid_fields", errors=listed)]
     with pytest.raises(EcrinProblem) as refused:
         client.create_subject({"fields": {"phone": [CANARY]}})
     assert refused.value.fields == {"phone": "not_a_number"}
