@@ -8,6 +8,7 @@
 # unchanged tree returns at once and a moved tree or another Python builds anew. PYTHON=/path/to/python3 chooses one.
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+source .ci/debian.sh
 
 kind=${1:-dev}
 case "$kind" in
@@ -55,11 +56,13 @@ fi
 if [[ ! -x .venv/bin/pip ]]; then
     python=$(find_python)
     echo "setup: creating .venv with $("$python" --version)"
-    if ! "$python" -m venv .venv; then
-        rm -rf .venv
-        echo "setup: this Python cannot create environments (Debian: apt-get install python3-venv)." >&2
-        exit 1
+    if ! "$python" -c 'import ensurepip' 2>/dev/null; then # Debian packs this half of the standard library apart
+        debian_install python3-venv || {
+            echo "setup: this Python cannot create environments (Debian: apt-get install python3-venv)." >&2
+            exit 1
+        }
     fi
+    "$python" -m venv .venv
 fi
 rm -f "$stamp"
 

@@ -3,13 +3,12 @@
 # (the server refuses to run as root). Installs what is missing where it may; where it may not, it says so loudly and
 # goes on, and the tests that need the part are skipped. Under CI a missing part is an error.
 set -euo pipefail
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+source .ci/debian.sh
 
 postgresql_missing() {
     ! command -v initdb >/dev/null 2>&1 && ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
 }
-
-as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
-may_be_root() { [[ $(id -u) == 0 ]] || sudo -n true 2>/dev/null; }
 
 loudly() {
     printf '\n%s\n' '**********************************************************************' >&2
@@ -19,16 +18,12 @@ loudly() {
 }
 
 install_postgresql() {
-    may_be_root && command -v apt-get >/dev/null 2>&1 || return 1
-    echo "setup: installing PostgreSQL (Debian package)"
-    # The tests start their own cluster and need no system-wide one: where the package would make and start one, stop it.
-    if [[ ! -e /etc/postgresql-common/createcluster.conf ]]; then
+    # The tests start their own cluster: where the package would make and start a system-wide one, keep it from that.
+    if may_be_root && [[ ! -e /etc/postgresql-common/createcluster.conf ]]; then
         as_root mkdir -p /etc/postgresql-common/createcluster.d
         echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.d/ecrin.conf >/dev/null
     fi
-    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 -qq)
-    as_root "${apt[@]}" update </dev/null
-    as_root "${apt[@]}" install -y --no-install-recommends postgresql </dev/null >/dev/null
+    debian_install postgresql
 }
 
 if postgresql_missing; then

@@ -1,0 +1,91 @@
+"""Documents may only point at what exists: tests, files, make targets, decisions."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "deploy").rglob("*.md"),
+        *(ROOT / ".ci").rglob("*.md"),
+    ]
+)
+TEST_ID = re.compile(r"tests/[\w/]+\.py(?:::\w+)*")
+LINK = re.compile(r"\[[^\]]*\]\((?!https?://|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def defined_in(path: Path) -> frozenset[str]:
+    """Give the test functions of a file, those of classes as `Class::method` too."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign):
+            names = (
+                [node.targets[0].id]
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+                else [getattr(node, "name", "")]
+            )
+            found.update(names)
+        if isinstance(node, ast.ClassDef):
+            found.update(
+                f"{node.name}::{inner.name}"
+                for inner in node.body
+                if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+            )
+    return frozenset(found)
+
+
+def dangling(document: Path) -> list[str]:
+    missing = []
+    for test_id in TEST_ID.findall(document.read_text(encoding="utf-8")):
+        path, _, inside = test_id.partition("::")
+        if not (ROOT / path).is_file() or (inside and inside not in defined_in(ROOT / path)):
+            missing.append(test_id)
+    return missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_named_tests_exist(document):
+    assert not dangling(document)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_links_lead_somewhere(document):
+    text = document.read_text(encoding="utf-8")
+    assert not [target for target in LINK.findall(text) if not (document.parent / target).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_named_make_targets_exist(document):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text(encoding="utf-8"), re.MULTILINE))
+    assert named <= targets
+
+
+def test_every_control_of_the_threat_model_names_its_test():
+    rows = [
+        line
+        for line in (ROOT / "docs/threat-model.md").read_text(encoding="utf-8").splitlines()
+        if re.match(r"\| T\d+ ", line)
+    ]
+    assert len(rows) > 20
+    assert not [row for row in rows if not TEST_ID.search(row) and "*open*" not in row]
+
+
+def test_every_decision_is_in_the_index():
+    folder = ROOT / "docs/decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    records = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert records
+    assert sorted(LINK.findall(index)) == records
+    assert [record[:4] for record in records] == [f"{number:04}" for number in range(1, len(records) + 1)]

@@ -1,0 +1,76 @@
+"""What may be in the tree: no machine's paths, no download address in a lock, no secret, no folder without a reason."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = ("requirements.lock", "requirements-dev.lock", ".ci/bootstrap.lock")
+FOLDERS = {"vault", "policies", "audit", "api", "tests", "docs", "deploy", ".ci"}
+
+
+def tracked() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    paths = [ROOT / entry for entry in listing.decode().split("\0") if entry]
+    return [path for path in paths if path.is_file()]
+
+
+def hits(pattern: re.Pattern[bytes]) -> list[str]:
+    found = []
+    for path in tracked():
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            if pattern.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}")
+    return found
+
+
+def locked(lock: str) -> dict[str, str]:
+    """Give name -> version of one lock file."""
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", text, re.MULTILINE))
+
+
+def test_no_path_of_somebodys_machine():
+    assert not hits(re.compile(rb"(?<![\w.~-])/(work|root|home|Users)/[\w.-]|(?<![\w.~-])/tmp/[a-z]"))
+
+
+def test_no_registry_address():
+    assert not hits(re.compile(rb"(pypi|pythonhosted|npmjs|yarnpkg)\.(org|com)|--(extra-)?index-[u]rl|--find-[l]inks"))
+
+
+def test_no_private_key():
+    assert not hits(re.compile(rb"-{5}BEGIN [A-Z ]*PRIVATE KEY|AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}"))
+
+
+def test_top_level_folders_are_the_agreed_ones():
+    assert {path.relative_to(ROOT).parts[0] for path in tracked() if path.parent != ROOT} <= FOLDERS
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_locks_pin_by_hash_and_carry_no_address(lock):
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert "://" not in text
+    requirements = re.split(r"(?<!\\)\n", text.strip())
+    assert len(requirements) == len(locked(lock)) > 0
+    for requirement in requirements:
+        assert re.fullmatch(r"\S+==\S+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+", requirement), (
+            requirement.partition("\n")[0]
+        )
+
+
+def test_locks_agree_with_each_other_and_with_the_project():
+    run, dev = locked("requirements.lock"), locked("requirements-dev.lock")
+    assert run.items() <= dev.items()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    for wanted, lock in ((project["dependencies"], run), (extras, dev)):
+        assert {re.match(r"[A-Za-z0-9._-]+", line)[0].lower() for line in wanted} <= lock.keys()
+
+
+def test_every_test_file_has_a_name_of_its_own():
+    """Test folders hold no package files, so pytest tells modules apart by name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
