@@ -43,12 +43,14 @@ _WITNESS: Final = object()
 class Commit:
     """Proof that a unit is durable. `entries` maps each entry id to its index in the log; empty if it recorded none.
 
-    `first_index` and `size` describe the log of that shard after the commit; both 0 for a unit without entries.
+    `first_index` and `size` describe the log of that shard after the commit, `leaves` are the 32-byte leaf hashes from
+    `first_index` on; all empty for a unit without entries.
     """
 
     first_index: int
     size: int
     entries: Mapping[bytes, int]
+    leaves: tuple[bytes, ...]
     witness: InitVar[object]
 
     def __post_init__(self, witness: object) -> None:
@@ -58,6 +60,10 @@ class Commit:
     def covers(self, entry_id: bytes) -> bool:
         """Whether this commit made that entry durable."""
         return entry_id in self.entries
+
+    def leaf(self, entry_id: bytes) -> bytes:
+        """Return the leaf hash of an entry this commit covers: what its receipt promises to include."""
+        return self.leaves[self.entries[entry_id] - self.first_index]
 
 
 class Vault:
@@ -170,13 +176,14 @@ class UnitOfWork:
             raise RuntimeError("the unit of work is not open")
         self._done = True
         first = size = 0
+        leaves: tuple[bytes, ...] = ()
         with translate():
             if self._bodies:
                 appended = ledger.append(self.conn, self.shard, self._bodies, self.now)
-                first, size = appended.first_index, appended.size
+                first, size, leaves = appended.first_index, appended.size, appended.leaves
             self.conn.commit()
         entries = {entry_id: first + place for place, (entry_id, _) in enumerate(self._bodies)}
-        return Commit(first, size, MappingProxyType(entries), _WITNESS)
+        return Commit(first, size, MappingProxyType(entries), leaves, _WITNESS)
 
 
 def execute(vault: Vault, batch: Batch[T, R], items: Sequence[T]) -> list[R | VaultError]:

@@ -1,0 +1,201 @@
+"""Real parts for every test: SQLite files, a PostgreSQL cluster, a keystore; and a clock the test turns by hand.
+
+`database_url` gives an empty database at the newest migration, on each engine in turn. `vault` gives a whole vault on
+it. Both are cut from templates made once per session, so that a fresh one costs milliseconds.
+"""
+
+import itertools
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
+
+BACKENDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
+DEPLOYMENT = "ecrin-test"
+START = 1_790_000_000  # 2026-09-21
+ROOT_KEY = bytes(range(32))
+
+
+@dataclass
+class HandClock:
+    """Stands still until turned."""
+
+    seconds: int = START
+
+    def now(self):
+        return self.seconds
+
+    def advance(self, seconds):
+        self.seconds += seconds
+
+
+class CountedEntropy:
+    """Bytes that never repeat and are the same in each run; for tests alone."""
+
+    def __init__(self, seed=0):
+        self._state = seed.to_bytes(8)
+        self._count = itertools.count()
+
+    def bytes(self, count):
+        import hashlib
+
+        return hashlib.shake_256(self._state + next(self._count).to_bytes(8)).digest(count)
+
+
+@pytest.fixture
+def clock():
+    return HandClock()
+
+
+@pytest.fixture
+def entropy():
+    return CountedEntropy()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The session's throw-away cluster."""
+    try:
+        cluster = ThrowawayPostgres()
+        cluster.__enter__()
+    except PostgresUnavailable as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have PostgreSQL: {reason}", pytrace=False)
+        pytest.skip(f"*** NOT TESTED ON POSTGRESQL *** {reason}")
+    yield cluster
+    cluster.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres):
+    """Address of the cluster's maintenance database."""
+    return postgres.url()
+
+
+@dataclass(frozen=True)
+class Databases:
+    """Fresh databases of one engine, cut from named templates."""
+
+    backend: str
+    folder: Path
+    postgres: ThrowawayPostgres | None
+
+    def template(self, name, fill):
+        """Make the template `name` by calling `fill(url)`, unless this session has it already."""
+        if self.backend == "sqlite":
+            path = self.folder / f"{name}.sqlite"
+            if not path.exists():
+                fill(f"sqlite:///{path}")
+        else:
+            with self._maintenance() as conn:
+                known = conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
+                if not known:
+                    conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            if not known:
+                fill(self.postgres.url(name))
+
+    def cut(self, name, folder):
+        """A fresh copy of the template: its address, and how to drop it."""
+        if self.backend == "sqlite":
+            path = folder / "vault.sqlite"
+            shutil.copyfile(self.folder / f"{name}.sqlite", path)
+            return f"sqlite:///{path}", lambda: None
+        fresh = f"t{next(_numbers)}"
+        with self._maintenance() as conn:
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            conn.execute(statement.format(sql.Identifier(fresh), sql.Identifier(name)))
+        return self.postgres.url(fresh), lambda: self._drop(fresh)
+
+    def _drop(self, name):
+        with self._maintenance() as conn:
+            conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _maintenance(self):
+        return psycopg.connect(self.postgres.url().replace("+psycopg", ""), autocommit=True)
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def databases(request, tmp_path_factory):
+    """Databases of each engine in turn; whatever asks for a database runs once per engine."""
+    cluster = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    return Databases(request.param, tmp_path_factory.mktemp("templates"), cluster)
+
+
+@pytest.fixture
+def database_url(databases, tmp_path):
+    """An empty database at the newest migration."""
+    from vault.store.schema import migrate
+
+    databases.template("migrated", migrate)
+    url, drop = databases.cut("migrated", tmp_path)
+    yield url
+    drop()
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    """The policy bundle that ships with the project."""
+    from policies.bundle import parse_bundle
+
+    folder = Path(__file__).parents[1] / "policies" / "bundles" / "maisons"
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+    return parse_bundle("maisons", files)
+
+
+@pytest.fixture(scope="session")
+def root_key_file(tmp_path_factory):
+    """A 32-byte root key, readable by its owner alone."""
+    path = tmp_path_factory.mktemp("root") / "root.key"
+    path.touch(mode=0o600)
+    path.write_bytes(ROOT_KEY)
+    return path
+
+
+@pytest.fixture
+def open_place(databases, tmp_path, root_key_file, bundle, clock):
+    """Open vaults on one initialised deployment: call it once per process or restart the test wants to play."""
+    from vault.keys.keystore import Geometry
+    from vault.keys.local import LocalRootKeys
+    from vault.runtime import SystemEntropy
+    from vault.setup import Place, initialise, open_vault
+
+    provider = LocalRootKeys.from_key_file(root_key_file)
+    keystore = databases.folder / "template.keystore"
+
+    def fill(url):
+        place = Place(url, keystore, provider)
+        initialise(
+            place, DEPLOYMENT, clock=HandClock(), entropy=SystemEntropy(), geometry=Geometry(fanout=16, depth=3)
+        )
+
+    databases.template("initialised", fill)
+    url, drop = databases.cut("initialised", tmp_path)
+    place = Place(url, tmp_path / "vault.keystore", provider)
+    shutil.copy(keystore, place.keystore)
+    opened = []
+
+    def opening(**options):
+        opened.append(open_vault(place, bundle, clock=clock, entropy=SystemEntropy(), **options))
+        return opened[-1]
+
+    opening.place = place
+    yield opening
+    for vault in opened:
+        vault.close()
+    drop()
+
+
+@pytest.fixture
+def vault(open_place):
+    """A whole vault on real parts, on each engine in turn."""
+    return open_place()

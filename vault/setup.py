@@ -1,0 +1,108 @@
+"""Create a vault's data, bring it to the schema this release expects, and open it.
+
+A deployment is three things that belong together: a database, a keystore and the root key that opens it. Each names the
+deployment, and `open_vault` refuses a mixture: a database restored beside another deployment's keystore would fail
+field by field instead, and writes would be lost to it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, insert, select
+from sqlmodel import col
+
+from audit import ledger
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome, encode
+from policies.bundle import Bundle
+from vault.errors import SchemaMismatch, WrongDeployment
+from vault.keys.keystore import Geometry, create_keystore, open_keystore
+from vault.keys.provider import RootKeys
+from vault.runtime import Clock, Entropy
+from vault.store.engine import open_engine, translate
+from vault.store.schema import check_head, migrate
+from vault.store.tables import Deployment
+from vault.unit import ENTRY_ID_BYTES, Vault
+
+__all__ = ["Place", "check_head", "initialise", "log_origin", "migrate", "open_vault"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a deployment lives: database address, keystore file, and the provider of its root key."""
+
+    database: str
+    keystore: Path
+    provider: RootKeys
+
+
+def initialise(
+    place: Place,
+    deployment: str,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    shards: int = 1,
+    origin: str | None = None,
+    geometry: Geometry | None = None,
+) -> None:
+    """Create the keystore, the tables, and a log whose first entry says that the deployment began.
+
+    `origin` names the log to the world (a schema-less URL by custom); it is the deployment's name unless given. Safe
+    to repeat after a crash: a keystore already made for the same deployment is kept, a database is filled once.
+    Raises `WrongDeployment` if either belongs to another deployment.
+    """
+    if not place.keystore.exists():
+        shape = {} if geometry is None else {"geometry": geometry}
+        create_keystore(place.keystore, place.provider, deployment, entropy=entropy, clock=clock, **shape)
+    migrate(place.database)
+    engine = open_engine(place.database, pool_size=1)
+    try:
+        _begin_log(engine, deployment, shards, origin or deployment, clock.now(), entropy)
+    finally:
+        engine.dispose()
+
+
+def open_vault(
+    place: Place, bundle: Bundle, *, clock: Clock, entropy: Entropy, pool_size: int = 8, engine: Engine | None = None
+) -> Vault:
+    """Open a deployment: keystore unsealed, database at head, and both of the same name.
+
+    `engine` replaces the one opened from `place.database`. Raises `WrongDeployment`, `SchemaMismatch`, `Sealed`,
+    `UnsafeSetting` or `StoreUnavailable`.
+    """
+    engine = engine or open_engine(place.database, pool_size=pool_size)
+    try:
+        check_head(engine)
+        with translate(), engine.connect() as conn:
+            row = conn.execute(select(col(Deployment.id), col(Deployment.shards))).one_or_none()
+            if row is None:
+                raise SchemaMismatch("the database holds no deployment")
+            origin = ledger.head(conn, 0).origin
+        keys = open_keystore(place.keystore, place.provider, row.id)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Vault(
+        engine, keys, bundle, clock=clock, entropy=entropy, deployment=row.id, origin=origin, shards=row.shards
+    )
+
+
+def log_origin(origin: str, shard: int) -> str:
+    """Name one shard's log. The first carries the bare origin: a deployment of one shard has one log of that name."""
+    return origin if shard == 0 else f"{origin}/{shard}"
+
+
+def _begin_log(engine: Engine, deployment: str, shards: int, origin: str, now: int, entropy: Entropy) -> None:
+    with translate(), engine.begin() as conn:
+        held = conn.execute(select(col(Deployment.id))).scalar_one_or_none()
+        if held == deployment:
+            return
+        if held is not None:
+            raise WrongDeployment("the database belongs to another deployment")
+        conn.execute(insert(Deployment), {"id": deployment, "shards": shards, "created_at": now})
+        began = Entry(Act.DEPLOYMENT_INITIALISED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, deployment))
+        for shard in range(shards):
+            ledger.create_head(conn, shard, log_origin(origin, shard), now)
+            # Why safe: 128 random bits per entry, as everywhere else in the log.
+            entry_id = entropy.bytes(ENTRY_ID_BYTES)
+            ledger.append(conn, shard, [(entry_id, encode(began, entry_id, now, None))], now)

@@ -1,0 +1,48 @@
+"""Bring a database to the schema this release expects, and refuse any other.
+
+One linear history covers every table: the vault's and the log's. A migration runs in one transaction on both engines,
+so that an upgrade which fails half-way leaves the database as it was.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
+
+from vault.errors import SchemaMismatch
+from vault.store.engine import open_engine, translate
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+def head() -> str:
+    """Return the migration this release expects."""
+    revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    if revision is None:
+        raise SchemaMismatch("no migrations")
+    return revision
+
+
+def migrate(url: str) -> None:
+    """Bring the database at `url` to `head()`. Raises what `open_engine` raises."""
+    engine = open_engine(url, pool_size=1)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    try:
+        with translate(), engine.begin() as conn:
+            config.attributes["connection"] = conn
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def check_head(engine: Engine) -> None:
+    """Raise `SchemaMismatch` unless the database stands at exactly the migration this release expects."""
+    with translate(), engine.connect() as conn:
+        current = MigrationContext.configure(conn).get_current_revision()
+    if current != head():
+        raise SchemaMismatch(f"database at {current or 'nothing'}, release at {head()}")
