@@ -1,0 +1,272 @@
+"""Entries: what the log says about one act, and the canonical bytes that say it.
+
+An entry names who did what, for which purpose, to which *fields*; never a value, a hash of a value, a search term, a
+natural identifier or free text. The subject appears as HMAC(per-subject log key, entry id): another 32 bytes in each
+entry, so that nobody without the key relates two of them, and nobody at all once the key is erased.
+
+The bytes are built from checked parts, in key order, and are canonical by construction (RFC 8785, strict profile of
+`audit.grammar`). The parts come from small closed sets and are remembered, which makes an entry cost about 2 µs.
+"""
+
+import hmac
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final, Self
+
+from audit.errors import InvalidEntry
+from audit.grammar import MAX_COUNT, MAX_ENTRY, SCHEMA_VERSION, TOKEN, read_form
+
+ID_SIZE: Final = 16
+LOG_KEY_SIZE: Final = 32
+_DIGEST_SIZE: Final = 32
+_MIN_REQUEST: Final = 16
+_LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
+_SREF_LABEL: Final = b"ecrin/audit/sref/v1\x00"
+_COMMITMENT_LABEL: Final = b"ecrin/audit/subject/v1\x00"
+_TOKEN = re.compile(TOKEN)
+
+
+class Act(StrEnum):
+    """The closed list of events, `object.past_verb`. `code` is short and stable, for alert rules and exports.
+
+    A code is never given to another event. Letters: S subjects, F fields, C consent, T tokens, A authentication,
+    I identities of systems and officers, P policies, B bulk import, L the log and the deployment itself.
+    """
+
+    code: str
+
+    def __new__(cls, value: str, code: str = "") -> Self:
+        """Build a member whose value is the event name alone."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.code = code
+        return member
+
+    SUBJECT_REGISTERED = "subject.registered", "S01"
+    SUBJECT_SEARCHED = "subject.searched", "S02"
+    SUBJECT_LISTED = "subject.listed", "S03"
+    SUBJECT_EXPORTED = "subject.exported", "S04"
+    SUBJECT_ERASED = "subject.erased", "S05"
+    SUBJECT_RESTRICTED = "subject.restricted", "S06"
+    REFERENCE_ASSIGNED = "reference.assigned", "S07"
+    REFERENCE_READ = "reference.read", "S08"
+
+    FIELD_WRITTEN = "field.written", "F01"
+    FIELD_DISCLOSED = "field.disclosed", "F02"
+    FIELD_DENIED = "field.denied", "F03"
+    FIELD_DELETED = "field.deleted", "F04"
+
+    CONSENT_GIVEN = "consent.given", "C01"
+    CONSENT_WITHDRAWN = "consent.withdrawn", "C02"
+    CONSENT_OBJECTED = "consent.objected", "C03"
+    CONSENT_OBJECTION_LIFTED = "consent.objection_lifted", "C04"
+
+    TOKEN_ISSUED = "token.issued", "T01"
+    TOKEN_REFUSED = "token.refused", "T02"
+    TOKEN_REVOKED = "token.revoked", "T03"
+    TOKEN_INTROSPECTED = "token.introspected", "T04"
+
+    AUTH_SUCCEEDED = "auth.succeeded", "A01"
+    AUTH_FAILED = "auth.failed", "A02"
+
+    SYSTEM_CREATED = "system.created", "I01"
+    SYSTEM_DISABLED = "system.disabled", "I02"
+    SYSTEM_KEY_ROTATED = "system.key_rotated", "I03"
+    SYSTEM_CHANGED = "system.changed", "I04"
+    OFFICER_CREATED = "officer.created", "I05"
+    OFFICER_ROLE_CHANGED = "officer.role_changed", "I06"
+
+    POLICY_LOADED = "policy.loaded", "P01"
+    POLICY_CHANGED = "policy.changed", "P02"
+
+    IMPORT_STARTED = "import.started", "B01"
+    IMPORT_COMPLETED = "import.completed", "B02"
+
+    DEPLOYMENT_INITIALISED = "deployment.initialised", "L01"
+    LOG_STARTED = "log.started", "L02"
+    LOG_HEARTBEAT = "log.heartbeat", "L03"
+    LOG_CLOCK = "log.clock", "L04"
+    AUDIT_VIEWED = "audit.viewed", "L05"
+    AUDIT_EXPORTED = "audit.exported", "L06"
+
+
+class Outcome(StrEnum):
+    """How the act ended. `error` follows an `allow` that could not be carried out."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    ERROR = "error"
+
+
+class ActorKind(StrEnum):
+    """Who acted: an OAuth client (a brand's system), an officer, or the vault's own process."""
+
+    CLIENT = "client"
+    OFFICER = "officer"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """An opaque, stable id of who acted, and the client through which, if another."""
+
+    kind: ActorKind
+    id: str
+    via: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One act. Ids, times and the subject's pseudonym are added by `encode`.
+
+    `fld` names fields of the catalogue, with a level where one was given out (`phone:masked`). `pol` names the rules
+    that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 to 32 bytes).
+    `com` is the commitment to the subject's log key, logged at registration and at erasure and nowhere else.
+    """
+
+    act: Act
+    out: Outcome
+    actor: Actor
+    fld: tuple[str, ...] = ()
+    pur: str = ""
+    bas: str = ""
+    pol: tuple[str, ...] = ()
+    n: int | None = None
+    req: bytes | None = None
+    com: bytes | None = None
+
+
+def sref(log_key: bytes, entry_id: bytes) -> bytes:
+    """Return the subject's pseudonym in one entry: HMAC-SHA-256 under the subject's 32-byte log key; 32 bytes."""
+    _sized("log_key", log_key, LOG_KEY_SIZE)
+    _sized("id", entry_id, ID_SIZE)
+    # The label keeps this apart from every other use of the key; the id makes each entry's value independent.
+    return hmac.digest(log_key, _SREF_LABEL + entry_id, "sha256")
+
+
+def commitment(log_key: bytes) -> bytes:
+    """Return the commitment to a subject's log key, 32 bytes. A random 256-bit key makes it hiding without a salt."""
+    _sized("log_key", log_key, LOG_KEY_SIZE)
+    return sha256(_COMMITMENT_LABEL + log_key).digest()
+
+
+def encode(entry: Entry, entry_id: bytes, t: int, sref: bytes | None) -> bytes:
+    """Return the canonical bytes of an entry, at most 4 KiB. `t` is whole UTC seconds, `entry_id` 16 random bytes.
+
+    Random, not counted: it blinds the leaf hash of an entry that could otherwise be guessed. Raises `InvalidEntry`.
+    """
+    _sized("id", entry_id, ID_SIZE)
+    if entry.com is not None and entry.act not in _COMMITTING:
+        raise InvalidEntry("com: belongs to registration and erasure only")
+    actor = entry.actor
+    body = (
+        f'{{"act":"{_member(Act, "act", entry.act)}"'
+        f',"actor":{_actor(actor.kind, actor.id, actor.via)}'
+        f"{_text('bas', entry.bas)}"
+        f"{_digest('com', entry.com)}"
+        f"{_names('fld', entry.fld)}"
+        f',"id":"{entry_id.hex()}"'
+        f"{_count(entry.n)}"
+        f',"out":"{_member(Outcome, "out", entry.out)}"'
+        f"{_names('pol', entry.pol)}"
+        f"{_text('pur', entry.pur)}"
+        f"{_request(entry.req)}"
+        f"{_digest('sref', sref)}"
+        f',"t":"{_time(t)}"'
+        f',"v":{SCHEMA_VERSION}}}'
+    ).encode("ascii")
+    if len(body) > MAX_ENTRY:
+        raise InvalidEntry("the entry is longer than 4 KiB")
+    return body
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """Read an entry's bytes back; refuses everything that `encode` could not have written."""
+    form = read_form(body)
+    if form is None:
+        raise InvalidEntry("not the canonical form of an entry")
+    content: dict[str, Any] = json.loads(body)
+    try:
+        Act(content["act"])
+        datetime.fromisoformat(content["t"])
+    except ValueError:
+        raise InvalidEntry("an act or a date that does not exist") from None
+    if "com" in content and content["act"] not in _COMMITTING:
+        raise InvalidEntry("com: belongs to registration and erasure only")
+    return content
+
+
+_COMMITTING = frozenset({Act.SUBJECT_REGISTERED, Act.SUBJECT_ERASED})
+
+
+@lru_cache(maxsize=256)
+def _member(kind: type[StrEnum], key: str, value: str) -> str:
+    try:
+        return kind(value).value
+    except ValueError:
+        raise InvalidEntry(f"{key}: not of the closed list") from None
+
+
+@lru_cache(maxsize=1024)
+def _actor(kind: str, identifier: str, via: str | None) -> str:
+    through = "" if via is None else f',"via":"{_token("actor", via)}"'
+    return f'{{"id":"{_token("actor", identifier)}","k":"{_member(ActorKind, "actor", kind)}"{through}}}'
+
+
+@lru_cache(maxsize=1024)
+def _text(key: str, value: str) -> str:
+    return f',"{key}":"{_token(key, value)}"' if value else ""
+
+
+@lru_cache(maxsize=1024)
+def _names(key: str, items: tuple[str, ...]) -> str:
+    if not items:
+        return ""
+    quoted = [f'"{_token(key, item)}"' for item in sorted(set(items))]
+    return f',"{key}":[{",".join(quoted)}]'
+
+
+@lru_cache(maxsize=16)
+def _time(t: int) -> str:
+    if not 0 <= t <= _LAST_SECOND:
+        raise InvalidEntry("t: out of range")
+    return datetime.fromtimestamp(t, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _token(key: str, value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise InvalidEntry(f"{key}: not a token")
+    return value
+
+
+def _digest(key: str, value: bytes | None) -> str:
+    if value is None:
+        return ""
+    _sized(key, value, _DIGEST_SIZE)
+    return f',"{key}":"{value.hex()}"'
+
+
+def _request(value: bytes | None) -> str:
+    if value is None:
+        return ""
+    if not _MIN_REQUEST <= len(value) <= _DIGEST_SIZE:
+        raise InvalidEntry("req: 16 to 32 bytes")
+    return f',"req":"{value.hex()}"'
+
+
+def _count(value: int | None) -> str:
+    if value is None:
+        return ""
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise InvalidEntry("n: not a count")
+    return f',"n":{value}'
+
+
+def _sized(key: str, value: bytes, size: int) -> None:
+    if len(value) != size:
+        raise InvalidEntry(f"{key}: {size} bytes")

@@ -1,0 +1,257 @@
+"""The ledger: entries appended inside the caller's transaction, read back, and vouched for by signed checkpoints.
+
+Entry and data commit together or not at all. `append` locks the head row, so it is called last, just before the
+commit: PostgreSQL holds the row lock for a moment, SQLite is in `BEGIN IMMEDIATE` already. Indexes therefore follow
+the order of commits, without gaps and without a separate sequencer.
+
+A driver's errors pass through untranslated: the unit of work that owns the connection translates them for all.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, text, update
+
+from audit import checkpoint as checkpoints
+from audit.checkpoint import Checkpoint
+from audit.errors import LedgerConflict, SigningRefused, UnknownLog, VerificationError
+from audit.merkle import Frontier, leaf_hash
+from audit.note import Signer, sign_note, vkey
+from audit.pin import read_pin, write_pin
+from audit.tables import metadata
+from audit.verify import StoredCheckpoint, StoredEntry, StoredLog
+
+_CHUNK: Final = 4096  # entries read at a time: about 2 MB
+
+_HEADS = metadata.tables["log_head"]
+_ENTRIES = metadata.tables["log_entry"]
+_CHECKPOINTS = metadata.tables["log_checkpoint"]
+
+_SHARD: BindParameter[int] = bindparam("of_shard")
+_HEAD = select(_HEADS.c.origin, _HEADS.c.size, _HEADS.c.stack, _HEADS.c.last_t).where(_HEADS.c.shard == _SHARD)
+_LOCK = _HEAD.with_for_update()
+_MOVE = (
+    update(_HEADS)
+    .where(_HEADS.c.shard == _SHARD, _HEADS.c.size == bindparam("old_size"))
+    .values(size=bindparam("new_size"), stack=bindparam("new_stack"), last_t=bindparam("new_t"))
+)
+_INSERT = insert(_ENTRIES)
+_READ = (
+    select(_ENTRIES.c.idx, _ENTRIES.c.entry_id, _ENTRIES.c.leaf, _ENTRIES.c.body)
+    .where(_ENTRIES.c.shard == _SHARD, _ENTRIES.c.idx >= bindparam("start"), _ENTRIES.c.idx < bindparam("end"))
+    .order_by(_ENTRIES.c.idx)
+)
+_LAST = select(func.max(_ENTRIES.c.idx)).where(_ENTRIES.c.shard == _SHARD)
+_SIGNED = select(_CHECKPOINTS.c.size, _CHECKPOINTS.c.note, _CHECKPOINTS.c.stack).where(_CHECKPOINTS.c.shard == _SHARD)
+_SIGNED_UP_TO = _SIGNED.where(_CHECKPOINTS.c.size <= bindparam("up_to")).order_by(_CHECKPOINTS.c.size.desc()).limit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of one shard's log. `last_t` is the latest time (whole UTC seconds) handed to an append."""
+
+    origin: str
+    frontier: Frontier
+    last_t: int
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self.frontier.size
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a batch went: its first index, the log's size and 32-byte root after it, its leaf hashes in order."""
+
+    first_index: int
+    size: int
+    root: bytes
+    leaves: tuple[bytes, ...]
+
+
+class Record(NamedTuple):
+    """One stored entry."""
+
+    idx: int
+    entry_id: bytes
+    leaf: bytes
+    body: bytes
+
+
+def create_head(conn: Connection, shard: int, origin: str, now: int) -> None:
+    """Start the empty log of a shard under its own origin."""
+    conn.execute(insert(_HEADS), {"shard": shard, "origin": origin, "size": 0, "stack": b"", "last_t": now})
+
+
+def head(conn: Connection, shard: int) -> Head:
+    """Return the head as this transaction sees it, unlocked."""
+    return _head(conn, shard, lock=False)
+
+
+def append(conn: Connection, shard: int, bodies: Sequence[tuple[bytes, bytes]], now: int) -> Appended:
+    """Append encoded entries, given as (16-byte entry id, body), in order. Call it last before the commit.
+
+    Three statements whatever the size of the batch. Raises `UnknownLog`, or `LedgerConflict` when the caller's
+    transaction did not serialise writers (SQLite without `BEGIN IMMEDIATE`).
+    """
+    before = _head(conn, shard, lock=True)
+    leaves = tuple(leaf_hash(body) for _, body in bodies)
+    after = before.frontier.extend(leaves)
+    if bodies:
+        conn.execute(
+            _INSERT,
+            [
+                {"shard": shard, "idx": index, "entry_id": entry_id, "leaf": leaf, "body": body}
+                for index, ((entry_id, body), leaf) in enumerate(zip(bodies, leaves, strict=True), before.size)
+            ],
+        )
+        moved = conn.execute(
+            _MOVE,
+            {
+                "of_shard": shard,
+                "old_size": before.size,
+                "new_size": after.size,
+                "new_stack": after.pack(),
+                "new_t": max(before.last_t, now),
+            },
+        )
+        if moved.rowcount != 1:
+            raise LedgerConflict("the log head moved inside the transaction")
+    return Appended(before.size, after.size, after.root(), leaves)
+
+
+def read(conn: Connection, shard: int, start: int, count: int) -> list[Record]:
+    """Return up to `count` entries from index `start` on, in order."""
+    rows = conn.execute(_READ, {"of_shard": shard, "start": start, "end": start + count})
+    return [Record(*row) for row in rows]
+
+
+def shards(conn: Connection) -> list[int]:
+    """Return every shard that has a log, ascending."""
+    return list(conn.scalars(select(_HEADS.c.shard).order_by(_HEADS.c.shard)))
+
+
+def latest_checkpoint(conn: Connection, shard: int) -> str | None:
+    """Return the signed note of the largest checkpoint, to publish."""
+    row = _checkpoint_up_to(conn, shard, checkpoints.MAX_SIZE)
+    return None if row is None else row.note
+
+
+def stored_log(conn: Connection, shard: int) -> StoredLog:
+    """Return everything stored about one log, for `audit.verify`. Entries are read in chunks while it runs.
+
+    Read what may lag first and what leads last (entries, checkpoints, head), so that appends which commit meanwhile
+    are not taken for damage, also without a common snapshot.
+    """
+    last = conn.scalar(_LAST, {"of_shard": shard})
+    signed = conn.execute(_SIGNED.order_by(_CHECKPOINTS.c.size), {"of_shard": shard})
+    stored = tuple(StoredCheckpoint(*each) for each in signed)
+    row = conn.execute(_HEAD, {"of_shard": shard}).one_or_none()
+    if row is None:
+        raise UnknownLog("no log head for this shard")
+    end = max(row.size, -1 if last is None else last + 1)
+    return StoredLog(shard, row.origin, row.size, row.stack, stored, _entries(conn, shard, end))
+
+
+def sign_checkpoint(conn: Connection, shard: int, signer: Signer, pinned: Path | None) -> str | None:
+    """Sign the committed head, remember that, and return the note; None if nothing is new or another signer is at it.
+
+    Call it in a transaction of its own (on SQLite `BEGIN IMMEDIATE`): a head that the same transaction has moved is
+    not committed yet. `pinned` is the file outside the database that keeps the last note. Raises `SigningRefused`
+    unless the head extends, entry by entry as stored, what the database and that file say was signed last; a database
+    brought back from backup therefore stops signing instead of growing a second history under the same name.
+    """
+    if not _only_signer(conn, shard):
+        return None
+    end = head(conn, shard)
+    if signer.name != end.origin:
+        # Why: one key pair may sign for several shards; the name is what binds a signature to one log.
+        raise SigningRefused("the signer's name is not the origin of the log")
+    key = vkey(signer.name, signer.public_key)
+    last = _signed_frontier(conn, shard, checkpoints.MAX_SIZE, key, end.origin)
+    outside = _open_pin(pinned, key, end.origin)
+    promised = max(last.size, 0 if outside is None else outside.size)
+    if end.size < promised:
+        raise SigningRefused(f"the log has {end.size} entries and {promised} were signed for")
+    if outside is not None:
+        base = last if outside.size >= last.size else _signed_frontier(conn, shard, outside.size, key, end.origin)
+        if _grow(conn, shard, base, outside.size).root() != outside.root:
+            raise SigningRefused(f"the log does not extend what was signed at {outside.size} entries")
+    if _grow(conn, shard, last, end.size) != end.frontier:
+        raise SigningRefused(f"the entries from {last.size} on do not lead to the head at {end.size}")
+    if end.size == last.size:
+        return None
+    note = sign_note(checkpoints.format(Checkpoint(end.origin, end.size, end.frontier.root())), (signer,))
+    conn.execute(insert(_CHECKPOINTS), {"shard": shard, "size": end.size, "stack": end.frontier.pack(), "note": note})
+    if pinned is not None:
+        # Before the commit: if that fails, the file is ahead of the table, which the next call checks and accepts.
+        write_pin(pinned, note)
+    return note
+
+
+def _head(conn: Connection, shard: int, *, lock: bool) -> Head:
+    row = conn.execute(_LOCK if lock else _HEAD, {"of_shard": shard}).one_or_none()
+    if row is None:
+        raise UnknownLog("no log head for this shard")
+    return Head(row.origin, Frontier.unpack(row.size, row.stack), row.last_t)
+
+
+def _entries(conn: Connection, shard: int, end: int) -> Iterator[StoredEntry]:
+    for start in range(0, end, _CHUNK):
+        for record in read(conn, shard, start, min(_CHUNK, end - start)):
+            yield StoredEntry(record.idx, record.body, record.leaf, record.entry_id)
+
+
+def _checkpoint_up_to(conn: Connection, shard: int, size: int) -> StoredCheckpoint | None:
+    row = conn.execute(_SIGNED_UP_TO, {"of_shard": shard, "up_to": size}).one_or_none()
+    return None if row is None else StoredCheckpoint(*row)
+
+
+def _only_signer(conn: Connection, shard: int) -> bool:
+    """Tell whether this transaction may sign: one at a time, and the others need not wait for it.
+
+    Without it a slow signer could publish a smaller head after a faster one published a larger. SQLite's write lock
+    does the same.
+    """
+    if conn.dialect.name != "postgresql":
+        return True
+    key = "('log_checkpoint'::regclass::oid::bigint << 16) | :of_shard"  # unique in this database, whatever else locks
+    return bool(conn.scalar(text(f"SELECT pg_try_advisory_xact_lock({key})"), {"of_shard": shard}))
+
+
+def _signed_frontier(conn: Connection, shard: int, up_to: int, key: str, origin: str) -> Frontier:
+    """Return the frontier at the largest signed checkpoint of at most `up_to` entries; empty if there is none."""
+    row = _checkpoint_up_to(conn, shard, up_to)
+    if row is None:
+        return Frontier()
+    try:
+        signed = checkpoints.open_checkpoint(row.note, (key,), origin)
+        frontier = Frontier.unpack(row.size, row.stack or b"")
+    except VerificationError:
+        raise SigningRefused("the last checkpoint in the database does not verify") from None
+    if (signed.size, signed.root) != (frontier.size, frontier.root()):
+        raise SigningRefused("the last checkpoint in the database does not match its row")
+    return frontier
+
+
+def _open_pin(pinned: Path | None, key: str, origin: str) -> Checkpoint | None:
+    note = None if pinned is None else read_pin(pinned)
+    if note is None:
+        return None
+    try:
+        return checkpoints.open_checkpoint(note, (key,), origin)
+    except VerificationError:
+        raise SigningRefused("the last checkpoint outside the database does not verify") from None
+
+
+def _grow(conn: Connection, shard: int, frontier: Frontier, end: int) -> Frontier:
+    """Extend a frontier to `end` entries by hashing the stored bodies: a signature vouches for bytes, not for hashes."""
+    while frontier.size < end:
+        records = read(conn, shard, frontier.size, min(_CHUNK, end - frontier.size))
+        if not records or any(record.idx != index for index, record in enumerate(records, frontier.size)):
+            raise SigningRefused(f"the log has a gap at or after entry {frontier.size}")
+        frontier = frontier.extend(leaf_hash(record.body) for record in records)
+    return frontier

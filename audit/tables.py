@@ -1,0 +1,70 @@
+"""Tables of the log, for SQLite and PostgreSQL alike: one head per shard, the entries, the signed checkpoints.
+
+Rows of entries and checkpoints are written once. What makes a change visible is not the database but the tree: a
+checkpoint held by somebody else. `leaf` and `stack` could be computed from the bodies; kept beside them, they let the
+verifier name the entry that changed and the signer check new entries only.
+"""
+
+from typing import ClassVar
+
+from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, MetaData, SmallInteger, String, Text
+from sqlmodel import Field, SQLModel
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = MetaData(naming_convention=NAMING)
+
+
+class Row(SQLModel):
+    """Base of every table: own metadata, and a `repr` that prints no column."""
+
+    metadata: ClassVar[MetaData] = metadata
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    __str__ = __repr__
+
+
+class LogHead(Row, table=True):
+    """Where one shard's log ends. Locked last in each transaction, so that order of commit is order of index."""
+
+    __tablename__ = "log_head"
+    __table_args__ = (CheckConstraint("size >= 0", name="size"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    origin: str = Field(unique=True, sa_type=String(255))
+    size: int = Field(sa_type=BigInteger)
+    stack: bytes = Field(sa_type=LargeBinary)  # packed frontier: 32 bytes per 1-bit of size
+    last_t: int = Field(sa_type=BigInteger)  # latest time handed to an append; watches the clock, is not evidence
+
+
+class LogEntry(Row, table=True):
+    """One entry: the exact bytes that the tree commits to."""
+
+    __tablename__ = "log_entry"
+    __table_args__ = (CheckConstraint("idx >= 0", name="idx"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    idx: int = Field(primary_key=True, sa_type=BigInteger)
+    entry_id: bytes = Field(unique=True, sa_type=LargeBinary(16))
+    leaf: bytes = Field(sa_type=LargeBinary(32))  # leaf hash of body
+    body: bytes = Field(sa_type=LargeBinary)
+
+
+class LogCheckpoint(Row, table=True):
+    """One signed note. One per size: two statements about one size could only agree or be a fork."""
+
+    __tablename__ = "log_checkpoint"
+    __table_args__ = (CheckConstraint("size > 0", name="size"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    size: int = Field(primary_key=True, sa_type=BigInteger)
+    stack: bytes = Field(sa_type=LargeBinary)  # packed frontier at this size; its root is the signed one
+    note: str = Field(sa_type=Text)
