@@ -57,7 +57,7 @@ types: environment-dev ## mypy, strict
 
 .PHONY: arch
 arch: environment-dev ## import contracts and the tests that hold the shape of the tree
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest tests/architecture -p no:randomly $(ARGS)
 
 .PHONY: cov
