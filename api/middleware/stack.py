@@ -1,0 +1,29 @@
+"""The order of the middleware, outermost first, in one place.
+
+The id comes first because everything else names it. The headers come before the log layer because that one writes the
+bare 500. The body limit is innermost: what it raises is answered, headed and logged like any other refusal.
+"""
+
+from collections.abc import Mapping
+
+from starlette.middleware import Middleware
+
+from api.middleware.access_log import AccessLog
+from api.middleware.body_limit import BodyLimit
+from api.middleware.request_id import RequestId
+from api.middleware.security_headers import SecurityHeaders
+from api.observability.logs import Log
+from api.settings import Settings
+from vault.runtime import Entropy
+
+
+def stack(
+    settings: Settings, *, entropy: Entropy, log: Log, limits: Mapping[str, int] | None = None
+) -> list[Middleware]:
+    """Build the list for `FastAPI(middleware=…)`. `limits` gives paths (exact) their own body limit in bytes."""
+    return [
+        Middleware(RequestId, entropy=entropy),
+        Middleware(SecurityHeaders, secure=settings.secure),
+        Middleware(AccessLog, log=log),
+        Middleware(BodyLimit, limit=settings.max_body_bytes, routes=limits),
+    ]

@@ -1,0 +1,1 @@
+"""What operators may see of the running service: structured logs from a closed vocabulary."""

@@ -1,0 +1,59 @@
+"""The closed vocabulary of operational logs: event names and the keys a line may carry.
+
+Logs are for operators and leave the machine more easily than anything else here, so they work by allow-list. Who was
+disclosed what to whom is never a log line: that is the audit log's work, under its own rules.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Event(StrEnum):
+    """Every event name. A line without one of these cannot be written."""
+
+    STARTED = "service.started"
+    READY = "service.ready"
+    STOPPING = "service.stopping"
+    STOPPED = "service.stopped"
+    SEALED = "service.sealed"
+    REQUEST = "http.request"
+    FAULT = "http.fault"
+    BATCH_FAILED = "batch.failed"
+    CHECKPOINT_SIGNED = "checkpoint.signed"
+    CHECKPOINT_REFUSED = "checkpoint.refused"
+    BUNDLE_LOADED = "bundle.loaded"
+    BUNDLE_REFUSED = "bundle.refused"
+    IMPORT_FINISHED = "import.finished"
+    MIGRATED = "store.migrated"
+    STORE_LOST = "store.lost"
+    LIBRARY = "library.message"
+
+
+KEYS: Final = frozenset(
+    {
+        "at",  # module and line of a fault
+        "batch",
+        "brand",
+        "bundle",
+        "code",
+        "count",
+        "dropped",  # how many keys this line lost to the allow-list
+        "engine",
+        "error",  # the class name of an exception, never its text
+        "event",
+        "level",
+        "logger",
+        "method",
+        "ms",
+        "purpose",
+        "request_id",
+        "route",  # the template, never the path
+        "shard",
+        "size",
+        "status",
+        "system",
+        "time",
+        "version",
+    }
+)
+"""Keys that may appear. None of them can name a subject; references are not among them."""
