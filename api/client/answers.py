@@ -85,9 +85,13 @@ class ConsentRecord:
 
 @dataclass(frozen=True, slots=True)
 class Disclosed:
-    """One field's answer. `value` is present only when `level` is not None; a list field's value is a list."""
+    """One field's answer: `granted`, `narrowed` to a lower level, `refused`, or `unreadable` (a failed integrity check).
+
+    `value` is present only when `level` is not None; a list field's value is a list.
+    """
 
     name: str
+    decision: str
     level: str | None
     value: Any = field(repr=False)
     policies: tuple[str, ...] = ()
@@ -102,7 +106,7 @@ class Disclosure:
     `error` is its stable code and `fields` is empty.
     """
 
-    subject: str = field(repr=False)
+    reference: str
     fields: Mapping[str, Disclosed] = field(default_factory=dict)
     entry: str = ""
     receipt: str = field(default="", repr=False)
@@ -182,33 +186,20 @@ def read_consent(reply: Reply) -> ConsentRecord:
     return ConsentRecord(*(str(member(body, name)) for name in ("event", "purpose", "state", "receipt")))
 
 
-def read_disclosure(body: Mapping[str, Any], subject: str) -> Disclosure:
-    """Read one disclosure."""
-    fields = {name: _disclosed(name, item) for name, item in member(body, "fields").items()}
-    return Disclosure(
-        str(body.get("subject") or subject), fields, str(member(body, "entry")), str(member(body, "receipt"))
-    )
+def read_disclosure(body: Mapping[str, Any]) -> Disclosure:
+    """Read one disclosure, single or from a bulk answer."""
+    reference = str(member(body, "reference"))
+    if body.get("error"):
+        return Disclosure(reference, error=str(body["error"]))
+    fields = {item.name: item for item in map(_disclosed, member(body, "fields"))}
+    return Disclosure(reference, fields, str(member(body, "entry")), str(member(body, "receipt")))
 
 
-def read_bulk(reply: Reply) -> tuple[Disclosure, ...]:
-    """Read a bulk answer: an outcome per subject, in the order asked."""
-    items = member(json_object(reply.content), "items")
-    return tuple(map(_outcome, items))
-
-
-def _outcome(item: Mapping[str, Any]) -> Disclosure:
-    subject = str(member(item, "subject"))
-    if item.get("disclosed") is None:
-        return Disclosure(subject, error=str(member(item, "code")))
-    return read_disclosure(item["disclosed"], subject)
-
-
-def _disclosed(name: str, item: Mapping[str, Any]) -> Disclosed:
-    level = member(item, "level")
-    policies = tuple(map(str, item.get("policies") or ()))
-    return Disclosed(
-        name, None if level is None else str(level), item.get("value"), policies, str(item.get("reason") or "")
-    )
+def _disclosed(item: Mapping[str, Any]) -> Disclosed:
+    decision, level = str(member(item, "decision")), item.get("level")
+    policies, reason = tuple(map(str, item.get("policies") or ())), str(item.get("reason") or "")
+    level = None if level is None else str(level)
+    return Disclosed(str(member(item, "name")), decision, level, item.get("value"), policies, reason)
 
 
 def read_row(body: Mapping[str, Any]) -> RowResult:

@@ -13,7 +13,7 @@ from api.client.answers import (
     RowResult,
     SubjectRecord,
     Want,
-    read_bulk,
+    member,
     read_consent,
     read_disclosure,
     read_found,
@@ -70,13 +70,13 @@ def search(exchange: Exchange, by: str, value: str) -> Steps[Found]:
 
 def give_consent(exchange: Exchange, reference: str, evidence: Mapping[str, Any]) -> Steps[ConsentRecord]:
     """Record that a person agreed, with the notice they were shown as evidence."""
-    body = {"subject": reference, **evidence}
+    body = {"reference": reference, **evidence}
     return read_consent((yield from exchange.scoped("consent.write", "POST", "/v1/consents", body)))
 
 
 def withdraw_consent(exchange: Exchange, reference: str, evidence: Mapping[str, Any]) -> Steps[ConsentRecord]:
     """Record that a person withdrew. Every token that rested on it is dead at its next use."""
-    body = {"subject": reference, **evidence}
+    body = {"reference": reference, **evidence}
     reply = yield from exchange.scoped("consent.write", "POST", "/v1/consents/withdraw", body, repeatable=True)
     return read_consent(reply)
 
@@ -85,15 +85,16 @@ def disclose(exchange: Exchange, token: DisclosureToken, fields: Sequence[str] |
     """Redeem a token for its one subject. Never repeated by itself: a use may count though the answer was lost."""
     body = {"fields": list(fields)} if fields else {}
     reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures", body)
-    return read_disclosure(json_object(reply.content), token.subjects[0])
+    return read_disclosure(json_object(reply.content))
 
 
 def disclose_bulk(
     exchange: Exchange, token: DisclosureToken, references: Sequence[str], fields: Sequence[str] | None
 ) -> Steps[tuple[Disclosure, ...]]:
     """Redeem a token for several of its subjects at once, in the order asked; one's failure is its own."""
-    body = {"subjects": list(references), **({"fields": list(fields)} if fields else {})}
-    return read_bulk((yield from exchange.bound(token.secret, "POST", "/v1/disclosures/bulk", body)))
+    body = {"references": list(references), **({"fields": list(fields)} if fields else {})}
+    reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures/bulk", body)
+    return tuple(map(read_disclosure, member(json_object(reply.content), "disclosures")))
 
 
 def import_chunk(exchange: Exchange, chunk: bytes, key: str) -> Steps[tuple[RowResult, ...]]:

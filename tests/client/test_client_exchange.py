@@ -124,7 +124,7 @@ def test_nonce_challenges_are_answered_at_both_ends_and_remembered(client, stub)
 def test_a_nonce_challenge_is_answered_for_what_may_not_be_repeated_too(client, stub):
     token = client.authorise("ref_a", "clienteling", [("phone", "masked")])
     stub.nonce = "n-1"
-    stub.answers["/v1/disclosures"] = [(200, {}, b'{"purpose":"p","fields":{},"entry":"e","receipt":"r"}')]
+    stub.answers["/v1/disclosures"] = [(200, {}, b'{"reference":"ref_a","fields":[],"entry":"e","receipt":"r"}')]
     assert client.disclose(token).receipt == "r"
 
 
@@ -153,11 +153,11 @@ def test_a_disclosure_is_asked_for_and_redeemed(client, stub):
             {},
             json.dumps(
                 {
-                    "purpose": "clienteling.aftercare",
-                    "fields": {
-                        "phone": {"level": "masked", "value": [CANARY], "policies": ["p1"]},
-                        "allergies": {"level": None, "reason": "not_permitted", "policies": ["f.s"]},
-                    },
+                    "reference": "ref_a",
+                    "fields": [
+                        {"name": "phone", "decision": "granted", "level": "masked", "value": [CANARY]},
+                        {"name": "allergies", "decision": "refused", "level": None, "reason": "not_permitted"},
+                    ],
                     "entry": "e1",
                     "receipt": "note",
                 }
@@ -177,12 +177,14 @@ def test_a_disclosure_is_asked_for_and_redeemed(client, stub):
 def test_bulk_keeps_one_failure_to_itself(client, stub):
     token = client.authorise(["ref_a", "ref_b"], "clienteling", [("phone", "masked")])
     body = {
-        "items": [
+        "disclosures": [
             {
-                "subject": "ref_a",
-                "disclosed": {"fields": {"phone": {"level": "masked", "value": ["x"]}}, "entry": "e", "receipt": "n"},
+                "reference": "ref_a",
+                "fields": [{"name": "phone", "decision": "granted", "level": "masked", "value": ["x"]}],
+                "entry": "e",
+                "receipt": "n",
             },
-            {"subject": "ref_b", "disclosed": None, "code": "integrity_failure"},
+            {"reference": "ref_b", "error": "integrity_failure"},
         ]
     }
     stub.answers["/v1/disclosures/bulk"] = [(200, {}, json.dumps(body).encode())]
@@ -238,7 +240,7 @@ def test_consent_is_given_and_withdrawn(client, stub):
     ]
     assert client.give_consent("ref_a", {"purpose": "marketing"}).state == "given"
     assert client.withdraw_consent("ref_a", {"purpose": "marketing"}).state == "withdrawn"
-    assert json.loads(stub.seen[-1].body) == {"subject": "ref_a", "purpose": "marketing"}
+    assert json.loads(stub.seen[-1].body) == {"reference": "ref_a", "purpose": "marketing"}
 
 
 def test_update_names_the_version_it_saw(client, stub):
