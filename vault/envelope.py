@@ -1,0 +1,166 @@
+"""One sealed field value: the byte layout `version | suite | key generation | wrapped DEK | Cobblestone-256 message`.
+
+Every value has its own random 256-bit data key (DEK). The message is C2SP chunked encryption (c2sp.org/chunked-encryption,
+SHA-512 and AES-256-GCM) under that DEK: a key and a base nonce derived per message, and a 32-byte key commitment. The
+context goes into the key derivation, so bytes moved between rows, fields, items, subjects, versions or deployments fail
+at the commitment, before anything is decrypted. Layout, context and vectors: docs/formats.md.
+
+Re-keying a compartment replaces the 40 wrapped bytes and nothing else. The generation in the header is that of the
+leaf when the value was sealed, and stays: which leaf opens the DEK *now* is said by the compartment's row, not here.
+"""
+
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
+from cryptography.exceptions import InvalidTag
+
+from vault.errors import IntegrityFailure
+
+VERSION: Final = 1
+SUITE_COBBLESTONE_256: Final = 1
+LABEL: Final = b"ecrin/field/v1"
+MAX_PLAINTEXT: Final = 64 * 1024  # bytes; bounds the memory that one row can ask for
+
+_DEK = 32
+_WRAPPED = 40  # RFC 3394 of a 32-byte key
+_HEADER = struct.Struct(">BBI")
+_MESSAGE_AT = _HEADER.size + _WRAPPED
+_LENGTH = struct.Struct(">I")
+_SMALLEST_BUCKET = 32
+_CHUNK = 16 * 1024
+_TAG = 16
+_MESSAGE_HEAD = 24 + 32  # salt and commitment
+
+# Items after the deployment id, each behind its 2-byte length: subject, category, field, item, schema version, version.
+_TAIL = struct.Struct(">H16sHHHHHQHHHQ")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FieldContext:
+    """Where a value belongs. Bound into its ciphertext; never stored beside it.
+
+    `deployment`: at most 65535 bytes. `subject`: 16 bytes. `category`, `field` (the immutable ids) and
+    `schema_version`: 0..65535. `item` and `version`: 0..2^64-1.
+    """
+
+    deployment: bytes
+    subject: bytes
+    category: int
+    field: int
+    item: int
+    schema_version: int
+    version: int
+
+
+class Sealed(NamedTuple):
+    """The parts of a stored envelope, not yet authenticated. A tuple, because one is made per value disclosed."""
+
+    version: int
+    suite: int
+    generation: int
+    wrapped: bytes
+    message: bytes
+
+
+def bucket(length: int) -> int:
+    """Size in bytes that a plaintext of `length` bytes is padded to: 32, 64, 128, … including its 4-byte length."""
+    return max(_SMALLEST_BUCKET, 1 << (length + _LENGTH.size - 1).bit_length())
+
+
+_MAX_BUCKET = bucket(MAX_PLAINTEXT)
+_SHORTEST = _MESSAGE_AT + _MESSAGE_HEAD + _SMALLEST_BUCKET + _TAG
+_LONGEST = _MESSAGE_AT + _MESSAGE_HEAD + _MAX_BUCKET + _TAG * (_MAX_BUCKET // _CHUNK + 1)
+
+
+@lru_cache(maxsize=256)
+def _prefix(generation: int, deployment: bytes) -> tuple[bytes, bytes]:
+    """Return the 6 header bytes and the context up to the deployment id: alike for nearly all values of a process."""
+    header = _HEADER.pack(VERSION, SUITE_COBBLESTONE_256, generation)
+    items = (LABEL, header, deployment)
+    return header, b"".join(len(item).to_bytes(2, "big") + item for item in items)
+
+
+def _encode(prefix: bytes, context: FieldContext) -> bytes:
+    subject = context.subject
+    if len(subject) != 16:  # noqa: PLR2004 - struct would pad or cut silently, and two contexts could become one
+        raise ValueError("a subject id has 16 bytes")
+    return prefix + _TAIL.pack(
+        16,
+        subject,
+        2,
+        context.category,
+        2,
+        context.field,
+        8,
+        context.item,
+        2,
+        context.schema_version,
+        8,
+        context.version,
+    )
+
+
+def context_bytes(generation: int, context: FieldContext) -> bytes:
+    """Encode the context of a message: nine items, each behind a 2-byte big-endian length, so no two contexts collide.
+
+    Raises ValueError for a part out of its range.
+    """
+    try:
+        return _encode(_prefix(generation, context.deployment)[1], context)
+    except (struct.error, OverflowError):
+        raise ValueError("a part of the field context is out of range") from None
+
+
+def seal(dek: bytes, wrapped_dek: bytes, generation: int, context: FieldContext, plaintext: bytes) -> bytes:
+    """Seal one value of at most 64 KiB under its own fresh 32-byte DEK and return the stored bytes.
+
+    Why safe: a DEK seals one message only, and the library draws the 24-byte salt itself, so no (key, nonce) pair
+    repeats; there is no way to pass a salt in. Raises ValueError for a caller's mistake (sizes, ranges).
+    """
+    length = len(plaintext)
+    if length > MAX_PLAINTEXT or len(wrapped_dek) != _WRAPPED or len(dek) != _DEK:
+        raise ValueError("data key, wrapped data key or plaintext has a wrong size")
+    try:
+        header, prefix = _prefix(generation, context.deployment)
+        encryptor = Cobblestone256Encryptor(dek, _encode(prefix, context))
+    except (struct.error, OverflowError):
+        raise ValueError("a part of the field context is out of range") from None
+    # Padding hides the length: it would tell a gender, a country or a tier. It is inside the encryption.
+    padded = (_LENGTH.pack(length) + plaintext).ljust(bucket(length), b"\0")
+    return header + wrapped_dek + encryptor.update(padded) + encryptor.finalize()
+
+
+def parse(envelope: bytes) -> Sealed:
+    """Split stored bytes. An unknown version or suite, or an impossible size, raises IntegrityFailure: no guessing."""
+    size = len(envelope)
+    if not _SHORTEST <= size <= _LONGEST:
+        raise IntegrityFailure(IntegrityFailure.code)
+    version, suite, generation = _HEADER.unpack_from(envelope)
+    if version != VERSION or suite != SUITE_COBBLESTONE_256:
+        raise IntegrityFailure(IntegrityFailure.code)
+    return Sealed(version, suite, generation, envelope[_HEADER.size : _MESSAGE_AT], envelope[_MESSAGE_AT:])
+
+
+def open_(sealed: Sealed, dek: bytes, context: FieldContext) -> bytes:
+    """Open a parsed envelope with its unwrapped DEK and return the plaintext.
+
+    Raises IntegrityFailure, with one message, for every cause: wrong key, other context, altered, cut or extended
+    bytes, wrong padding. The message is collected whole first: the streaming decryptor hands out complete chunks
+    before the end has been checked.
+    """
+    try:
+        decryptor = Cobblestone256Decryptor(dek, _encode(_prefix(sealed.generation, context.deployment)[1], context))
+        padded = decryptor.update(sealed.message) + decryptor.finalize()
+    except (InvalidTag, ValueError, struct.error, OverflowError):
+        raise IntegrityFailure(IntegrityFailure.code) from None
+    # Why no constant time: these bytes are authentic, so whoever made the padding held the DEK.
+    size = len(padded)
+    if size >= _SMALLEST_BUCKET:
+        (length,) = _LENGTH.unpack_from(padded)
+        end = _LENGTH.size + length
+        if end <= size == bucket(length) and padded.count(0, end) == size - end:
+            return padded[_LENGTH.size : end]
+    raise IntegrityFailure(IntegrityFailure.code)

@@ -1,0 +1,75 @@
+"""Keys of the service itself: search and hash keys, small sealed items, signatures. Drawn once, sealed in one part.
+
+One root each for HMAC and for AES-SIV; a use is told apart from every other by its label, which goes into the
+derivation (HKDF-Expand, RFC 5869: the roots are uniformly random, so there is nothing to extract).
+"""
+
+import struct
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from vault.errors import IntegrityFailure
+from vault.keys.message import bind
+from vault.keys.service import SigningKey
+from vault.runtime import Entropy
+
+_ROOT: Final = 32
+_FORMAT: Final = 1
+_ITEM = struct.Struct(">B32s")
+_INDEX: Final = 1
+_SIV: Final = 2
+_SIGNING: Final = {SigningKey.LOG: 3, SigningKey.RECEIPT: 4}
+_NUMBERS: Final = frozenset({_INDEX, _SIV, *_SIGNING.values()})
+_LABELS: Final = 1024  # derived keys kept; labels are per brand, field and use: far fewer
+
+
+def draw(entropy: Entropy) -> bytes:
+    """Draw a set of service keys: format(1), then number(1) and 32 random bytes for each."""
+    return bytes((_FORMAT,)) + b"".join(_ITEM.pack(number, entropy.bytes(_ROOT)) for number in sorted(_NUMBERS))
+
+
+class ServiceKeys:
+    """The opened set. Derived keys are kept per label as library objects, so that a batch pays derivation once."""
+
+    __slots__ = ("_public", "_signing", "hmac", "siv")
+
+    hmac: Callable[[str], HMAC]
+    siv: Callable[[str], AESSIV]
+
+    def __init__(self, content: bytes) -> None:
+        """Take what `draw` made. Raises IntegrityFailure for anything else."""
+        try:
+            keys = dict(_ITEM.iter_unpack(content[1:]))
+        except struct.error:
+            raise IntegrityFailure(IntegrityFailure.code) from None
+        if content[:1] != bytes((_FORMAT,)) or keys.keys() != _NUMBERS:
+            raise IntegrityFailure(IntegrityFailure.code)
+
+        @lru_cache(maxsize=_LABELS)
+        def hmac(label: str) -> HMAC:
+            key = HKDFExpand(SHA512(), 32, bind(b"ecrin/mac/v1", label.encode())).derive(keys[_INDEX])
+            return HMAC(key, SHA256())
+
+        @lru_cache(maxsize=_LABELS)
+        def siv(label: str) -> AESSIV:
+            return AESSIV(HKDFExpand(SHA512(), 64, bind(b"ecrin/siv/v1", label.encode())).derive(keys[_SIV]))
+
+        self.hmac = hmac
+        self.siv = siv
+        self._signing = {name: Ed25519PrivateKey.from_private_bytes(keys[number]) for name, number in _SIGNING.items()}
+        self._public = {name: key.public_key().public_bytes_raw() for name, key in self._signing.items()}
+
+    def signing(self, key: SigningKey) -> Ed25519PrivateKey:
+        """Return the private key of one kind of statement."""
+        return self._signing[key]
+
+    def public(self, key: SigningKey) -> bytes:
+        """Return the raw 32-byte public key."""
+        return self._public[key]

@@ -1,0 +1,89 @@
+"""A field value as it lies inside its envelope: what is known, who said so, since when, and how long it holds.
+
+Provenance is sealed with the value, because "recorded by the events desk on the night of the auction" is itself
+personal data. Layout: `format(1) | flags(1) | recorded_at(5) | source length(1) | source | dates(3 each) | JSON`.
+The head is binary and small so that most values stay in the 32-byte padding bucket.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final, TypeAlias, cast
+
+import orjson
+
+from vault.errors import IntegrityFailure
+
+JsonValue: TypeAlias = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
+
+FORMAT: Final = 1
+MAX_SOURCE: Final = 64  # bytes of UTF-8
+
+_HAS_FROM = 1
+_HAS_UNTIL = 2
+_HEAD = 8  # format, flags, recorded_at, source length
+_DATE = 3  # proleptic Gregorian ordinal; 9999-12-31 is 3652059 < 2^24
+_MAX_TIME = (1 << 40) - 1  # seconds; the year 36812
+_JSON = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FieldValue:
+    """One recorded value. `source`: the system's id. `recorded_at`: UTC seconds. `valid_*`: inclusive days, or open."""
+
+    value: JsonValue
+    source: str
+    recorded_at: int
+    valid_from: dt.date | None = None
+    valid_until: dt.date | None = None
+
+    def __repr__(self) -> str:
+        return "FieldValue(…)"  # personal data never shows in a repr
+
+
+def encode(value: FieldValue) -> bytes:
+    """Encode for sealing. Equal values give equal bytes. Raises ValueError, which never quotes the value."""
+    source = value.source.encode()
+    if len(source) > MAX_SOURCE or not 0 <= value.recorded_at <= _MAX_TIME:
+        raise ValueError("source or time of record is out of range")
+    try:
+        body = orjson.dumps(value.value, option=_JSON)
+    except TypeError:
+        raise ValueError("not a JSON value") from None
+    if b"null" in body and orjson.loads(body) != value.value:  # orjson writes a number that is not finite as null
+        raise ValueError("not a JSON value")
+    flags = 0
+    dates = b""
+    if value.valid_from is not None:
+        flags |= _HAS_FROM
+        dates += value.valid_from.toordinal().to_bytes(_DATE, "big")
+    if value.valid_until is not None:
+        flags |= _HAS_UNTIL
+        dates += value.valid_until.toordinal().to_bytes(_DATE, "big")
+    head = bytes((FORMAT, flags)) + value.recorded_at.to_bytes(5, "big") + bytes((len(source),))
+    return head + source + dates + body
+
+
+def decode(encoded: bytes) -> FieldValue:
+    """Decode what `encode` made. Anything else raises IntegrityFailure: these bytes came out of an envelope."""
+    if len(encoded) <= _HEAD or encoded[0] != FORMAT or encoded[1] & ~(_HAS_FROM | _HAS_UNTIL):
+        raise IntegrityFailure(IntegrityFailure.code)
+    flags = encoded[1]
+    at = _HEAD + encoded[7]
+    valid_from = valid_until = None
+    try:
+        source = encoded[_HEAD:at].decode()
+        if flags & _HAS_FROM:
+            valid_from = dt.date.fromordinal(int.from_bytes(encoded[at : at + _DATE], "big"))
+            at += _DATE
+        if flags & _HAS_UNTIL:
+            valid_until = dt.date.fromordinal(int.from_bytes(encoded[at : at + _DATE], "big"))
+            at += _DATE
+        body = cast("JsonValue", orjson.loads(encoded[at:]))
+    except ValueError:  # also UnicodeDecodeError and orjson's own
+        raise IntegrityFailure(IntegrityFailure.code) from None
+    return FieldValue(body, source, int.from_bytes(encoded[2:7], "big"), valid_from, valid_until)
