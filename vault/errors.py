@@ -39,6 +39,12 @@ class WrongDeployment(VaultError):
     code = "wrong_deployment"
 
 
+class UnsafeFile(VaultError):
+    """A file that holds secrets is open to others, is not an ordinary file, or belongs to another account."""
+
+    code = "unsafe_file"
+
+
 class StoreUnavailable(VaultError):
     """The database did not complete the unit of work: nothing was stored and nothing disclosed."""
 
