@@ -112,6 +112,18 @@ class InvalidFields(VaultError):
         self.problems = problems
 
 
+class InvalidRegistration(VaultError):
+    """A system or an officer cannot be registered as described. Names the part at fault."""
+
+    code = "invalid_registration"
+
+
+class UnknownSystem(VaultError):
+    """No system has this id."""
+
+    code = "unknown_system"
+
+
 class UnknownPurpose(VaultError):
     """The purpose is not in the bundle."""
 

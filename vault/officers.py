@@ -1,0 +1,93 @@
+"""Officers: the people who log in. Passwords are kept as Argon2id hashes (RFC 9106, second recommended choice)."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from audit.entry import Act, Actor, Entry, Outcome
+from vault.errors import InvalidRegistration
+from vault.store.bulk import insert_rows
+from vault.store.tables import Officer
+from vault.unit import UnitOfWork
+
+SHORTEST_PASSWORD: Final = 12
+LONGEST_PASSWORD: Final = 1024  # bytes that Argon2 is made to chew; longer is an attack, not a passphrase
+
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
+_HASHER: Final = PasswordHasher()
+
+
+class Role(StrEnum):
+    """What an officer may do."""
+
+    COMPLIANCE = "compliance"
+    AUDITOR = "auditor"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+
+
+class OfficerStatus(StrEnum):
+    """Whether an officer may log in."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerRecord:
+    """An officer as listed: no password hash."""
+
+    id: str
+    role: Role
+    status: OfficerStatus
+    created_at: int
+
+
+def add(uow: UnitOfWork, officer_id: str, role: Role, password: str, by: Actor) -> OfficerRecord:
+    """Add an officer and record `officer.created`. Raises `InvalidRegistration`, or `Conflict` if the id is taken."""
+    if not _ID.fullmatch(officer_id):
+        raise InvalidRegistration("id")
+    if not SHORTEST_PASSWORD <= len(password) or len(password.encode()) > LONGEST_PASSWORD:
+        raise InvalidRegistration("password: 12 characters at least")
+    row = {
+        "id": officer_id,
+        "role": role.value,
+        "status": OfficerStatus.ACTIVE.value,
+        "password_hash": _HASHER.hash(password, salt=uow.vault.entropy.bytes(16)),
+        "created_at": uow.now,
+    }
+    insert_rows(uow.conn, Officer, [row])
+    uow.record(Entry(Act.OFFICER_CREATED, Outcome.ALLOW, by, pol=(f"officer:{officer_id}", f"role:{role}")))
+    return OfficerRecord(officer_id, role, OfficerStatus.ACTIVE, uow.now)
+
+
+def listed(conn: Connection) -> list[OfficerRecord]:
+    """Return all officers, by id."""
+    columns = (col(Officer.id), col(Officer.role), col(Officer.status), col(Officer.created_at))
+    rows = conn.execute(select(*columns).order_by(col(Officer.id)))
+    return [OfficerRecord(row.id, Role(row.role), OfficerStatus(row.status), row.created_at) for row in rows]
+
+
+def password_fits(conn: Connection, officer_id: str, password: str) -> bool:
+    """Tell whether an active officer has this password. An unknown id costs as much time as a wrong password."""
+    row = conn.execute(
+        select(col(Officer.password_hash), col(Officer.status)).where(col(Officer.id) == officer_id)
+    ).one_or_none()
+    try:
+        _HASHER.verify(_nobody() if row is None else row.password_hash, password)
+    except (VerificationError, InvalidHashError):
+        return False
+    return row is not None and row.status == OfficerStatus.ACTIVE
+
+
+@cache
+def _nobody() -> str:
+    # Verified in place of an officer that does not exist; the same cost, and a password nobody can type.
+    return _HASHER.hash("\x00" * 32, salt=bytes(16))

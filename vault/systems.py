@@ -1,0 +1,187 @@
+"""Systems: the OAuth clients of the brands, as registered (design §2, §9).
+
+A system holds public keys only: whoever sends a private or symmetric one has given it away, and it is refused, not
+stripped. Disabling a system steps its epoch, which kills every token issued to it at that token's next use.
+"""
+
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlmodel import col
+
+from audit.entry import Act, Actor, Entry, Outcome
+from vault.errors import InvalidRegistration, UnknownSystem
+from vault.store.bulk import insert_rows
+from vault.store.tables import System
+from vault.unit import UnitOfWork
+
+MOST_KEYS: Final = 8
+
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
+_BRAND: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_WORD: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(?:\.[a-z][a-z0-9_]{0,31}){0,3}")
+_COORDINATES: Final = {("EC", "P-256"): ("x", "y"), ("OKP", "Ed25519"): ("x",)}
+_COORDINATE_BYTES: Final = 32
+_PUBLIC: Final = frozenset({"kty", "crv", "x", "y", "kid", "alg", "use", "key_ops", "x5t", "x5t#S256"})
+
+COLUMNS: Final = (
+    col(System.id),
+    col(System.brand),
+    col(System.name),
+    col(System.status),
+    col(System.epoch),
+    col(System.jwks),
+    col(System.scopes),
+    col(System.purposes),
+    col(System.brands),
+)
+"""What `record_of` reads, in its order."""
+
+_ONE = select(*COLUMNS).where(col(System.id) == bindparam("id"))
+_ALL = select(*COLUMNS).order_by(col(System.brand), col(System.id))
+
+
+class SystemStatus(StrEnum):
+    """Whether a system may act."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemRecord:
+    """A system as registered. `brands` are those it may import for; its own is always among them."""
+
+    id: str
+    brand: str
+    name: str
+    status: SystemStatus
+    epoch: int
+    jwks: Mapping[str, Any]
+    scopes: frozenset[str]
+    purposes: frozenset[str]
+    brands: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewSystem:
+    """A registration asked for. `jwks` is a JSON Web Key Set (RFC 7517) of public keys: EC P-256 or Ed25519."""
+
+    id: str
+    brand: str
+    name: str
+    jwks: Mapping[str, Any]
+    scopes: frozenset[str]
+    purposes: frozenset[str] = frozenset()
+    brands: frozenset[str] = frozenset()
+
+
+def register(uow: UnitOfWork, new: NewSystem, by: Actor) -> SystemRecord:
+    """Register a system and record `system.created`. Raises `InvalidRegistration`, or `Conflict` if the id is taken."""
+    brands = new.brands | {new.brand}
+    _check(new, brands)
+    jwks = {"keys": [_public_key(key) for key in new.jwks["keys"]]}
+    row = {
+        "id": new.id,
+        "brand": new.brand,
+        "name": new.name,
+        "status": SystemStatus.ACTIVE.value,
+        "epoch": 1,
+        "jwks": orjson.dumps(jwks, option=orjson.OPT_SORT_KEYS).decode(),
+        "scopes": " ".join(sorted(new.scopes)),
+        "purposes": " ".join(sorted(new.purposes)),
+        "brands": " ".join(sorted(brands)),
+    }
+    insert_rows(uow.conn, System, [row | {"created_at": uow.now}])
+    # The log names the system among `pol`, its only list of plain names: who acted stands in `actor`.
+    uow.record(Entry(Act.SYSTEM_CREATED, Outcome.ALLOW, by, pol=(f"system:{new.id}",)))
+    return record_of(tuple(row.values()))
+
+
+def disable(uow: UnitOfWork, system_id: str, by: Actor) -> SystemRecord:
+    """Forbid a system to act and kill its tokens; record `system.disabled`. Raises `UnknownSystem`."""
+    uow.conn.execute(
+        update(System)
+        .where(col(System.id) == system_id)
+        .values(status=SystemStatus.DISABLED.value, epoch=col(System.epoch) + 1)
+    )
+    found = get(uow.conn, system_id)
+    if found is None:
+        raise UnknownSystem
+    uow.record(Entry(Act.SYSTEM_DISABLED, Outcome.ALLOW, by, pol=(f"system:{system_id}",)))
+    return found
+
+
+def get(conn: Connection, system_id: str) -> SystemRecord | None:
+    """Return a system by its id, whatever its status."""
+    row = conn.execute(_ONE, {"id": system_id}).one_or_none()
+    return None if row is None else record_of(tuple(row))
+
+
+def listed(conn: Connection) -> list[SystemRecord]:
+    """Return all systems, by brand and id."""
+    return [record_of(tuple(row)) for row in conn.execute(_ALL)]
+
+
+@lru_cache(maxsize=1024)
+def record_of(row: tuple[Any, ...] | Row[Any]) -> SystemRecord:
+    """Build the record of a row of `COLUMNS`. Cached by the row itself: a change of the row is another entry."""
+    system_id, brand, name, status, epoch, jwks, scopes, purposes, brands = row
+    return SystemRecord(
+        system_id,
+        brand,
+        name,
+        SystemStatus(status),
+        epoch,
+        orjson.loads(jwks),
+        frozenset(scopes.split()),
+        frozenset(purposes.split()),
+        frozenset(brands.split()),
+    )
+
+
+def _check(new: NewSystem, brands: frozenset[str]) -> None:
+    for what, fits in (
+        ("id", _ID.fullmatch(new.id)),
+        ("brand", all(_BRAND.fullmatch(brand) for brand in brands)),
+        ("name", 0 < len(new.name) <= 128 and new.name.isprintable()),
+        ("scopes", new.scopes and all(_WORD.fullmatch(scope) for scope in new.scopes)),
+        ("purposes", all(_WORD.fullmatch(purpose) for purpose in new.purposes)),
+    ):
+        if not fits:
+            raise InvalidRegistration(what)
+    keys = new.jwks.get("keys")
+    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS:
+        raise InvalidRegistration("jwks")
+    names = [key.get("kid") for key in keys if isinstance(key, Mapping)]
+    if len(names) != len(keys) or len(set(names)) != len(names):
+        raise InvalidRegistration("jwks: kid")
+
+
+def _public_key(key: Mapping[str, Any]) -> dict[str, str]:
+    """Return the members that matter. Anything not known to be public disqualifies the key."""
+    if not key.keys() <= _PUBLIC:
+        raise InvalidRegistration("jwks: private or unknown member")
+    coordinates = _COORDINATES.get((key.get("kty", ""), key.get("crv", "")))
+    if coordinates is None:
+        raise InvalidRegistration("jwks: kind of key")
+    kept = ("kty", "crv", *coordinates, "kid")
+    if not all(isinstance(key.get(member), str) and 0 < len(key[member]) <= 128 for member in kept):
+        raise InvalidRegistration("jwks: member")
+    if any(not _is_coordinate(key[member]) for member in coordinates):
+        raise InvalidRegistration("jwks: coordinate")
+    return {member: key[member] for member in kept}
+
+
+def _is_coordinate(text: str) -> bool:
+    try:
+        return len(urlsafe_b64decode(text + "=" * (-len(text) % 4))) == _COORDINATE_BYTES
+    except ValueError:
+        return False

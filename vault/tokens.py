@@ -1,0 +1,331 @@
+"""Access tokens: issued, authenticated with their proof, counted down, revoked (design §9).
+
+A token is 256 random bits and says nothing; what it stands for is a row under its SHA-256. It is bound to a key
+(RFC 9449), so a stolen one opens nothing, and each proof of that key is good once. All functions take batches and run
+inside the caller's unit of work: a proof is burned, and a use counted, exactly when the act they paid for is durable.
+"""
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import Select, Update, and_, bindparam, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
+
+from vault.errors import Refused
+from vault.store.bulk import insert_rows
+from vault.store.keysets import padded
+from vault.store.tables import AccessToken, SeenProof, System, TokenSubject
+from vault.systems import COLUMNS, SystemRecord, SystemStatus, record_of
+from vault.unit import UnitOfWork
+
+TOKEN_BYTES: Final = 32
+NO_POLICY: Final = bytes(32)  # policy_hash of a token that no decision stands behind
+
+_CHUNK: Final = 1000  # rows per multi-row statement; SQLite takes 32,766 parameters
+
+
+class Kind(StrEnum):
+    """What a token is for: calling the service as a system, or looking at the subjects it names."""
+
+    SERVICE = "service"
+    DISCLOSURE = "disclosure"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request presented: SHA-256 of the token, the thumbprint of the key that signed the proof (RFC 7638),
+    the first 16 bytes of the proof's hash, and the second from which that proof would be too old anyway.
+    """
+
+    token_hash: bytes
+    jkt: str
+    proof_hash: bytes
+    proof_expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A token that lives and was presented by the holder of its key. `detail` is the granted entry as stored JSON."""
+
+    system: SystemRecord
+    kind: Kind
+    scopes: frozenset[str]
+    purpose: str
+    detail: str
+    token_hash: bytes
+    policy_hash: bytes
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A subject that a token names: the epochs it was granted under, and the uses left."""
+
+    subject_id: bytes
+    shard: int
+    subject_epoch: int
+    consent_epoch: int
+    uses_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token to issue. `subjects` is empty for a service token; so are `purpose` and `detail`."""
+
+    system: SystemRecord
+    kind: Kind
+    jkt: str
+    scopes: frozenset[str]
+    lifetime: int
+    purpose: str = ""
+    detail: str = ""
+    policy_hash: bytes = NO_POLICY
+    subjects: tuple[Named, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """The one time that the token itself is seen: 43 characters of base64url. Never stored, never logged."""
+
+    token: str
+    token_hash: bytes
+    expires_at: int
+
+    def __repr__(self) -> str:
+        return "<IssuedToken>"
+
+
+def hash_of(token: str) -> bytes:
+    """Return the 32 bytes under which a token is stored. Why safe unsalted: it has 256 random bits."""
+    return sha256(token.encode()).digest()
+
+
+def authenticate(uow: UnitOfWork, credentials: Sequence[Credential]) -> list[Session | Refused]:
+    """Turn each credential into a session, or say why not; two statements whatever the size of the batch.
+
+    The caller is told `invalid_token` for every fault of the token (unknown, expired, revoked, its system disabled,
+    another key's), so that nobody learns which; the log is told the cause. `proof_replayed` is told apart, because a
+    client must draw a new proof. Proofs of refused tokens are not stored: strangers cannot fill the table.
+    """
+    found: dict[bytes, Any] = {}
+    hashes = list(dict.fromkeys(credential.token_hash for credential in credentials))
+    for start in range(0, len(hashes), _CHUNK):
+        keys = padded(hashes[start : start + _CHUNK])
+        found |= {row[0]: row for row in uow.conn.execute(_PRESENTED, {"hashes": keys})}
+    outcomes = [_session(found.get(credential.token_hash), credential, uow.now) for credential in credentials]
+    proofs = [
+        (credential.proof_hash, credential.proof_expires_at)
+        for credential, outcome in zip(credentials, outcomes, strict=True)
+        if isinstance(outcome, Session)
+    ]
+    fresh = iter(claim_proofs(uow, proofs))
+    return [
+        Refused("proof_replayed") if isinstance(outcome, Session) and not next(fresh) else outcome
+        for outcome in outcomes
+    ]
+
+
+def claim_proof(uow: UnitOfWork, proof_hash: bytes, expires_at: int) -> bool:
+    """Burn one proof or client assertion (16-byte hash): True the first time, False ever after."""
+    return claim_proofs(uow, [(proof_hash, expires_at)])[0]
+
+
+def claim_proofs(uow: UnitOfWork, proofs: Sequence[tuple[bytes, int]]) -> list[bool]:
+    """Burn (16-byte hash, expiry) pairs: True for each that was new. Of equal ones in a batch the first wins."""
+    # Sorted: two units that burn the same proofs wait for each other in one order, and cannot deadlock.
+    pending = sorted(dict(reversed(proofs)).items())
+    new: set[bytes] = set()
+    for start in range(0, len(pending), _CHUNK):
+        chunk = padded(pending[start : start + _CHUNK])
+        new.update(uow.conn.scalars(_burn(uow.conn.dialect.name, len(chunk)), _flat(chunk, ("h", "e"))))
+    answers = []
+    for proof_hash, _ in proofs:
+        answers.append(proof_hash in new)
+        new.discard(proof_hash)
+    return answers
+
+
+def issue(uow: UnitOfWork, tokens: Sequence[NewToken]) -> list[IssuedToken]:
+    """Draw and store tokens. The caller records `token.issued`: it knows the fields and the subject's log key."""
+    issued = []
+    for new in tokens:
+        # Why safe: 256 random bits, looked up by hash, never compared by prefix.
+        token = urlsafe_b64encode(uow.vault.entropy.bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+        issued.append(IssuedToken(token, hash_of(token), uow.now + new.lifetime))
+    insert_rows(
+        uow.conn, AccessToken, [_row(new, made, uow.now) for new, made in zip(tokens, issued, strict=True)]
+    )
+    insert_rows(
+        uow.conn,
+        TokenSubject,
+        [
+            {
+                "token_hash": made.token_hash,
+                "subject_id": named.subject_id,
+                "shard": named.shard,
+                "subject_epoch": named.subject_epoch,
+                "consent_epoch": named.consent_epoch,
+                "uses_left": named.uses_left,
+            }
+            for new, made in zip(tokens, issued, strict=True)
+            for named in new.subjects
+        ],
+    )
+    return issued
+
+
+def named(uow: UnitOfWork, token_hashes: Sequence[bytes]) -> dict[bytes, dict[bytes, Named]]:
+    """Return the subjects that each token names: token hash -> subject id -> `Named`. A service token names none."""
+    found: dict[bytes, dict[bytes, Named]] = {token_hash: {} for token_hash in token_hashes}
+    hashes = list(found)
+    for start in range(0, len(hashes), _CHUNK):
+        rows = uow.conn.execute(_NAMED, {"hashes": padded(hashes[start : start + _CHUNK])})
+        for token_hash, *rest in rows:
+            found[token_hash][rest[0]] = Named(*rest)
+    return found
+
+
+def consume(uow: UnitOfWork, uses: Sequence[tuple[bytes, bytes]]) -> list[bool]:
+    """Take one use for each (token hash, subject id), atomically; False where none is left.
+
+    Of several takes of the same pair in a batch the first ones win. Two units that race for the last use: one gets it.
+    """
+    if not uses:
+        return []
+    wanted = Counter(uses)
+    # In key order, so that two units that lock the same rows wait for each other instead of deadlocking.
+    pairs = sorted(wanted)
+    left: dict[tuple[bytes, bytes], int] = {}
+    for start in range(0, len(pairs), _CHUNK):
+        statement = _uses_left(uow.conn.dialect.name)
+        rows = uow.conn.execute(statement, {"pairs": padded(pairs[start : start + _CHUNK])})
+        left |= {(token_hash, subject_id): uses_left for token_hash, subject_id, uses_left in rows}
+    taken = {pair: min(count, left.get(pair, 0)) for pair, count in wanted.items()}
+    spent = [
+        {"of_token": pair[0], "of_subject": pair[1], "uses": uses_taken}
+        for pair in pairs
+        if (uses_taken := taken[pair])
+    ]
+    if spent:
+        uow.conn.execute(_SPEND, spent)
+    answers = []
+    for pair in uses:
+        answers.append(taken[pair] > 0)
+        taken[pair] -= 1
+    return answers
+
+
+def introspect(uow: UnitOfWork, token_hash: bytes) -> Session | None:
+    """Return what a living token stands for, whoever asks and without a proof; None for any other (RFC 7662 §2.2)."""
+    row = uow.conn.execute(_PRESENTED, {"hashes": [token_hash]}).one_or_none()
+    outcome = _session(row, None, uow.now)
+    return outcome if isinstance(outcome, Session) else None
+
+
+def revoke(uow: UnitOfWork, token_hash: bytes, system_id: str) -> bool:
+    """Revoke a token of this system; False if there is none such, which RFC 7009 §2.2 tells nobody.
+
+    The caller records `token.revoked`.
+    """
+    ours = and_(col(AccessToken.hash) == token_hash, col(AccessToken.system_id) == system_id)
+    return uow.conn.execute(update(AccessToken).where(ours).values(revoked=True)).rowcount == 1
+
+
+_PRESENTED: Final = (
+    select(
+        col(AccessToken.hash),
+        col(AccessToken.kind),
+        col(AccessToken.system_epoch),
+        col(AccessToken.jkt),
+        col(AccessToken.scope),
+        col(AccessToken.purpose),
+        col(AccessToken.detail),
+        col(AccessToken.policy_hash),
+        col(AccessToken.expires_at),
+        col(AccessToken.revoked),
+        *COLUMNS,
+    )
+    .join(System, col(System.id) == col(AccessToken.system_id))
+    .where(col(AccessToken.hash).in_(bindparam("hashes", expanding=True)))
+)
+_TOKEN_COLUMNS: Final = 10
+
+_NAMED: Final = select(
+    col(TokenSubject.token_hash),
+    col(TokenSubject.subject_id),
+    col(TokenSubject.shard),
+    col(TokenSubject.subject_epoch),
+    col(TokenSubject.consent_epoch),
+    col(TokenSubject.uses_left),
+).where(col(TokenSubject.token_hash).in_(bindparam("hashes", expanding=True)))
+
+# The CHECK on uses_left stands behind this: a count can never go below zero, whatever happens above.
+_SPEND: Final[Update] = (
+    update(TokenSubject)
+    .where(
+        col(TokenSubject.token_hash) == bindparam("of_token"), col(TokenSubject.subject_id) == bindparam("of_subject")
+    )
+    .values(uses_left=col(TokenSubject.uses_left) - bindparam("uses"))
+)
+
+
+@cache
+def _uses_left(dialect: str) -> Select[Any]:
+    key = (col(TokenSubject.token_hash), col(TokenSubject.subject_id))
+    statement = select(*key, col(TokenSubject.uses_left)).where(tuple_(*key).in_(bindparam("pairs", expanding=True)))
+    # SQLite's unit holds the only write lock already. PostgreSQL locks row by row, in the order it returns them.
+    return statement.order_by(*key).with_for_update() if dialect == "postgresql" else statement
+
+
+@cache
+def _burn(dialect: str, count: int) -> Any:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    rows = [{"hash": bindparam(f"h{place}"), "expires_at": bindparam(f"e{place}")} for place in range(count)]
+    return insert(SeenProof).values(rows).on_conflict_do_nothing().returning(col(SeenProof.hash))
+
+
+def _flat(rows: Sequence[tuple[Any, ...]], names: tuple[str, ...]) -> dict[str, Any]:
+    return {f"{name}{place}": value for place, row in enumerate(rows) for name, value in zip(names, row, strict=True)}
+
+
+def _session(row: Any, credential: Credential | None, now: int) -> Session | Refused:
+    if row is None:
+        return Refused("invalid_token", "token_unknown")
+    token_hash, kind, epoch, jkt, scope, purpose, detail, policy_hash, expires_at, revoked = row[:_TOKEN_COLUMNS]
+    system = record_of(tuple(row[_TOKEN_COLUMNS:]))
+    if revoked:
+        return Refused("invalid_token", "token_revoked")
+    if expires_at <= now:
+        return Refused("invalid_token", "token_expired")
+    if system.status is not SystemStatus.ACTIVE or system.epoch != epoch:
+        return Refused("invalid_token", "system_disabled")
+    # Constant time by habit; a thumbprint is no secret.
+    if credential is not None and not hmac.compare_digest(jkt, credential.jkt):
+        return Refused("invalid_token", "wrong_key")
+    scopes = frozenset(scope.split())
+    return Session(system, Kind(kind), scopes, purpose, detail, token_hash, policy_hash, expires_at)
+
+
+def _row(new: NewToken, made: IssuedToken, now: int) -> Mapping[str, object]:
+    return {
+        "hash": made.token_hash,
+        "kind": new.kind.value,
+        "system_id": new.system.id,
+        "system_epoch": new.system.epoch,
+        "jkt": new.jkt,
+        "scope": " ".join(sorted(new.scopes)),
+        "purpose": new.purpose,
+        "detail": new.detail,
+        "policy_hash": new.policy_hash,
+        "issued_at": now,
+        "expires_at": made.expires_at,
+        "revoked": False,
+    }
