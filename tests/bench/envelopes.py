@@ -1,0 +1,130 @@
+"""Seal and open one 32-byte value in process: ours, Tink's envelope AEAD, and the AWS Encryption SDK.
+
+All three draw a data key per value, wrap it under a key held in the process, and authenticate a context. They take
+turns in short rounds and the median round counts, so that a busy neighbour slows all of them alike.
+"""
+
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import tink
+from tink import aead
+
+from tests.bench import aws_sdk
+from tests.bench.report import Line, Verdict
+from vault import envelope
+from vault.keys.keystore import create_keystore, open_keystore
+from vault.keys.local import KeyFileProvider
+from vault.keys.pagetree import Geometry
+from vault.runtime import SystemClock, SystemEntropy
+
+PLAINTEXT = secrets.token_bytes(32)
+ROUNDS = 9
+BATCH = 16  # fields of one record: what the vault hands to the key service at a time
+
+Seal = Callable[[], bytes]
+Open = Callable[[bytes], bytes]
+
+
+def measure(*, quick: bool) -> list[Line]:
+    """Return one line per way and direction, in microseconds per value."""
+    with _contestants() as contestants:
+        rounds = 3 if quick else ROUNDS
+        seals: dict[str, list[float]] = {name: [] for name in contestants}
+        opens: dict[str, list[float]] = {name: [] for name in contestants}
+        sizes = {}
+        for _ in range(rounds):
+            for name, (seal, open_, count, each) in contestants.items():
+                sealed = seal()
+                sizes[name] = len(sealed) // each if each > 1 else len(sealed)
+                seals[name].append(_per_value(seal, count, each))
+                opens[name].append(_per_value(lambda o=open_, s=sealed: o(s), count, each))
+    return _lines(seals, opens, sizes)
+
+
+def _per_value(act: Callable[[], object], count: int, each: int) -> float:
+    began = time.perf_counter()
+    for _ in range(count):
+        act()
+    return (time.perf_counter() - began) / (count * each) * 1e6
+
+
+@contextmanager
+def _contestants() -> Iterator[dict[str, tuple[Seal, Open, int, int]]]:
+    """Name -> (seal, open, repetitions per round, values per repetition)."""
+    with tempfile.TemporaryDirectory() as folder, _ours(Path(folder)) as ours:
+        found = {"ecrin": (*ours, 400, BATCH), "tink": (*_tink(), 4000, 1)}
+        for name, pair in {
+            "aws": aws_sdk.keyring(signed=True) or aws_sdk.legacy(signed=True),
+            "aws unsigned": aws_sdk.keyring(signed=False) or aws_sdk.legacy(signed=False),
+            "aws unsigned, master key": aws_sdk.legacy(signed=False),
+        }.items():
+            seal, open_ = pair
+            found[name] = (lambda seal=seal: seal(PLAINTEXT), open_, 40, 1)
+        yield found
+
+
+@contextmanager
+def _ours(folder: Path) -> Iterator[tuple[Seal, Open]]:
+    """The vault's own path: data keys wrapped and unwrapped by the key service in batches, one envelope per value."""
+    provider = KeyFileProvider(folder / "root.key", SystemEntropy())
+    made = {"geometry": Geometry(fanout=16, depth=3), "entropy": SystemEntropy(), "clock": SystemClock()}
+    create_keystore(folder / "keystore.db", provider, "bench", **made)
+    keys = open_keystore(folder / "keystore.db", provider, "bench")
+    (slot,) = keys.reserve(1)
+    entropy = SystemEntropy()
+    subject = entropy.bytes(16)
+    contexts = [envelope.FieldContext(b"bench", subject, 2, 201 + n, 0, 1, n + 1) for n in range(BATCH)]
+    size = 0
+
+    def seal() -> bytes:
+        nonlocal size
+        deks = [entropy.bytes(32) for _ in contexts]
+        wrapped = keys.wrap([(slot, dek) for dek in deks])
+        made = [
+            envelope.seal(dek, outer, slot.generation, context, PLAINTEXT)
+            for dek, outer, context in zip(deks, wrapped, contexts, strict=True)
+        ]
+        size = len(made[0])
+        return b"".join(made)
+
+    def open_(stored: bytes) -> bytes:
+        parsed = [envelope.parse(stored[at : at + size]) for at in range(0, len(stored), size)]
+        deks = keys.unwrap([(slot, each.wrapped) for each in parsed])
+        return [envelope.open_(*each) for each in zip(parsed, deks, contexts, strict=True)][-1]
+
+    assert open_(seal()) == PLAINTEXT
+    try:
+        yield seal, open_
+    finally:
+        keys.close()
+
+
+def _tink() -> tuple[Seal, Open]:
+    """Tink's KMS envelope AEAD; its remote key is a local keyset, so that neither side pays for a network."""
+    aead.register()
+    remote = tink.new_keyset_handle(aead.aead_key_templates.AES256_GCM).primitive(aead.Aead)
+    kms = aead.KmsEnvelopeAead(aead.aead_key_templates.AES256_GCM, remote)
+    context = secrets.token_bytes(60)
+    return (lambda: kms.encrypt(PLAINTEXT, context)), (lambda sealed: kms.decrypt(sealed, context))
+
+
+def _lines(seals: dict[str, list[float]], opens: dict[str, list[float]], sizes: dict[str, int]) -> list[Line]:
+    lines = []
+    for act, times in (("seal", seals), ("open", opens)):
+        took = {name: statistics.median(each) for name, each in times.items()}
+        ours, tinks, aws = took["ecrin"], took["tink"], took["aws"]
+        holds = [
+            Verdict("of Tink's envelope", ours / tinks, 1.5, at_most=True),
+            Verdict("faster than the AWS Encryption SDK", aws / ours, 40),
+        ]
+        lines.append(Line(f"{act} one 32-byte field", ours, "µs", holds, aim=8, aim_at_most=True, extra={"bytes": sizes["ecrin"]}))
+        lines += [
+            Line(f"{act}, {name}", value, "µs", extra={"bytes": sizes[name]}) for name, value in took.items() if name != "ecrin"
+        ]
+    return lines
