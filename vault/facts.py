@@ -13,16 +13,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, bindparam, select
+from sqlalchemy import and_, bindparam, select
 
 from policies.model import ConsentStatus, SubjectFacts
 from policies.purposes import Purposes
 from vault.errors import KeyUnavailable
 from vault.keys.service import KeyService, Slot
+from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 
-_CHUNK: Final = 8000  # subjects per statement: SQLite takes 32,766 parameters, PostgreSQL 65,535
+_CHUNK: Final = 8192  # subjects per statement: SQLite takes 32,766 parameters, PostgreSQL 65,535
 
 _subject = metadata.tables["subject"]
 _relation = metadata.tables["relation"]
@@ -77,8 +78,7 @@ class Known:
 
         Raises `policies.errors.UnknownPurpose`.
         """
-        chain = {purpose, *purposes.ancestors(purpose)}
-        return sum(self.consent_epochs.get(key, 0) for key in chain)
+        return sum(self.consent_epochs.get(each.key, 0) for each in purposes.path(purpose))
 
 
 def load(uow: UnitOfWork, brand: str, subject_ids: Sequence[bytes]) -> list[Known | None]:
@@ -90,6 +90,7 @@ def load_each(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> list[Known
     """Load the facts of (brand, subject id) pairs of several brands, in order; None for an id that is no subject."""
     wanted = list(dict.fromkeys(pairs))
     found: dict[tuple[str, bytes], Known] = {}
+    # Chunks are powers of two so that padding keeps them within the limit.
     for start in range(0, len(wanted), _CHUNK):
         found |= _load_chunk(uow, wanted[start : start + _CHUNK])
     return [found.get(pair) for pair in pairs]
@@ -108,8 +109,8 @@ def log_keys(keys: KeyService, known: Sequence[Known]) -> list[bytes]:
 
 def _load_chunk(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], Known]:
     parameters = {
-        "ids": list(dict.fromkeys(subject_id for _, subject_id in pairs)),
-        "brands": list(dict.fromkeys(brand for brand, _ in pairs)),
+        "ids": padded(list(dict.fromkeys(subject_id for _, subject_id in pairs))),
+        "brands": padded(list(dict.fromkeys(brand for brand, _ in pairs))),
     }
     statuses: dict[tuple[str, bytes], dict[str, ConsentStatus]] = {}
     epochs: dict[tuple[str, bytes], dict[str, int]] = {}
@@ -118,11 +119,11 @@ def _load_chunk(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> dict[tup
         epochs.setdefault((brand, subject_id), {})[purpose] = epoch
 
     brands_of: dict[bytes, set[str]] = {}
-    rows: dict[bytes, Row[Any]] = {}
-    for row in uow.conn.execute(_SUBJECTS, parameters):
-        rows[row.id] = row
-        if row.brand is not None:
-            brands_of.setdefault(row.id, set()).add(row.brand)
+    rows: dict[bytes, Any] = {}
+    for found_row in uow.conn.execute(_SUBJECTS, parameters):
+        rows[found_row.id] = found_row
+        if found_row.brand is not None:
+            brands_of.setdefault(found_row.id, set()).add(found_row.brand)
 
     found = {}
     for brand, subject_id in pairs:
