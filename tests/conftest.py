@@ -84,6 +84,7 @@ class Databases:
     backend: str
     folder: Path
     postgres: ThrowawayPostgres | None
+    serial: int
 
     def template(self, name, fill):
         """Make the template `name` by calling `fill(url)`, unless this session has it already."""
@@ -92,6 +93,7 @@ class Databases:
             if not path.exists():
                 fill(f"sqlite:///{path}")
         else:
+            name = self._own(name)
             with self._maintenance() as conn:
                 known = conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
                 if not known:
@@ -108,8 +110,12 @@ class Databases:
         fresh = f"t{next(_numbers)}"
         with self._maintenance() as conn:
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-            conn.execute(statement.format(sql.Identifier(fresh), sql.Identifier(name)))
+            conn.execute(statement.format(sql.Identifier(fresh), sql.Identifier(self._own(name))))
         return self.postgres.url(fresh), lambda: self._drop(fresh)
+
+    def _own(self, name):
+        # A template database goes with the files in this folder, such as its keystore; never with another one's.
+        return f"{name}_{self.serial}"
 
     def _drop(self, name):
         with self._maintenance() as conn:
@@ -126,7 +132,7 @@ _numbers = itertools.count()
 def databases(request, tmp_path_factory):
     """Databases of each engine in turn; whatever asks for a database runs once per engine."""
     cluster = request.getfixturevalue("postgres") if request.param == "postgresql" else None
-    return Databases(request.param, tmp_path_factory.mktemp("templates"), cluster)
+    return Databases(request.param, tmp_path_factory.mktemp("templates"), cluster, next(_numbers))
 
 
 @pytest.fixture
@@ -162,40 +168,56 @@ def root_key_file(tmp_path_factory):
 
 
 @pytest.fixture
-def open_place(databases, tmp_path, root_key_file, bundle, clock):
-    """Open vaults on one initialised deployment: call it once per process or restart the test wants to play."""
-    from vault.keys.keystore import Geometry
-    from vault.keys.local import LocalRootKeys
+def place(databases, tmp_path, root_key_file):
+    """An initialised deployment of its own: database, keystore and root key."""
+    from vault.keys.local import KeyFileProvider
+    from vault.keys.pagetree import Geometry
     from vault.runtime import SystemEntropy
-    from vault.setup import Place, initialise, open_vault
+    from vault.setup import Place, initialise
 
-    provider = LocalRootKeys.from_key_file(root_key_file)
+    provider = KeyFileProvider(root_key_file, SystemEntropy())
     keystore = databases.folder / "template.keystore"
 
     def fill(url):
-        place = Place(url, keystore, provider)
-        initialise(
-            place, DEPLOYMENT, clock=HandClock(), entropy=SystemEntropy(), geometry=Geometry(fanout=16, depth=3)
-        )
+        template = Place(url, keystore, provider)
+        shape = Geometry(fanout=16, depth=3)
+        initialise(template, DEPLOYMENT, clock=HandClock(), entropy=SystemEntropy(), geometry=shape)
 
     databases.template("initialised", fill)
     url, drop = databases.cut("initialised", tmp_path)
-    place = Place(url, tmp_path / "vault.keystore", provider)
-    shutil.copy(keystore, place.keystore)
-    opened = []
-
-    def opening(**options):
-        opened.append(open_vault(place, bundle, clock=clock, entropy=SystemEntropy(), **options))
-        return opened[-1]
-
-    opening.place = place
-    yield opening
-    for vault in opened:
-        vault.close()
+    mine = Place(url, tmp_path / "vault.keystore", provider)
+    shutil.copy(keystore, mine.keystore)
+    yield mine
     drop()
 
 
 @pytest.fixture
-def vault(open_place):
+def opening(place, clock):
+    """Open a vault on the test's deployment, again for each restart or second process the test plays.
+
+    Without a bundle the vault decides nothing: enough for tests of the store alone.
+    """
+    from vault.runtime import SystemEntropy
+    from vault.setup import open_vault
+
+    opened = []
+
+    def opener(bundle=None, **options):
+        opened.append(open_vault(place, bundle, clock=clock, entropy=SystemEntropy(), **options))
+        return opened[-1]
+
+    yield opener
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def vault(opening, bundle):
     """A whole vault on real parts, on each engine in turn."""
-    return open_place()
+    return opening(bundle)
+
+
+@pytest.fixture
+def store(opening):
+    """The same without policies."""
+    return opening()

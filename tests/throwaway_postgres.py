@@ -88,7 +88,7 @@ class ThrowawayPostgres:
                 cwd=self.home,
                 env=_environment(),
                 start_new_session=True,  # Ctrl-C in the terminal is for the tests, which then stop the server
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call between fork and exec, no lock taken
                 **self._identity(),
             )
         deadline = time.monotonic() + START_SECONDS

@@ -54,7 +54,7 @@ def add(uow: UnitOfWork, officer_id: str, role: Role, password: str, by: Actor) 
     """Add an officer and record `officer.created`. Raises `InvalidRegistration`, or `Conflict` if the id is taken."""
     if not _ID.fullmatch(officer_id):
         raise InvalidRegistration("id")
-    if not SHORTEST_PASSWORD <= len(password) or len(password.encode()) > LONGEST_PASSWORD:
+    if len(password) < SHORTEST_PASSWORD or len(password.encode()) > LONGEST_PASSWORD:
         raise InvalidRegistration("password: 12 characters at least")
     row = {
         "id": officer_id,

@@ -15,8 +15,9 @@ from audit import ledger
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, encode
 from policies.bundle import Bundle
 from vault.errors import SchemaMismatch, WrongDeployment
-from vault.keys.keystore import Geometry, create_keystore, open_keystore
-from vault.keys.provider import RootKeys
+from vault.keys.keystore import create_keystore, open_keystore
+from vault.keys.pagetree import Geometry
+from vault.keys.provider import RootProvider
 from vault.runtime import Clock, Entropy
 from vault.store.engine import open_engine, translate
 from vault.store.schema import check_head, migrate
@@ -32,7 +33,7 @@ class Place:
 
     database: str
     keystore: Path
-    provider: RootKeys
+    provider: RootProvider
 
 
 def initialise(
@@ -43,7 +44,7 @@ def initialise(
     entropy: Entropy,
     shards: int = 1,
     origin: str | None = None,
-    geometry: Geometry | None = None,
+    geometry: Geometry = Geometry(),  # noqa: B008 - frozen
 ) -> None:
     """Create the keystore, the tables, and a log whose first entry says that the deployment began.
 
@@ -52,8 +53,7 @@ def initialise(
     Raises `WrongDeployment` if either belongs to another deployment.
     """
     if not place.keystore.exists():
-        shape = {} if geometry is None else {"geometry": geometry}
-        create_keystore(place.keystore, place.provider, deployment, entropy=entropy, clock=clock, **shape)
+        create_keystore(place.keystore, place.provider, deployment, geometry, entropy=entropy, clock=clock)
     migrate(place.database)
     engine = open_engine(place.database, pool_size=1)
     try:
@@ -73,23 +73,27 @@ def open_vault(
     engine = engine or open_engine(place.database, pool_size=pool_size)
     try:
         check_head(engine)
-        with translate(), engine.connect() as conn:
-            row = conn.execute(select(col(Deployment.id), col(Deployment.shards))).one_or_none()
-            if row is None:
-                raise SchemaMismatch("the database holds no deployment")
-            origin = ledger.head(conn, 0).origin
-        keys = open_keystore(place.keystore, place.provider, row.id)
+        deployment, shards, origin = _identity(engine)
+        keys = open_keystore(place.keystore, place.provider, deployment)
     except BaseException:
         engine.dispose()
         raise
     return Vault(
-        engine, keys, bundle, clock=clock, entropy=entropy, deployment=row.id, origin=origin, shards=row.shards
+        engine, keys, bundle, clock=clock, entropy=entropy, deployment=deployment, origin=origin, shards=shards
     )
 
 
 def log_origin(origin: str, shard: int) -> str:
     """Name one shard's log. The first carries the bare origin: a deployment of one shard has one log of that name."""
     return origin if shard == 0 else f"{origin}/{shard}"
+
+
+def _identity(engine: Engine) -> tuple[str, int, str]:
+    with translate(), engine.connect() as conn:
+        row = conn.execute(select(col(Deployment.id), col(Deployment.shards))).one_or_none()
+        if row is None:
+            raise SchemaMismatch("the database holds no deployment")
+        return row.id, row.shards, ledger.head(conn, 0).origin
 
 
 def _begin_log(engine: Engine, deployment: str, shards: int, origin: str, now: int, entropy: Entropy) -> None:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlmodel import col
 
 from audit.entry import Act, Actor, Entry, Outcome
@@ -23,6 +23,7 @@ from vault.store.tables import System
 from vault.unit import UnitOfWork
 
 MOST_KEYS: Final = 8
+LONGEST_NAME: Final = 128
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
 _BRAND: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -131,7 +132,7 @@ def listed(conn: Connection) -> list[SystemRecord]:
 
 
 @lru_cache(maxsize=1024)
-def record_of(row: tuple[Any, ...] | Row[Any]) -> SystemRecord:
+def record_of(row: tuple[Any, ...]) -> SystemRecord:
     """Build the record of a row of `COLUMNS`. Cached by the row itself: a change of the row is another entry."""
     system_id, brand, name, status, epoch, jwks, scopes, purposes, brands = row
     return SystemRecord(
@@ -151,7 +152,7 @@ def _check(new: NewSystem, brands: frozenset[str]) -> None:
     for what, fits in (
         ("id", _ID.fullmatch(new.id)),
         ("brand", all(_BRAND.fullmatch(brand) for brand in brands)),
-        ("name", 0 < len(new.name) <= 128 and new.name.isprintable()),
+        ("name", 0 < len(new.name) <= LONGEST_NAME and new.name.isprintable()),
         ("scopes", new.scopes and all(_WORD.fullmatch(scope) for scope in new.scopes)),
         ("purposes", all(_WORD.fullmatch(purpose) for purpose in new.purposes)),
     ):
@@ -173,7 +174,7 @@ def _public_key(key: Mapping[str, Any]) -> dict[str, str]:
     if coordinates is None:
         raise InvalidRegistration("jwks: kind of key")
     kept = ("kty", "crv", *coordinates, "kid")
-    if not all(isinstance(key.get(member), str) and 0 < len(key[member]) <= 128 for member in kept):
+    if not all(isinstance(key.get(member), str) and 0 < len(key[member]) <= LONGEST_NAME for member in kept):
         raise InvalidRegistration("jwks: member")
     if any(not _is_coordinate(key[member]) for member in coordinates):
         raise InvalidRegistration("jwks: coordinate")

@@ -41,8 +41,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a request presented: SHA-256 of the token, the thumbprint of the key that signed the proof (RFC 7638),
-    the first 16 bytes of the proof's hash, and the second from which that proof would be too old anyway.
+    """What a request presented.
+
+    SHA-256 of the token; the thumbprint of the key that signed the proof (RFC 7638); 16 bytes of the proof's hash; the
+    second from which that proof would be too old anyway.
     """
 
     token_hash: bytes
@@ -160,9 +162,7 @@ def issue(uow: UnitOfWork, tokens: Sequence[NewToken]) -> list[IssuedToken]:
         # Why safe: 256 random bits, looked up by hash, never compared by prefix.
         token = urlsafe_b64encode(uow.vault.entropy.bytes(TOKEN_BYTES)).rstrip(b"=").decode()
         issued.append(IssuedToken(token, hash_of(token), uow.now + new.lifetime))
-    insert_rows(
-        uow.conn, AccessToken, [_row(new, made, uow.now) for new, made in zip(tokens, issued, strict=True)]
-    )
+    insert_rows(uow.conn, AccessToken, [_row(new, made, uow.now) for new, made in zip(tokens, issued, strict=True)])
     insert_rows(
         uow.conn,
         TokenSubject,
@@ -188,8 +188,8 @@ def named(uow: UnitOfWork, token_hashes: Sequence[bytes]) -> dict[bytes, dict[by
     hashes = list(found)
     for start in range(0, len(hashes), _CHUNK):
         rows = uow.conn.execute(_NAMED, {"hashes": padded(hashes[start : start + _CHUNK])})
-        for token_hash, *rest in rows:
-            found[token_hash][rest[0]] = Named(*rest)
+        for token_hash, subject_id, shard, subject_epoch, consent_epoch, uses_left in rows:
+            found[token_hash][subject_id] = Named(subject_id, shard, subject_epoch, consent_epoch, uses_left)
     return found
 
 
@@ -278,7 +278,7 @@ _SPEND: Final[Update] = (
 
 
 @cache
-def _uses_left(dialect: str) -> Select[Any]:
+def _uses_left(dialect: str) -> Select[bytes, bytes, int]:
     key = (col(TokenSubject.token_hash), col(TokenSubject.subject_id))
     statement = select(*key, col(TokenSubject.uses_left)).where(tuple_(*key).in_(bindparam("pairs", expanding=True)))
     # SQLite's unit holds the only write lock already. PostgreSQL locks row by row, in the order it returns them.
@@ -288,7 +288,9 @@ def _uses_left(dialect: str) -> Select[Any]:
 @cache
 def _burn(dialect: str, count: int) -> Any:
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    rows = [{"hash": bindparam(f"h{place}"), "expires_at": bindparam(f"e{place}")} for place in range(count)]
+    rows: list[dict[str, Any]] = [
+        {"hash": bindparam(f"h{place}"), "expires_at": bindparam(f"e{place}")} for place in range(count)
+    ]
     return insert(SeenProof).values(rows).on_conflict_do_nothing().returning(col(SeenProof.hash))
 
 

@@ -112,7 +112,9 @@ class FieldValue(Row, table=True):
     subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
     category_id: int = Field(primary_key=True, sa_type=SmallInteger)
     field_id: int = Field(primary_key=True, sa_type=SmallInteger)
-    item: int = Field(primary_key=True, sa_type=BigInteger)  # 0 for single fields; first version for list items, entries
+    item: int = Field(
+        primary_key=True, sa_type=BigInteger
+    )  # 0 for single fields; first version for list items, entries
     version: int = Field(primary_key=True, sa_type=BigInteger)
     shard: int = Field(sa_type=SmallInteger)
     holder: str = Field(sa_type=String(32))  # the brand that recorded it
