@@ -8,6 +8,7 @@ only this module makes them.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import InitVar, dataclass
 from types import MappingProxyType, TracebackType
 from typing import Final, Self, TypeVar
@@ -181,7 +182,14 @@ class UnitOfWork:
             if self._bodies:
                 appended = ledger.append(self.conn, self.shard, self._bodies, self.now)
                 first, size, leaves = appended.first_index, appended.size, appended.leaves
-            self.conn.commit()
+            try:
+                self.conn.commit()
+            except BaseException:
+                # Nobody knows what state it is in: a COMMIT that failed may have left the transaction open, with its
+                # locks. The connection is closed, never used again.
+                with suppress(SQLAlchemyError):
+                    self.conn.invalidate()
+                raise
         entries = {entry_id: first + place for place, (entry_id, _) in enumerate(self._bodies)}
         return Commit(first, size, MappingProxyType(entries), leaves, _WITNESS)
 
@@ -206,7 +214,7 @@ def execute(vault: Vault, batch: Batch[T, R], items: Sequence[T]) -> list[R | Va
     if not isinstance(outcome, VaultError):
         return outcome
     if len(items) == 1 or isinstance(outcome, _COMMON):
-        return [outcome] * len(items)
+        return _each(outcome, items)
     middle = len(items) // 2
     return execute(vault, batch, items[:middle]) + execute(vault, batch, items[middle:])
 
@@ -224,12 +232,17 @@ def _attempt(vault: Vault, batch: Batch[T, R], items: Sequence[T]) -> list[R | V
     try:
         answers = list(finish(commit))
     except VaultError as error:
-        return [_bare(error)] * len(items)
+        return _each(_bare(error), items)
     except Exception as error:  # noqa: BLE001
-        return [_unexpected(error)] * len(items)
+        return _each(_unexpected(error), items)
     if len(answers) != len(items):
-        return [Unexpected("answers and items differ in number")] * len(items)
+        return _each(Unexpected("answers and items differ in number"), items)
     return answers
+
+
+def _each(error: VaultError, items: Sequence[object]) -> list[R | VaultError]:
+    # One exception object per item: each is raised in another request, and must not gather another's frames.
+    return [copy(error) for _ in items]
 
 
 def _bare(error: VaultError) -> VaultError:

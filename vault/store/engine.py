@@ -118,7 +118,11 @@ def _prepare_sqlite(driver: sqlite3.Connection, busy_timeout_ms: int) -> None:
 
 def _begin_sqlite(conn: Connection) -> None:
     # A write unit takes the write lock before its first read: what it checked still holds when it writes.
-    conn.exec_driver_sql("BEGIN" if conn.get_execution_options().get(READING) else "BEGIN IMMEDIATE")
+    reading = bool(conn.get_execution_options().get(READING))
+    if conn.info.get(READING) is not reading:
+        conn.exec_driver_sql(f"PRAGMA query_only = {reading:d}")
+        conn.info[READING] = reading
+    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _assert_postgresql(driver: psycopg.Connection[Any]) -> None:

@@ -1,0 +1,66 @@
+"""Forget what has expired: proofs, tokens, remembered requests, import rows. A job calls `purge` now and then.
+
+Nothing here changes an answer: an expired row is already refused or ignored where it is read. Rows go in small units
+of work, so that a long purge never holds up a disclosure, and it may stop after any of them.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Table, delete, select, tuple_
+
+from vault.store.tables import metadata
+from vault.unit import Vault
+
+GRACE_SECONDS: Final = 300  # clocks of several hosts may differ; what one still honours, another must not forget
+ROWS_PER_UNIT: Final = 500
+
+_TOKEN: Final = metadata.tables["access_token"]
+_TOKEN_SUBJECT: Final = metadata.tables["token_subject"]
+_EXPIRING: Final = ("seen_proof", "idempotent_request", "import_row")
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many rows went, by table."""
+
+    tokens: int
+    proofs: int
+    requests: int
+    import_rows: int
+
+
+def purge(vault: Vault, most_units: int = 1000) -> Purged:
+    """Delete expired rows, in at most `most_units` units of work per table."""
+    proofs, requests, imports = (_purge(vault, metadata.tables[name], most_units) for name in _EXPIRING)
+    return Purged(_purge_tokens(vault, most_units), proofs, requests, imports)
+
+
+def _purge(vault: Vault, table: Table, most_units: int) -> int:
+    key = tuple(table.primary_key.columns)
+    gone = 0
+    for _ in range(most_units):
+        with vault.unit() as unit:
+            old = select(*key).where(table.c.expires_at < unit.now - GRACE_SECONDS).limit(ROWS_PER_UNIT)
+            count = unit.conn.execute(delete(table).where(tuple_(*key).in_(old))).rowcount
+            unit.commit()
+        gone += count
+        if count < ROWS_PER_UNIT:
+            break
+    return gone
+
+
+def _purge_tokens(vault: Vault, most_units: int) -> int:
+    gone = 0
+    for _ in range(most_units):
+        with vault.unit() as unit:
+            old = select(_TOKEN.c.hash).where(_TOKEN.c.expires_at < unit.now - GRACE_SECONDS).limit(ROWS_PER_UNIT)
+            hashes: list[Any] = list(unit.conn.scalars(old))
+            if hashes:
+                unit.conn.execute(delete(_TOKEN_SUBJECT).where(_TOKEN_SUBJECT.c.token_hash.in_(hashes)))
+                unit.conn.execute(delete(_TOKEN).where(_TOKEN.c.hash.in_(hashes)))
+            unit.commit()
+        gone += len(hashes)
+        if len(hashes) < ROWS_PER_UNIT:
+            break
+    return gone
