@@ -15,9 +15,9 @@ of validity, never current. So a reader of the history sees when the end became 
 statement per table.
 """
 
-import datetime
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, NamedTuple, TypedDict
 
 from sqlalchemy import bindparam, delete, select, update
@@ -83,8 +83,8 @@ class Dated(NamedTuple):
     """A canonical value and the days it holds, both ends inclusive; None leaves an end open."""
 
     value: JsonValue
-    valid_from: datetime.date | None = None
-    valid_until: datetime.date | None = None
+    valid_from: date | None = None
+    valid_until: date | None = None
 
 
 @dataclass(slots=True, repr=False)
@@ -233,7 +233,7 @@ class Writing:
             if row.plaintext is None:
                 self._retired.append(row)
 
-    def close(self, row: Row, shard: int, field: Field, source: str, last_day: datetime.date) -> Row:
+    def close(self, row: Row, shard: int, field: Field, source: str, last_day: date) -> Row:
         """End a row's value without a successor: retire it, and add the closing row that says so."""
         self.retire(row)
         closing = Dated(None, None, last_day)

@@ -81,7 +81,9 @@ def decode(reference: str) -> bytes | None:
     return number.to_bytes(RANDOM_BYTES) if number >> 128 == 0 else None
 
 
-def draft(uow: UnitOfWork, pairs: Sequence[tuple[bytes, str]], bits: Sequence[bytes], shards: Sequence[int]) -> list[str]:
+def draft(
+    uow: UnitOfWork, pairs: Sequence[tuple[bytes, str]], bits: Sequence[bytes], shards: Sequence[int]
+) -> list[str]:
     """Store new references for (subject, brand) pairs that are known to have none, e.g. of subjects made just now.
 
     `bits` are 16 fresh random bytes per pair, `shards` the subjects' shards. Returns the reference strings.
@@ -93,7 +95,9 @@ def draft(uow: UnitOfWork, pairs: Sequence[tuple[bytes, str]], bits: Sequence[by
         macs = _macs(keys, brand, [bits[place] for place in places])
         # Why safe: AES-SIV needs no nonce, and each context below is unique to its row (a fresh random reference, a
         # subject within the brand's key), so equal ciphertexts mean equal rows only.
-        pointers = keys.seal(f"pointer/{brand}", [(mac, pairs[place][0]) for mac, place in zip(macs, places, strict=True)])
+        pointers = keys.seal(
+            f"pointer/{brand}", [(mac, pairs[place][0]) for mac, place in zip(macs, places, strict=True)]
+        )
         sealed = keys.seal(f"relation/{brand}", [(pairs[place][0], bits[place]) for place in places])
         for place, mac, pointer, reference in zip(places, macs, pointers, sealed, strict=True):
             shard = shards[place]

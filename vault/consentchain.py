@@ -1,0 +1,150 @@
+"""The chain of consent events per subject and brand: canonical bytes, hashes, and the check of a stored chain.
+
+Each event carries the hash of the one before it at the same brand, so that none can be changed, dropped or slipped in
+between without every later hash. A chain alone cannot show that its *end* was cut off; the projection does: it counts
+the events of each purpose and names the last one. The audit log holds one entry per event besides.
+
+Hashed bytes: the label `ecrin/consent/v1`, then the columns of `HASHED` in that order, each behind its 2-byte
+big-endian length; text as UTF-8, whole numbers as 8 bytes big-endian, an absent `valid_until` as no bytes. The first
+event's `previous_hash` is 32 zero bytes.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final, TypedDict
+
+from sqlalchemy import bindparam, select
+
+from vault.errors import IntegrityFailure
+from vault.store.tables import metadata
+from vault.unit import UnitOfWork
+
+LABEL: Final = b"ecrin/consent/v1"
+GENESIS: Final = bytes(32)
+
+_EVENT = metadata.tables["consent_event"]
+_STATE = metadata.tables["consent_state"]
+
+HASHED: Final = (
+    "id",
+    "subject_id",
+    "brand",
+    "purpose",
+    "purpose_version",
+    "state",
+    "basis",
+    "jurisdiction",
+    "notice",
+    "notice_version",
+    "notice_language",
+    "notice_hash",
+    "channel",
+    "place",
+    "collector",
+    "system_id",
+    "event_at",
+    "recorded_at",
+    "valid_until",
+    "previous_hash",
+)
+
+_LINKS = select(_EVENT.c.subject_id, _EVENT.c.brand, _EVENT.c.previous_hash, _EVENT.c.hash).where(
+    _EVENT.c.subject_id.in_(bindparam("subjects", expanding=True)),
+)
+_CHAIN = select(_EVENT).where(_EVENT.c.subject_id == bindparam("subject"), _EVENT.c.brand == bindparam("brand"))
+_PROJECTION = select(_STATE.c.purpose, _STATE.c.epoch, _STATE.c.event_id).where(
+    _STATE.c.subject_id == bindparam("subject"),
+    _STATE.c.brand == bindparam("brand"),
+)
+
+
+class EventRow(TypedDict):
+    """A row of `consent_event`."""
+
+    id: bytes
+    shard: int
+    subject_id: bytes
+    brand: str
+    purpose: str
+    purpose_version: int
+    state: str
+    basis: str
+    jurisdiction: str
+    notice: str
+    notice_version: int
+    notice_language: str
+    notice_hash: bytes
+    channel: str
+    place: str
+    collector: str
+    system_id: str
+    event_at: int
+    recorded_at: int
+    valid_until: int | None
+    previous_hash: bytes
+    hash: bytes
+
+
+def event_hash(event: Mapping[str, Any]) -> bytes:
+    """Hash one event: 32 bytes. Length prefixes keep two different events from ever giving the same bytes."""
+    parts = [LABEL]
+    for name in HASHED:
+        value = event[name]
+        if isinstance(value, str):
+            content = value.encode()
+        elif isinstance(value, int):
+            content = value.to_bytes(8)
+        else:
+            content = bytes(value) if value is not None else b""
+        parts += (len(content).to_bytes(2), content)
+    return sha256(b"".join(parts)).digest()
+
+
+def heads(uow: UnitOfWork, subjects: Iterable[bytes]) -> dict[tuple[bytes, str], bytes]:
+    """Return the last hash of each (subject, brand) chain: the one that no other event follows.
+
+    Raises `IntegrityFailure` for a chain with two ends: nothing may be added to it until somebody has looked.
+    """
+    ends: dict[tuple[bytes, str], set[bytes]] = {}
+    followed: set[bytes] = set()
+    for subject, brand, previous, own in uow.conn.execute(_LINKS, {"subjects": list(subjects)}):
+        ends.setdefault((subject, brand), set()).add(own)
+        followed.add(previous)
+    last = {}
+    for chain, hashes in ends.items():
+        if len(open_ends := hashes - followed) != 1:
+            raise IntegrityFailure
+        last[chain] = open_ends.pop()
+    return last
+
+
+def verify_chain(uow: UnitOfWork, subject: bytes, brand: str) -> int:
+    """Check every hash and link of a chain and its projection. Returns the number of events.
+
+    Raises `IntegrityFailure` for a changed, missing, added or reordered event and for a projection that disagrees.
+    """
+    at = {"subject": subject, "brand": brand}
+    following: dict[bytes, Mapping[str, Any]] = {}
+    count = 0
+    for row in uow.conn.execute(_CHAIN, at):
+        event = row._asdict()
+        if event_hash(event) != event["hash"]:
+            raise IntegrityFailure
+        following[event["previous_hash"]] = event
+        count += 1
+    epochs: Counter[str] = Counter()
+    ids: dict[str, set[bytes]] = {}
+    previous = GENESIS
+    while (walked := following.pop(previous, None)) is not None:
+        epochs[walked["purpose"]] += 1
+        ids.setdefault(walked["purpose"], set()).add(walked["id"])
+        previous = walked["hash"]
+    projected = {purpose: (epoch, event_id) for purpose, epoch, event_id in uow.conn.execute(_PROJECTION, at)}
+    agrees = epochs.keys() == projected.keys() and all(
+        epoch == epochs[purpose] and event_id in ids[purpose] for purpose, (epoch, event_id) in projected.items()
+    )
+    # An event that shares its predecessor with another was overwritten in `following`, so the walk comes out short.
+    if not agrees or sum(epochs.values()) != count:
+        raise IntegrityFailure
+    return count

@@ -1,0 +1,150 @@
+"""Field input: from what a caller sent to canonical, dated values, with every problem found and no value told.
+
+Forms (decoded JSON): a value; `{"value": …, "valid_from": "YYYY-MM-DD", "valid_until": "YYYY-MM-DD"}` with either date
+left out; for list and journal fields an array of either. Which is which is never in doubt, because no field type has
+an object form whose only members are these three.
+
+Problems name the field and a stable reason. A field that the catalogue does not have is named by its position among
+the input's members and not by what the caller called it: that could be anything.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, NamedTuple, cast
+
+from policies.catalogue import Catalogue, Field, FieldKind
+from policies.errors import InvalidValue
+from policies.fieldtypes import validate
+from vault import search
+from vault.compartments import Dated
+from vault.normalise import NotNormalisable
+from vault.values import JsonValue
+
+MOST_VALUES: Final = 256  # of one field in one input: bounds the work that one item of a batch can ask for
+
+_MEMBERS: Final = frozenset({"value", "valid_from", "valid_until"})
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+Problem = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Given:
+    """One accepted value. `message` is what its index hashes, None when the field has no index."""
+
+    field: Field
+    dated: Dated
+    message: bytes | None
+
+
+class Correction(NamedTuple):
+    """A value that takes the place of a wrong one. `item` is 0 for single fields."""
+
+    item: int
+    given: Given
+
+
+class _Refused(Exception):  # noqa: N818 - a signal inside this module
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def read(catalogue: Catalogue, inputs: Mapping[str, object], problems: list[Problem]) -> list[Given]:
+    """Read the inputs of a whole write. Adds to `problems`; the answer is only meaningful if nothing was added."""
+    accepted: list[Given] = []
+    for field, given in _known(catalogue, inputs, problems):
+        try:
+            accepted += [_given(field, each) for each in _each(field, given)]
+        except InvalidValue as error:
+            problems.append((field.name, error.reason))
+        except _Refused as refused:
+            problems.append((field.name, refused.reason))
+    return accepted
+
+
+def read_corrections(catalogue: Catalogue, inputs: Mapping[str, object], problems: list[Problem]) -> list[Correction]:
+    """Read corrections: a value for a single field, `[{"item": 3, "value": …}, …]` for a list field."""
+    accepted: list[Correction] = []
+    for field, given in _known(catalogue, inputs, problems):
+        try:
+            if field.kind is FieldKind.JOURNAL:
+                raise _Refused("journal_entries_stand")  # noqa: TRY301 - one handler turns all refusals into problems
+            if field.kind is FieldKind.SINGLE:
+                accepted.append(Correction(0, _given(field, given)))
+                continue
+            for each in _each(field, given):
+                if not isinstance(each, Mapping) or type(each.get("item")) is not int or "value" not in each:
+                    raise _Refused("item_needed")  # noqa: TRY301
+                rest = {member: value for member, value in each.items() if member != "item"}
+                accepted.append(Correction(each["item"], _given(field, rest)))
+        except InvalidValue as error:
+            problems.append((field.name, error.reason))
+        except _Refused as refused:
+            problems.append((field.name, refused.reason))
+    return accepted
+
+
+def read_items(
+    catalogue: Catalogue, inputs: Mapping[str, object], problems: list[Problem]
+) -> list[tuple[Field, list[int]]]:
+    """Read which values end: item numbers per field; a single field's only item is 0."""
+    accepted: list[tuple[Field, list[int]]] = []
+    for field, given in _known(catalogue, inputs, problems):
+        if field.kind is FieldKind.JOURNAL:
+            problems.append((field.name, "journal_entries_stand"))
+        elif not isinstance(given, list | tuple) or not all(type(item) is int for item in given):
+            problems.append((field.name, "not_item_numbers"))
+        else:
+            accepted.append((field, list(dict.fromkeys(given))))
+    return accepted
+
+
+def _known(
+    catalogue: Catalogue, inputs: Mapping[str, object], problems: list[Problem]
+) -> Iterator[tuple[Field, object]]:
+    for position, (name, given) in enumerate(inputs.items()):
+        field = catalogue.fields.get(name)
+        if field is None:
+            problems.append((f"fields[{position}]", "unknown_field"))
+        else:
+            yield field, given
+
+
+def _each(field: Field, given: object) -> list[object]:
+    if field.kind is FieldKind.SINGLE:
+        return [given]
+    values = list(given) if isinstance(given, list | tuple) else [given]
+    if len(values) > MOST_VALUES:
+        raise _Refused("too_many_values")
+    return values
+
+
+def _given(field: Field, value: object) -> Given:
+    valid_from = valid_until = None
+    if isinstance(value, dict) and "value" in value and value.keys() <= _MEMBERS:
+        valid_from, valid_until = _day(value.get("valid_from")), _day(value.get("valid_until"))
+        if valid_from is not None and valid_until is not None and valid_until < valid_from:
+            raise _Refused("ends_before_it_begins")
+        value = value["value"]
+    canonical = cast("JsonValue", validate(field, value))
+    message = None
+    if field.search is not None:
+        try:
+            message = search.message(field, canonical)
+        except NotNormalisable:
+            raise _Refused("not_normalisable") from None
+    return Given(field, Dated(canonical, valid_from, valid_until), message)
+
+
+def _day(text: object) -> date | None:
+    if text is None:
+        return None
+    if not isinstance(text, str) or not _DATE.fullmatch(text):
+        raise _Refused("not_a_date")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise _Refused("not_a_date") from None

@@ -1,0 +1,259 @@
+"""Blind search: exact look-ups on keyed hashes, without an index over anything readable (design §7).
+
+A token is HMAC-SHA-256 of the value's normal form under a key of its own per brand, field and normaliser version,
+cut to 128 bits. Separate keys per brand: two brands' columns cannot be joined. A field without a declared index is
+refused (`UnsearchableField`), never answered with an empty list; an index holds the asking brand's own holdings only.
+
+A candidate is a reference and the month since when the brand knows the subject: no value, hence no grant. A caller
+that wants hints (a masked name) asks `candidates` for the subject ids, has a grant decided and minted for each, and
+discloses in the same unit of work like any other disclosure.
+
+Each search is logged, without its term: one entry per candidate shown, related to that subject, or one entry that
+relates to nobody when there was none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, NamedTuple, TypedDict
+
+from sqlalchemy import bindparam, delete, func, select
+
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from policies.catalogue import Field
+from policies.errors import InvalidValue
+from policies.fieldtypes import validate
+from vault import locked, references
+from vault.errors import InvalidFields, KeyUnavailable, UnsearchableField, VaultError
+from vault.keys.service import KeyService, Slot
+from vault.normalise import NotNormalisable, normalise
+from vault.store.bulk import insert_rows
+from vault.store.tables import metadata
+from vault.unit import Commit, Finish, UnitOfWork
+
+MOST_CANDIDATES: Final = 3
+TOKEN_BYTES: Final = 16  # 128 bits: near-unique values, so cutting further would hide nothing and cost false matches
+
+_TOKEN = metadata.tables["search_token"]
+_RELATION = metadata.tables["relation"]
+_SUBJECT = metadata.tables["subject"]
+
+_known = (
+    select(_TOKEN.c.token, _TOKEN.c.subject_id, _TOKEN.c.brand)
+    .where(_TOKEN.c.token.in_(bindparam("tokens", expanding=True)))
+    .distinct()  # a list may hold the value twice
+    .subquery()
+)
+# One more than is shown says whether there are more; a value shared by thousands must not be read thousands of times.
+_ranked = select(
+    _known,
+    func.row_number().over(partition_by=_known.c.token, order_by=_known.c.subject_id).label("place"),
+).subquery()
+_HITS = (
+    select(
+        _ranked.c.token,
+        _ranked.c.subject_id,
+        _ranked.c.brand,
+        _RELATION.c.reference_sealed,
+        _RELATION.c.created_at,
+        _SUBJECT.c.version,
+        _SUBJECT.c.log_slot,
+        _SUBJECT.c.log_generation,
+        _SUBJECT.c.log_key,
+    )
+    .join(_RELATION, (_RELATION.c.subject_id == _ranked.c.subject_id) & (_RELATION.c.brand == _ranked.c.brand))
+    .join(_SUBJECT, _SUBJECT.c.id == _ranked.c.subject_id)
+    .where(_ranked.c.place <= MOST_CANDIDATES + 1, _SUBJECT.c.state == locked.ACTIVE)
+    .order_by(_ranked.c.token, _ranked.c.subject_id)
+)
+_FORGET = delete(_TOKEN).where(
+    _TOKEN.c.subject_id == bindparam("at_subject"),
+    _TOKEN.c.brand == bindparam("at_brand"),
+    _TOKEN.c.field_id == bindparam("at_field"),
+    _TOKEN.c.item == bindparam("at_item"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """An exact search of one brand's system by one indexed field. `value` is personal data and goes nowhere."""
+
+    brand: str
+    system_id: str
+    by: str
+    value: object = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A subject that may be the one. `since` is the month, `YYYY-MM`, in which the brand came to know it."""
+
+    subject: bytes = field(repr=False)
+    reference: str
+    since: str
+    version: int
+    log_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """At most three candidates, in an order that carries nothing; `more` says that there were others.
+
+    `entries` are the ids of the log entries that record the search; empty from `candidates`, which records nothing.
+    """
+
+    candidates: tuple[Candidate, ...]
+    more: bool
+    entries: tuple[bytes, ...] = ()
+
+
+class Indexed(NamedTuple):
+    """A value to be found by, in the index of the brand that holds it; `message` is its normal form."""
+
+    subject: bytes
+    shard: int
+    brand: str
+    field: Field
+    item: int
+    message: bytes
+
+
+class Forgotten(NamedTuple):
+    """A value that its holder's index must find no longer."""
+
+    subject: bytes
+    brand: str
+    field: Field
+    item: int
+
+
+class TokenRow(TypedDict):
+    """A row of `search_token`."""
+
+    token: bytes
+    subject_id: bytes
+    item: int
+    brand: str
+    field_id: int
+    shard: int
+
+
+def search(uow: UnitOfWork, searches: Sequence[Search]) -> Finish[Found]:
+    """Search a batch and log each search. An item fails with `UnsearchableField` or `InvalidFields`."""
+    answers: list[Found | VaultError] = []
+    for asked, found in zip(searches, candidates(uow, searches), strict=True):
+        actor = Actor(ActorKind.CLIENT, asked.system_id)
+        if isinstance(found, VaultError):
+            answers.append(found)
+            named = (asked.by,) if asked.by in uow.vault.bundle.catalogue.fields else ()
+            uow.record(Entry(Act.SUBJECT_SEARCHED, Outcome.DENY, actor, named, pol=(f"search.{found.code}",)))
+            continue
+        entry = Entry(Act.SUBJECT_SEARCHED, Outcome.ALLOW, actor, (asked.by,), n=len(found.candidates))
+        shown: Sequence[bytes | None] = [each.log_key for each in found.candidates] or [None]
+        entries = tuple(uow.record(entry, log_key=key) for key in shown)
+        answers.append(Found(found.candidates, found.more, entries))
+
+    def finish(_: Commit) -> list[Found | VaultError]:
+        return answers
+
+    return finish
+
+
+def candidates(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | VaultError]:
+    """Find the candidates of each search and record nothing: the caller must, in the same unit of work."""
+    keys = uow.vault.keys
+    problems: dict[int, VaultError] = {}
+    wanted: dict[tuple[str, Field], list[tuple[int, bytes]]] = {}
+    for place, asked in enumerate(searches):
+        sought = _sought(uow, asked)
+        if isinstance(sought, VaultError):
+            problems[place] = sought
+        else:
+            wanted.setdefault((asked.brand, sought[0]), []).append((place, sought[1]))
+    tokens: dict[int, bytes] = {}
+    for (brand, by), group in wanted.items():
+        made = _tokens(keys, brand, by, [sought for _, sought in group])
+        tokens.update(zip([place for place, _ in group], made, strict=True))
+    hits = _hits(uow, set(tokens.values()))
+    return [problems.get(place) or _found(hits.get(tokens[place], [])) for place in range(len(searches))]
+
+
+def index(uow: UnitOfWork, additions: Sequence[Indexed], removals: Sequence[Forgotten] = ()) -> None:
+    """Bring the indexes up to date with values written: removals first, so that a replaced value can come again."""
+    if removals:
+        forgotten = [
+            {"at_subject": each.subject, "at_brand": each.brand, "at_field": each.field.id, "at_item": each.item}
+            for each in removals
+        ]
+        uow.conn.execute(_FORGET, forgotten)
+    groups: dict[tuple[str, Field], list[Indexed]] = {}
+    for each in additions:
+        groups.setdefault((each.brand, each.field), []).append(each)
+    rows: list[TokenRow] = []
+    for (brand, by), group in groups.items():
+        tokens = _tokens(uow.vault.keys, brand, by, [each.message for each in group])
+        for each, token in zip(group, tokens, strict=True):
+            rows.append(
+                {
+                    "token": token,
+                    "subject_id": each.subject,
+                    "item": each.item,
+                    "brand": brand,
+                    "field_id": by.id,
+                    "shard": each.shard,
+                }
+            )
+    insert_rows(uow.conn, _TOKEN, rows)
+
+
+def message(by: Field, value: object) -> bytes:
+    """Return what is hashed for a canonical value of a searchable field. Raises `NotNormalisable`."""
+    if by.search is None:
+        raise UnsearchableField
+    return normalise(by.search, value)
+
+
+def month(at: int) -> str:
+    """Write UTC seconds as `YYYY-MM`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
+
+
+def _sought(uow: UnitOfWork, asked: Search) -> tuple[Field, bytes] | VaultError:
+    by = uow.vault.bundle.catalogue.fields.get(asked.by)
+    if by is None or by.search is None:
+        return UnsearchableField()
+    try:
+        return by, message(by, validate(by, asked.value))
+    except InvalidValue as error:
+        reason = error.reason
+    except NotNormalisable:
+        reason = "not_normalisable"
+    return InvalidFields(((by.name, reason),))
+
+
+def _tokens(keys: KeyService, brand: str, by: Field, messages: Sequence[bytes]) -> list[bytes]:
+    return [mac[:TOKEN_BYTES] for mac in keys.mac(f"search/{brand}/{by.id}/{by.search}", messages)]
+
+
+def _hits(uow: UnitOfWork, tokens: set[bytes]) -> dict[bytes, list[Candidate]]:
+    rows = uow.conn.execute(_HITS, {"tokens": list(tokens)}).all() if tokens else []
+    keys = uow.vault.keys.unwrap([(Slot(row.log_slot, row.log_generation), row.log_key) for row in rows])
+    sealed: dict[str, list[tuple[bytes, bytes]]] = {}
+    for row in rows:
+        sealed.setdefault(row.brand, []).append((row.subject_id, row.reference_sealed))
+    spelt = {
+        (subject, brand): reference
+        for brand, items in sealed.items()
+        for subject, reference in references.opened(uow.vault.keys, brand, items)
+    }
+    hits: dict[bytes, list[Candidate]] = {}
+    for row, key in zip(rows, keys, strict=True):
+        if key is None:
+            raise KeyUnavailable
+        candidate = Candidate(row.subject_id, spelt[row.subject_id, row.brand], month(row.created_at), row.version, key)
+        hits.setdefault(row.token, []).append(candidate)
+    return hits
+
+
+def _found(hits: Sequence[Candidate]) -> Found:
+    return Found(tuple(hits[:MOST_CANDIDATES]), len(hits) > MOST_CANDIDATES)

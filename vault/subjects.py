@@ -1,0 +1,225 @@
+"""Subjects: taking new ones in, and what a brand may always know of its own reference.
+
+A subject belongs to the group; what is known of it belongs to brands. Each value has a holder, the brand that recorded
+it (the controller), and each brand has its own reference. `ingest` writes whole people in batches: values, indexes,
+references, consents and one `subject.registered` entry each, with one call per key verb and one statement per table.
+Changes of values live in `vault.amendments`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Final
+
+from sqlalchemy import bindparam, select
+
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment
+from vault import consents, intake, references, search
+from vault.amendments import Amended, Update, is_minor, pages, update
+from vault.compartments import Writing
+from vault.consents import ConsentEvent, Recording
+from vault.errors import InvalidFields, UnknownReference, VaultError
+from vault.intake import Given, Problem
+from vault.keys.service import Slot
+from vault.locked import ACTIVE, Locked
+from vault.search import Indexed
+from vault.store.bulk import insert_rows
+from vault.store.tables import metadata
+from vault.unit import Commit, Finish, UnitOfWork
+
+__all__ = ["Amended", "Description", "Holding", "NewSubject", "Registered", "Update", "describe", "ingest", "update"]
+
+SUBJECT_BYTES: Final = 16
+LOG_KEY_BYTES: Final = 32
+MOST_CONSENTS: Final = 64  # of one holding
+
+_REGION = re.compile(r"[A-Za-z]{2,8}", re.ASCII)
+_SUBJECT = metadata.tables["subject"]
+_RELATION = metadata.tables["relation"]
+
+_DESCRIBED = (
+    select(_SUBJECT.c.id, _SUBJECT.c.version, _RELATION.c.brand, _RELATION.c.created_at)
+    .join(_RELATION, _RELATION.c.subject_id == _SUBJECT.c.id)
+    .where(_SUBJECT.c.id.in_(bindparam("subjects", expanding=True)), _SUBJECT.c.state == ACTIVE)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one brand knows of a person: inputs per field name (forms: `vault.intake`) and consent events."""
+
+    brand: str
+    fields: Mapping[str, object] = field(default_factory=dict, repr=False)
+    consents: tuple[ConsentEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubject:
+    """A person the group does not know yet. `region` (letters, e.g. `eu`, `jp`) picks the law that applies."""
+
+    system_id: str
+    region: str
+    holdings: tuple[Holding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A subject taken in: its id (never leaves the vault), each brand's reference, its version and its log entry."""
+
+    subject: bytes = field(repr=False)
+    references: Mapping[str, str]
+    version: int
+    entry: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a brand may always know of its own reference. `since` is a month, `YYYY-MM`."""
+
+    reference: str
+    version: int
+    since: str
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """A subject whose input has passed every check, on its way into the rows."""
+
+    new: NewSubject
+    place: int
+    given: list[tuple[str, list[Given]]]  # per holding: brand and values
+    row: Locked
+    log_leaf: int = -1
+
+
+def ingest(uow: UnitOfWork, subjects: Sequence[NewSubject]) -> Finish[Registered]:
+    """Take in new subjects. An item fails alone, with `InvalidFields` that lists all its problems."""
+    outcomes: list[Registered | VaultError | None] = [None] * len(subjects)
+    arrivals: list[_Arrival] = []
+    for place, new in enumerate(subjects):
+        problems: list[Problem] = []
+        given = _read(uow, new, problems)
+        if problems:
+            outcomes[place] = InvalidFields(tuple(problems))
+        else:
+            arrivals.append(_Arrival(new, place, given, _draw(uow, new, given)))
+    if arrivals:
+        _store(uow, arrivals, outcomes)
+    done = [VaultError() if outcome is None else outcome for outcome in outcomes]
+
+    def finish(_: Commit) -> list[Registered | VaultError]:
+        return done
+
+    return finish
+
+
+def describe(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> Finish[Description]:
+    """Describe the subjects behind (brand, reference) pairs, or `UnknownReference`. Reads no personal value."""
+    located = references.locate(uow, asked)
+    wanted = list({subject for subject in located if subject is not None})
+    rows = uow.conn.execute(_DESCRIBED, {"subjects": wanted}).all() if wanted else []
+    known = {(row.id, row.brand): row for row in rows}
+    answers: list[Description | VaultError] = []
+    for (brand, reference), subject in zip(asked, located, strict=True):
+        row = known.get((subject, brand))
+        answers.append(
+            UnknownReference() if row is None else Description(reference, row.version, search.month(row.created_at))
+        )
+
+    def finish(_: Commit) -> list[Description | VaultError]:
+        return answers
+
+    return finish
+
+
+def _read(uow: UnitOfWork, new: NewSubject, problems: list[Problem]) -> list[tuple[str, list[Given]]]:
+    bundle = uow.vault.bundle
+    if not _REGION.fullmatch(new.region):
+        problems.append(("region", "not_a_region"))
+    brands = [holding.brand for holding in new.holdings]
+    if not brands or len(set(brands)) != len(brands):
+        problems.append(("holdings", "not_one_per_brand"))
+    given = []
+    for holding in new.holdings:
+        given.append((holding.brand, intake.read(bundle.catalogue, holding.fields, problems)))
+        if len(holding.consents) > MOST_CONSENTS:
+            problems.append(("consents", "too_many"))
+            continue
+        for position, event in enumerate(holding.consents):
+            found = consents.check(bundle, event, uow.now)
+            problems += [(f"consents[{position}].{member}", reason) for member, reason in found]
+    return given
+
+
+def _draw(uow: UnitOfWork, new: NewSubject, given: Sequence[tuple[str, Sequence[Given]]]) -> Locked:
+    # Why safe: the id is random and means nothing; the log key is fresh and used for HMAC over entry ids only.
+    gulp = uow.vault.entropy.bytes(SUBJECT_BYTES + LOG_KEY_BYTES)
+    subject = gulp[:SUBJECT_BYTES]
+    today = datetime.fromtimestamp(uow.now, UTC).date()
+    minor = any(is_minor(each, today) for _, values in given for each in values)
+    return Locked(subject, uow.vault.shard_of(subject), new.region.lower(), 1, minor, gulp[SUBJECT_BYTES:])
+
+
+def _store(uow: UnitOfWork, arrivals: Sequence[_Arrival], outcomes: list[Registered | VaultError | None]) -> None:
+    writing = Writing(uow)
+    recording = Recording(uow)
+    indexed: list[Indexed] = []
+    pairs: list[tuple[bytes, str]] = []
+    entries: list[bytes] = []
+    for arrival in arrivals:
+        row, system_id = arrival.row, arrival.new.system_id
+        arrival.log_leaf = writing.own_leaf(row.log_key)
+        for brand, values in arrival.given:
+            pairs.append((row.subject, brand))
+            for each in values:
+                written = writing.put(row.subject, row.shard, each.field, brand, system_id, each.dated)
+                if each.message is not None:
+                    indexed.append(Indexed(row.subject, row.shard, brand, each.field, written.item, each.message))
+        entries.append(_record(uow, arrival))
+        for holding in arrival.new.holdings:
+            # In the order they happened, whatever the order they came in: the projection then ends with the last.
+            for event in sorted(holding.consents, key=lambda each: uow.now if each.event_at is None else each.event_at):
+                recording.add(row, holding.brand, system_id, event)
+    leaves = writing.flush()
+    insert_rows(uow.conn, _SUBJECT, [_row(uow, arrival.row, *leaves[arrival.log_leaf]) for arrival in arrivals])
+    gulp = uow.vault.entropy.bytes(references.RANDOM_BYTES * len(pairs))
+    bits = [gulp[start : start + references.RANDOM_BYTES] for start in range(0, len(gulp), references.RANDOM_BYTES)]
+    spelt = references.draft(uow, pairs, bits, [uow.vault.shard_of(subject) for subject, _ in pairs])
+    search.index(uow, indexed)
+    recording.flush()
+    place = count()
+    for arrival, entry in zip(arrivals, entries, strict=True):
+        own = {brand: spelt[next(place)] for brand, _ in arrival.given}
+        outcomes[arrival.place] = Registered(arrival.row.subject, own, arrival.row.version, entry)
+
+
+def _record(uow: UnitOfWork, arrival: _Arrival) -> bytes:
+    """Log the registration with the commitment to the log key; more names than one entry takes go into further ones."""
+    names = {each.field.name for _, values in arrival.given for each in values}
+    first, *rest = pages(names)
+    actor = Actor(ActorKind.CLIENT, arrival.new.system_id)
+    key = arrival.row.log_key
+    entry = Entry(Act.SUBJECT_REGISTERED, Outcome.ALLOW, actor, first, com=commitment(key))
+    recorded = uow.record(entry, log_key=key)
+    for page in rest:
+        uow.record(Entry(Act.FIELD_WRITTEN, Outcome.ALLOW, actor, page), log_key=key)
+    return recorded
+
+
+def _row(uow: UnitOfWork, row: Locked, slot: Slot, wrapped: bytes) -> dict[str, object]:
+    return {
+        "id": row.subject,
+        "shard": row.shard,
+        "state": ACTIVE,
+        "restricted": False,
+        "minor": row.minor,
+        "region": row.region,
+        "epoch": 1,
+        "version": row.version,
+        "log_slot": slot.number,
+        "log_generation": slot.generation,
+        "log_key": wrapped,
+        "created_at": uow.now,
+    }
