@@ -30,6 +30,16 @@ class InvalidValue(PolicyError):
         self.reason = reason
 
 
+class TransformUnavailable(PolicyError):
+    """A value cannot be shown at the level asked: nothing of it is shown."""
+
+    code = "transform_unavailable"
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field}: cannot be shown at this level")
+        self.field = field
+
+
 class UnknownField(PolicyError):
     """The catalogue has no such field."""
 
@@ -40,7 +50,19 @@ class UnknownField(PolicyError):
         self.field = field
 
 
+class UnknownCategory(PolicyError):
+    """The catalogue has no such category."""
+
+    code = "unknown_category"
+
+
 class UnknownPurpose(PolicyError):
     """The bundle has no such purpose."""
 
     code = "unknown_purpose"
+
+
+class MismatchedGrant(PolicyError):
+    """A grant was asked for another caller or purpose than the decision was made for: a fault in the caller's code."""
+
+    code = "mismatched_grant"

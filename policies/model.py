@@ -4,23 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from policies.catalogue import Field
+from policies.levels import Level
 
-class Level(StrEnum):
-    """How much of a field is disclosed, from least to most (design §2)."""
-
-    PRESENCE = "presence"
-    PREDICATE = "predicate"
-    GENERALISED = "generalised"
-    MASKED = "masked"
-    RAW = "raw"
-
-    @property
-    def rank(self) -> int:
-        """0 for presence up to 4 for raw."""
-        return _ORDER[self]
-
-
-_ORDER = {level: rank for rank, level in enumerate(Level)}
+__all__ = [
+    "Caller",
+    "ConsentStatus",
+    "Decision",
+    "DecisionRequest",
+    "FieldAnswer",
+    "GrantedField",
+    "Level",
+    "Reason",
+    "SubjectFacts",
+    "Wanted",
+]
 
 
 class ConsentStatus(StrEnum):
@@ -100,10 +98,27 @@ class FieldAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantedField:
+    """One field at the level it may be disclosed. `predicate` is empty unless the level is `predicate`."""
+
+    field: Field
+    level: Level
+    predicate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """All answers, in the order asked. `basis` is the legal basis that applied; `policy_hash` names the bundle."""
+    """All answers, in the order asked. `basis` is the legal basis that applied; `policy_hash` names the bundle.
+
+    `system_id`, `brand` and `purpose` say for whom and what it was decided, so that a grant cannot be minted for
+    another; `granted` are the fields of the answers that were granted. Only `policies.decision` builds one.
+    """
 
     answers: tuple[FieldAnswer, ...]
     basis: str
     policy_hash: bytes
     group_values: bool  # values recorded by sister brands may be used too (sharing consent given)
+    system_id: str
+    brand: str
+    purpose: str
+    granted: tuple[GrantedField, ...]
