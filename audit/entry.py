@@ -24,7 +24,7 @@ from audit.grammar import MAX_COUNT, MAX_ENTRY, SCHEMA_VERSION, TOKEN, read_form
 ID_SIZE: Final = 16
 LOG_KEY_SIZE: Final = 32
 _DIGEST_SIZE: Final = 32
-_MIN_REQUEST: Final = 16
+_REQUEST_SIZES: Final = (16, 32)
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 _SREF_LABEL: Final = b"ecrin/audit/sref/v1\x00"
 _COMMITMENT_LABEL: Final = b"ecrin/audit/subject/v1\x00"
@@ -125,7 +125,7 @@ class Entry:
     """One act. Ids, times and the subject's pseudonym are added by `encode`.
 
     `fld` names fields of the catalogue, with a level where one was given out (`phone:masked`). `pol` names the rules
-    that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 to 32 bytes).
+    that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 or 32 bytes).
     `com` is the commitment to the subject's log key, logged at registration and at erasure and nowhere else.
     """
 
@@ -254,8 +254,8 @@ def _digest(key: str, value: bytes | None) -> str:
 def _request(value: bytes | None) -> str:
     if value is None:
         return ""
-    if not _MIN_REQUEST <= len(value) <= _DIGEST_SIZE:
-        raise InvalidEntry("req: 16 to 32 bytes")
+    if len(value) not in _REQUEST_SIZES:
+        raise InvalidEntry("req: 16 or 32 bytes")
     return f',"req":"{value.hex()}"'
 
 

@@ -18,6 +18,12 @@ class VerificationError(AuditError):
     code = "verification_failed"
 
 
+class CannotDecide(AuditError):
+    """Material for the verification is missing or unreadable. Never to be mistaken for a finding."""
+
+    code = "cannot_decide"
+
+
 class InvalidEntry(AuditError):
     """The entry does not fit the closed schema. The message names the key, not what stood there."""
 

@@ -20,8 +20,8 @@ from audit.errors import LedgerConflict, SigningRefused, UnknownLog, Verificatio
 from audit.merkle import Frontier, leaf_hash
 from audit.note import Signer, sign_note, vkey
 from audit.pin import read_pin, write_pin
+from audit.stored import StoredCheckpoint, StoredEntry, StoredLog
 from audit.tables import metadata
-from audit.verify import StoredCheckpoint, StoredEntry, StoredLog
 
 _CHUNK: Final = 4096  # entries read at a time: about 2 MB
 

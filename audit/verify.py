@@ -1,45 +1,95 @@
 """The stand-alone verifier: recomputes a log from its stored bytes and says whether anybody changed it.
 
-It trusts no hash it is given. Every entry is read, held against the one canonical form, hashed, and added to a tree;
-the tree's root must be what each signed checkpoint says it was at that size. Hashes stored beside the entries are used
-for one thing only: to name the entry when something is wrong. What was changed together with its stored hash is still
-found by the next checkpoint, and is then named as "between two checkpoints".
+It trusts no hash it is given. Every entry is held against the one canonical form, hashed and added to a tree, and the
+tree's root must be what each signed checkpoint says it was at that size. The hashes stored beside the entries serve
+one purpose: to name the entry when something is wrong. An entry that was changed together with its stored hash is
+still found, by the next checkpoint, and is then named as between two checkpoints.
 
-Three answers, never mixed: 0 everything that can be checked holds, 1 somebody changed something, 2 cannot decide
-because material is missing. A key and a checkpoint that come from elsewhere than the log itself are what makes 0 mean
-something: an attacker who owns the machine can sign anew, but cannot change what others already hold.
+Three answers, never mixed: 0 all that can be checked holds, 1 somebody changed something, 2 cannot decide because
+material is missing. The key, and best a checkpoint too, must come from elsewhere than the log itself: whoever owns the
+machine can sign anew, but cannot change what others already hold.
 
-Standard library and `cryptography` only. Copied out with errors, grammar, merkle, note and checkpoint it runs alone:
-`python -m audit.verify vault.sqlite --key <verifier key> [--pinned checkpoint]`.
+Standard library and `cryptography` only, so are the modules it imports; `audit.standalone` makes one file of them that
+runs anywhere: `python verify.py vault.sqlite --key <verifier key> --pinned <checkpoint>`.
 """
 
+import argparse
+import json
+import sys
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+
+from audit.errors import CannotDecide, VerificationError
+from audit.findings import Result, Verdict, plain, report
+from audit.note import VerifierKey, parse_vkey
+from audit.recompute import Recomputation
+from audit.stored import StoredLog, open_sqlite
+
+__all__ = ["Result", "Verdict", "main", "verify_log"]
 
 
-class StoredEntry(NamedTuple):
-    """One entry as stored. `leaf` and `entry_id` are None where the source does not store them."""
+def verify_log(
+    log: StoredLog,
+    vkeys: Iterable[str | VerifierKey],
+    pinned: Sequence[str] = (),
+    origin: str | None = None,
+) -> Result:
+    """Verify one log against the keys, and the signed checkpoints kept elsewhere (`pinned`), that the reader trusts.
 
-    idx: int
-    body: bytes
-    leaf: bytes | None = None
-    entry_id: bytes | None = None
-
-
-class StoredCheckpoint(NamedTuple):
-    """One signed note as stored, the size it is filed under, and the packed frontier beside it, if any."""
-
-    size: int
-    note: str
-    stack: bytes | None = None
+    `origin` is the name the reader expects; without it, the log's own word is taken.
+    """
+    keys = tuple(parse_vkey(each) if isinstance(each, str) else each for each in vkeys)
+    return Recomputation(log, keys, pinned, origin).run()
 
 
-class StoredLog(NamedTuple):
-    """Everything stored about one log. `head_size` and `head_stack` are None where the source has no head."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify a data file from the command line; the exit code is the verdict."""
+    parser = argparse.ArgumentParser(prog="audit.verify", description="Verify an audit log offline.")
+    parser.add_argument("path", type=Path, help="SQLite data file, or a copy of it")
+    parser.add_argument("--key", action="append", default=[], help="verifier key, or a file that holds it")
+    parser.add_argument("--pinned", action="append", default=[], type=Path, help="signed checkpoint kept elsewhere")
+    parser.add_argument("--origin", help="name that the log must have; needed if the file holds several logs")
+    parser.add_argument("--json", action="store_true", help="one JSON object per log")
+    options = parser.parse_args(arguments)
+    try:
+        results = _verify_file(options.path, options.key, options.pinned, options.origin)
+    except (CannotDecide, VerificationError) as error:
+        sys.stderr.write(f"cannot decide: {error}\n")
+        return Verdict.UNDECIDED
+    for result in results:
+        sys.stdout.write(f"{json.dumps(plain(result))}\n" if options.json else report(result))
+    verdicts = {result.verdict for result in results}
+    return next(each for each in (Verdict.TAMPERED, Verdict.UNDECIDED, Verdict.FINE) if each in verdicts)
 
-    shard: int
-    origin: str
-    head_size: int | None
-    head_stack: bytes | None
-    checkpoints: Sequence[StoredCheckpoint]
-    entries: Iterable[StoredEntry]
+
+def _verify_file(path: Path, keys: Sequence[str], pinned: Sequence[Path], origin: str | None) -> list[Result]:
+    vkeys = [_key(each) for each in keys]
+    notes = [_text(each) for each in pinned]
+    with open_sqlite(path) as logs:
+        chosen = logs if len(logs) == 1 else [each for each in logs if origin is None or each.origin == origin]
+        # Each log gets the checkpoints that name it; one that names none of them must not go unnoticed.
+        names = {each.origin for each in chosen}
+        stray = [note for note in notes if note.partition("\n")[0] not in names]
+        results = []
+        for log in chosen:
+            own = [note for note in notes if note.partition("\n")[0] == log.origin]
+            results.append(verify_log(log, vkeys, own + stray, origin))
+            stray = []
+    if not results:
+        raise CannotDecide("the file holds no such log")
+    return results
+
+
+def _key(given: str) -> VerifierKey:
+    return parse_vkey(given if "+" in given else _text(Path(given)).strip())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise CannotDecide("a file given on the command line cannot be read") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""Recomputing one log from its stored bytes, entry by entry, against the roots it must have.
+
+Standard library and `cryptography` only: the verifier takes this file along when it is copied out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from audit.errors import VerificationError
+from audit.findings import Fault, Finding, Result
+from audit.grammar import read_form
+from audit.merkle import Frontier, leaf_hash
+from audit.note import VerifierKey
+from audit.stored import StoredEntry, StoredLog
+from audit.targets import Target, read_targets
+
+MAX_FINDINGS = 100  # of one log; what goes beyond is counted
+CLOCK_TOLERANCE = 60  # seconds that one process's unit may lag behind another's
+FLUSH = 4096  # leaves collected before they enter the tree
+
+
+@dataclass(slots=True)
+class TwoTrees:
+    """The tree over the bodies, and the tree over the stored hashes for as long as and wherever they differ."""
+
+    bodies: Frontier = field(default_factory=Frontier)
+    recorded: Frontier = field(default_factory=Frontier)
+    body_leaves: list[bytes] = field(default_factory=list)
+    recorded_leaves: list[bytes] = field(default_factory=list)
+
+    def add(self, leaf: bytes, recorded: bytes) -> None:
+        """Add one leaf to both."""
+        self.body_leaves.append(leaf)
+        self.recorded_leaves.append(recorded)
+        if len(self.body_leaves) >= FLUSH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hash what was collected into the trees."""
+        same = self.bodies == self.recorded and self.body_leaves == self.recorded_leaves
+        self.bodies = self.bodies.extend(self.body_leaves)
+        self.recorded = self.bodies if same else self.recorded.extend(self.recorded_leaves)
+        self.body_leaves.clear()
+        self.recorded_leaves.clear()
+
+
+class Recomputation:
+    """One run over one log: state between entries, and what was found so far."""
+
+    def __init__(self, log: StoredLog, keys: Sequence[VerifierKey], pinned: Sequence[str], origin: str | None) -> None:
+        self.log = log
+        self.origin = log.origin if origin is None else origin
+        read = read_targets(log.checkpoints, pinned, keys, self.origin)
+        self.targets = read.targets
+        self.findings = list(read.findings)
+        self.doubts = read.doubts
+        self.more_findings = 0
+        self.notices: list[str] = []
+        self.tree = TwoTrees()
+        self.next = 0  # index expected next
+        self.gap: int | None = None  # first index after which the tree cannot be followed
+        self.ids: set[bytes] = set()
+        self.latest = b""
+        self.moved: list[tuple[int, bytes, bytes]] = []  # index, hash of the body, recorded hash
+        self.good = 0  # largest size confirmed by a checkpoint
+        self.checked = 0
+        self.lost = False  # a stored checkpoint disagreed: every later one will
+
+    def run(self) -> Result:
+        """Read everything once, in order."""
+        self._origin()
+        remaining = iter(self.targets)
+        target = next(remaining, None)
+        while target is not None and target.size == 0:
+            self._compare(target)
+            target = next(remaining, None)
+        for entry in self.log.entries:
+            self._entry(entry)
+            while target is not None and target.size == self.next and self.gap is None:
+                self._compare(target)
+                target = next(remaining, None)
+        self._moved()
+        beyond = [each for each in self.targets if each.size > self.next]
+        self._end(beyond)
+        return Result(
+            self.log.shard,
+            self.origin,
+            self.tree.bodies.size,
+            self.tree.bodies.root(),
+            self.checked,
+            self.good,
+            tuple(sorted(self.findings, key=lambda each: -1 if each.index is None else each.index)),
+            self.more_findings,
+            self.doubts,
+            tuple(self.notices),
+        )
+
+    def _found(self, kind: Fault, index: int | None, message: str) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(Finding(kind, index, message))
+        else:
+            self.more_findings += 1
+
+    def _origin(self) -> None:
+        if not self.log.origin:
+            self._found(Fault.HEAD, None, "the log has no head")
+        elif self.log.origin != self.origin:
+            self._found(Fault.HEAD, None, "the log goes by another name than expected")
+
+    def _compare(self, target: Target) -> None:
+        self.tree.flush()
+        if self.lost and not target.pinned:
+            return
+        self.checked += 1
+        # The second case: the entries that differ from their stored hashes have been named, and explain all of it.
+        if target.root in {self.tree.bodies.root(), self.tree.recorded.root()}:
+            self.good = max(self.good, target.size)
+            return
+        if target.pinned:
+            self._found(
+                Fault.FORKED, self.good, f"the log does not extend the checkpoint kept elsewhere at {target.size}"
+            )
+            return
+        self.lost = True
+        span = f"entry {self.good}" if target.size - self.good == 1 else f"entries {self.good} to {target.size - 1}"
+        self._found(Fault.CHANGED, self.good, f"{span} do not lead to the root signed at size {target.size}")
+
+    def _entry(self, entry: StoredEntry) -> None:
+        index = entry.idx
+        if index != self.next:
+            if index < self.next:
+                self._found(Fault.REORDERED, index, f"entry {index} comes after entry {self.next - 1}")
+                return
+            last = f" to {index - 1}" if index - self.next > 1 else ""
+            self._found(Fault.MISSING, self.next, f"entry {self.next}{last} is missing")
+            self.gap = self.next if self.gap is None else self.gap
+        self.next = index + 1
+        leaf = leaf_hash(entry.body)
+        recorded = leaf if entry.leaf is None else entry.leaf
+        if self.gap is None:
+            # A recorded hash of a wrong length is a fault of its own and must not stop the tree.
+            self.tree.add(leaf, recorded if len(recorded) == len(leaf) else leaf)
+        if recorded != leaf:
+            self._differs(index, leaf, recorded)
+            return
+        form = read_form(entry.body)
+        if form is None:
+            self._found(Fault.MALFORMED, index, f"entry {index} is not in canonical form")
+            return
+        identifier = bytes.fromhex(form.id.decode())
+        if entry.entry_id is not None and entry.entry_id != identifier:
+            self._found(Fault.CHANGED, index, f"entry {index} is filed under another id than its own")
+        if identifier in self.ids:
+            self._found(Fault.DUPLICATE, index, f"entry {index} repeats the id of an earlier entry")
+        self.ids.add(identifier)
+        if form.t < self.latest:
+            self._clock(index, form.t)
+        else:
+            self.latest = form.t
+
+    def _differs(self, index: int, leaf: bytes, recorded: bytes) -> None:
+        if len(self.moved) < MAX_FINDINGS:
+            self.moved.append((index, leaf, recorded))
+        else:
+            self.more_findings += 1
+
+    def _moved(self) -> None:
+        """Tell bodies that changed places from bodies that changed."""
+        places = {recorded: index for index, _, recorded in self.moved}
+        for index, leaf, _ in self.moved:
+            place = places.get(leaf)
+            if place is None:
+                self._found(Fault.CHANGED, index, f"entry {index} or the hash recorded beside it was changed")
+            else:
+                self._found(Fault.REORDERED, index, f"entry {index} holds what was recorded as entry {place}")
+
+    def _clock(self, index: int, time: bytes) -> None:
+        try:
+            step = datetime.fromisoformat(self.latest.decode()) - datetime.fromisoformat(time.decode())
+        except ValueError:
+            self._found(Fault.MALFORMED, index, f"entry {index} or an earlier one has a date that does not exist")
+            return
+        if step.total_seconds() > CLOCK_TOLERANCE and len(self.notices) < MAX_FINDINGS:
+            self.notices.append(f"the clock steps back {int(step.total_seconds())} s at entry {index}")
+
+    def _end(self, beyond: Sequence[Target]) -> None:
+        self.tree.flush()
+        promised = max([each.size for each in beyond] + [self.log.size or 0])
+        if promised > self.next:
+            who = "a checkpoint" if beyond else "the head"
+            self._found(Fault.TRUNCATED, self.next, f"the log ends at {self.next}; {who} promises {promised} entries")
+        if self.log.size is None:
+            return
+        if self.log.size < self.next:
+            self._found(Fault.HEAD, self.log.size, f"there are entries beyond the head, which says {self.log.size}")
+        if self.gap is not None or self.lost or self.log.size != self.next:
+            return  # found already; the head can say nothing new
+        try:
+            head = Frontier.unpack(self.log.size, self.log.stack or b"")
+        except VerificationError:
+            self._found(Fault.HEAD, None, "the head is damaged")
+            return
+        if head not in {self.tree.bodies, self.tree.recorded}:
+            where = None if self.good == self.next else self.good
+            self._found(Fault.HEAD, where, f"the head, or an entry from {self.good} on, was changed")
