@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from vault.errors import KeyUnavailable, Sealed
 from vault.keys.pagefile import PageFile
-from vault.keys.pagetree import KEY, Geometry, OpenPage, PageTree, slot_number, split_slot
+from vault.keys.pagetree import KEY, Geometry, PageTree, slot_number, split_slot
 from vault.keys.service import KeyState, KeyStatus, SigningKey, Slot
 from vault.keys.servicekeys import ServiceKeys
 
@@ -73,27 +73,25 @@ class InProcessKeyService:
         """Wrap 32-byte data keys under their leaf: 40 bytes each; None for an absent leaf, page, or generation."""
         with self._open():
             leaf = self._leaves()
-            wrapped: list[bytes | None] = []
-            for slot, dek in items:
-                key = leaf(slot) if len(dek) == KEY else None
-                wrapped.append(None if key is None else aes_key_wrap(key, dek))
-            return wrapped
+            return [
+                aes_key_wrap(key, dek) if len(dek) == KEY and (key := leaf(slot)) is not None else None
+                for slot, dek in items
+            ]
 
     def unwrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
         """Unwrap data keys. RFC 3394 checks 64 bits; the commitment in each message settles what that leaves open."""
+        deks: list[bytes | None] = []
         with self._open():
             leaf = self._leaves()
-            deks: list[bytes | None] = []
             for slot, wrapped in items:
-                key = leaf(slot) if len(wrapped) == _WRAPPED else None
                 dek = None
-                if key is not None:
+                if len(wrapped) == _WRAPPED and (key := leaf(slot)) is not None:
                     try:
                         dek = aes_key_unwrap(key, wrapped)
                     except InvalidUnwrap:
                         dek = None
                 deks.append(dek)
-            return deks
+        return deks
 
     def mac(self, label: str, messages: Sequence[bytes]) -> list[bytes]:
         """HMAC-SHA-256 under the key of `label`. Callers compare the results in constant time or by an index."""
@@ -171,22 +169,31 @@ class InProcessKeyService:
             yield self._keys
 
     def _leaves(self) -> Callable[[Slot], memoryview | None]:
-        """Return a look-up of leaf keys for one batch. A page that does not open is tried once per batch."""
-        fanout, leaves = self._geometry.fanout, self._geometry.leaves
-        pages: dict[tuple[int, int], OpenPage | None] = {}
+        """Return a look-up of leaf keys for one batch. A page that does not open is tried once per batch.
+
+        Why a key is good only until the next call: looking up another slot may drive the page out of memory, and a
+        page is wiped as it goes. Fields of one compartment follow each other, so the last key is kept.
+        """
+        failed: set[tuple[int, int]] = set()
+        last: Slot | None = None
+        key: memoryview | None = None
 
         def leaf(slot: Slot) -> memoryview | None:
-            number, generation = slot
-            tree, ordinal = split_slot(number)
-            if ordinal >= leaves:
-                return None
-            place, child = divmod(ordinal, fanout)
-            try:
-                page = pages[tree, place]
-            except KeyError:
-                page = pages[tree, place] = self._tree.leaf_page(tree, place)
-            if page is None or page.generations.get(child, 0) != generation:
-                return None
-            return page.key(child)
+            nonlocal last, key
+            if slot != last:
+                last, key = slot, self._leaf(slot, failed)
+            return key
 
         return leaf
+
+    def _leaf(self, slot: Slot, failed: set[tuple[int, int]]) -> memoryview | None:
+        number, generation = slot
+        tree, ordinal = split_slot(number)
+        place, child = divmod(ordinal, self._geometry.fanout)
+        if (tree, place) in failed:
+            return None
+        page = self._tree.leaf_page(tree, place)
+        if page is None:
+            failed.add((tree, place))
+            return None
+        return page.key(child) if page.generations.get(child, 0) == generation else None
