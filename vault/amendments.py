@@ -24,7 +24,7 @@ from vault.intake import Correction, Given, Problem
 from vault.locked import Locked
 from vault.search import Forgotten, Indexed
 from vault.store.tables import metadata
-from vault.unit import Commit, Finish, UnitOfWork
+from vault.unit import UnitOfWork, settled
 
 ADULT_AGE: Final = 18
 BIRTH_DATE: Final = "birth_date"  # the one field that code knows: the floor for minors rests on it
@@ -80,7 +80,7 @@ class _Order:
         return given | {each for each, _ in self.ending} | {each.given.field for each in self.correcting}
 
 
-def update(uow: UnitOfWork, updates: Sequence[Update]) -> Finish[Amended]:
+def amend(uow: UnitOfWork, updates: Sequence[Update]) -> list[Amended | VaultError]:
     """Apply a batch. An item fails alone: `UnknownReference`, `VersionConflict` or `InvalidFields`."""
     outcomes: list[Amended | VaultError] = []
     orders = [_read(uow, each) for each in updates]
@@ -99,11 +99,10 @@ def update(uow: UnitOfWork, updates: Sequence[Update]) -> Finish[Amended]:
         else:
             outcomes.append(amending.apply(order, row))
     amending.flush()
+    return outcomes
 
-    def finish(_: Commit) -> list[Amended | VaultError]:
-        return outcomes
 
-    return finish
+update = settled(amend)
 
 
 def pages(names: Iterable[str]) -> list[tuple[str, ...]]:

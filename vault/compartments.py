@@ -28,6 +28,7 @@ from vault.envelope import FieldContext
 from vault.errors import KeyUnavailable
 from vault.keys.service import Slot
 from vault.store.bulk import insert_rows
+from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 from vault.values import FieldValue, JsonValue
@@ -167,14 +168,14 @@ class Writing:
         """Read the compartments of `subjects`, and the coordinates (no envelopes) of their rows of `fields`."""
         if not subjects or not fields:
             return
-        ids = list(subjects)
+        ids = padded(list(subjects))
         for row in self._uow.conn.execute(_COMPARTMENTS_OF, {"subjects": ids}):
             subject, category_id, shard, slot, generation, writes = row
             self._compartments[subject, category_id] = _Compartment(shard, Slot(slot, generation), writes)
         wanted = {
             "subjects": ids,
-            "categories": sorted({field.category_id for field in fields}),
-            "fields": sorted({field.id for field in fields}),
+            "categories": padded(sorted({field.category_id for field in fields})),
+            "fields": padded(sorted({field.id for field in fields})),
         }
         for coordinates in self._uow.conn.execute(_ROWS_OF, wanted):
             held = Row(*coordinates)

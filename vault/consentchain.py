@@ -17,6 +17,7 @@ from typing import Any, Final, TypedDict
 from sqlalchemy import bindparam, select
 
 from vault.errors import IntegrityFailure
+from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 
@@ -108,7 +109,7 @@ def heads(uow: UnitOfWork, subjects: Iterable[bytes]) -> dict[tuple[bytes, str],
     """
     ends: dict[tuple[bytes, str], set[bytes]] = {}
     followed: set[bytes] = set()
-    for subject, brand, previous, own in uow.conn.execute(_LINKS, {"subjects": list(subjects)}):
+    for subject, brand, previous, own in uow.conn.execute(_LINKS, {"subjects": padded(list(subjects))}):
         ends.setdefault((subject, brand), set()).add(own)
         followed.add(previous)
     last = {}

@@ -28,8 +28,9 @@ from vault.consentchain import EventRow, verify_chain
 from vault.errors import InvalidFields, UnknownPurpose, UnknownReference, VaultError
 from vault.locked import Locked
 from vault.store.bulk import insert_rows
+from vault.store.keysets import padded
 from vault.store.tables import metadata
-from vault.unit import Commit, Finish, UnitOfWork
+from vault.unit import UnitOfWork, settled
 
 __all__ = ["Change", "ConsentAct", "ConsentEvent", "Notice", "Recorded", "record", "statuses", "verify_chain"]
 
@@ -152,27 +153,26 @@ class _State:
     moved: bool = False
 
 
-def record(uow: UnitOfWork, changes: Sequence[Change]) -> Finish[Recorded]:
+def change(uow: UnitOfWork, changes: Sequence[Change]) -> list[Recorded | VaultError]:
     """Record a batch of consent events. An item fails with `UnknownReference`, `UnknownPurpose` or `InvalidFields`."""
     recording = Recording(uow)
-    rows = locked.by_reference(uow, [(change.brand, change.reference) for change in changes])
+    rows = locked.by_reference(uow, [(each.brand, each.reference) for each in changes])
     recording.load({row.subject for row in rows if isinstance(row, Locked)})
     outcomes: list[Recorded | VaultError] = []
-    for change, row in zip(changes, rows, strict=True):
+    for asked, row in zip(changes, rows, strict=True):
         if isinstance(row, UnknownReference):
             outcomes.append(row)
-        elif purpose_of(uow.vault.bundle, change.event) is None:
+        elif purpose_of(uow.vault.bundle, asked.event) is None:
             outcomes.append(UnknownPurpose())
-        elif problems := check(uow.vault.bundle, change.event, uow.now):
+        elif problems := check(uow.vault.bundle, asked.event, uow.now):
             outcomes.append(InvalidFields(tuple(problems)))
         else:
-            outcomes.append(recording.add(row, change.brand, change.system_id, change.event))
+            outcomes.append(recording.add(row, asked.brand, asked.system_id, asked.event))
     recording.flush()
+    return outcomes
 
-    def finish(_: Commit) -> list[Recorded | VaultError]:
-        return outcomes
 
-    return finish
+record = settled(change)
 
 
 def statuses(uow: UnitOfWork, brand: str, subjects: Sequence[bytes]) -> dict[bytes, Mapping[str, ConsentStatus]]:
@@ -233,7 +233,7 @@ class Recording:
         if not subjects:
             return
         self._heads.update(consentchain.heads(self._uow, subjects))
-        for row in self._uow.conn.execute(_STATES_OF, {"subjects": list(subjects)}):
+        for row in self._uow.conn.execute(_STATES_OF, {"subjects": padded(list(subjects))}):
             state = _State(row.state, row.since_at, row.until_at, row.epoch, row.event_id, stored=True)
             self._states[row.subject_id, row.brand, row.purpose] = (0, state)
 

@@ -130,6 +130,12 @@ class UnknownPurpose(VaultError):
     code = "unknown_purpose"
 
 
+class UnrecordedDisclosure(VaultError):
+    """Plaintext was asked for without a durable log entry for it: a fault in our own code, and refused."""
+
+    code = "unrecorded_disclosure"
+
+
 class UnsearchableField(VaultError):
     """No declared index can answer this search: refused, never answered with an empty list."""
 

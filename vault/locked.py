@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, select
 from vault import references
 from vault.errors import KeyUnavailable, UnknownReference
 from vault.keys.service import Slot
+from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 
@@ -64,7 +65,7 @@ def by_id(uow: UnitOfWork, subjects: Collection[bytes]) -> dict[bytes | None, Lo
     """Lock subjects by id. Raises `KeyUnavailable` where a log key is gone: no act without its entry."""
     if not subjects:
         return {}
-    rows = uow.conn.execute(_LOCK, {"ids": sorted(subjects)}).all()
+    rows = uow.conn.execute(_LOCK, {"ids": padded(sorted(subjects))}).all()
     keys = uow.vault.keys.unwrap([(Slot(row.log_slot, row.log_generation), row.log_key) for row in rows])
     locked: dict[bytes | None, Locked] = {}
     for row, key in zip(rows, keys, strict=True):

@@ -28,8 +28,9 @@ from vault.errors import InvalidFields, KeyUnavailable, UnsearchableField, Vault
 from vault.keys.service import KeyService, Slot
 from vault.normalise import NotNormalisable, normalise
 from vault.store.bulk import insert_rows
+from vault.store.keysets import padded
 from vault.store.tables import metadata
-from vault.unit import Commit, Finish, UnitOfWork
+from vault.unit import UnitOfWork, settled
 
 MOST_CANDIDATES: Final = 3
 TOKEN_BYTES: Final = 16  # 128 bits: near-unique values, so cutting further would hide nothing and cost false matches
@@ -138,7 +139,7 @@ class TokenRow(TypedDict):
     shard: int
 
 
-def search(uow: UnitOfWork, searches: Sequence[Search]) -> Finish[Found]:
+def find(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | VaultError]:
     """Search a batch and log each search. An item fails with `UnsearchableField` or `InvalidFields`."""
     answers: list[Found | VaultError] = []
     for asked, found in zip(searches, candidates(uow, searches), strict=True):
@@ -152,11 +153,10 @@ def search(uow: UnitOfWork, searches: Sequence[Search]) -> Finish[Found]:
         shown: Sequence[bytes | None] = [each.log_key for each in found.candidates] or [None]
         entries = tuple(uow.record(entry, log_key=key) for key in shown)
         answers.append(Found(found.candidates, found.more, entries))
+    return answers
 
-    def finish(_: Commit) -> list[Found | VaultError]:
-        return answers
 
-    return finish
+search = settled(find)
 
 
 def candidates(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | VaultError]:
@@ -236,7 +236,7 @@ def _tokens(keys: KeyService, brand: str, by: Field, messages: Sequence[bytes]) 
 
 
 def _hits(uow: UnitOfWork, tokens: set[bytes]) -> dict[bytes, list[Candidate]]:
-    rows = uow.conn.execute(_HITS, {"tokens": list(tokens)}).all() if tokens else []
+    rows = uow.conn.execute(_HITS, {"tokens": padded(list(tokens))}).all() if tokens else []
     keys = uow.vault.keys.unwrap([(Slot(row.log_slot, row.log_generation), row.log_key) for row in rows])
     sealed: dict[str, list[tuple[bytes, bytes]]] = {}
     for row in rows:

@@ -26,10 +26,22 @@ from vault.keys.service import Slot
 from vault.locked import ACTIVE, Locked
 from vault.search import Indexed
 from vault.store.bulk import insert_rows
+from vault.store.keysets import padded
 from vault.store.tables import metadata
-from vault.unit import Commit, Finish, UnitOfWork
+from vault.unit import UnitOfWork, settled
 
-__all__ = ["Amended", "Description", "Holding", "NewSubject", "Registered", "Update", "describe", "ingest", "update"]
+__all__ = [
+    "Amended",
+    "Description",
+    "Holding",
+    "NewSubject",
+    "Registered",
+    "Update",
+    "describe",
+    "ingest",
+    "register",
+    "update",
+]
 
 SUBJECT_BYTES: Final = 16
 LOG_KEY_BYTES: Final = 32
@@ -94,7 +106,7 @@ class _Arrival:
     log_leaf: int = -1
 
 
-def ingest(uow: UnitOfWork, subjects: Sequence[NewSubject]) -> Finish[Registered]:
+def register(uow: UnitOfWork, subjects: Sequence[NewSubject]) -> list[Registered | VaultError]:
     """Take in new subjects. An item fails alone, with `InvalidFields` that lists all its problems."""
     outcomes: list[Registered | VaultError | None] = [None] * len(subjects)
     arrivals: list[_Arrival] = []
@@ -107,19 +119,17 @@ def ingest(uow: UnitOfWork, subjects: Sequence[NewSubject]) -> Finish[Registered
             arrivals.append(_Arrival(new, place, given, _draw(uow, new, given)))
     if arrivals:
         _store(uow, arrivals, outcomes)
-    done = [VaultError() if outcome is None else outcome for outcome in outcomes]
-
-    def finish(_: Commit) -> list[Registered | VaultError]:
-        return done
-
-    return finish
+    return [VaultError() if outcome is None else outcome for outcome in outcomes]
 
 
-def describe(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> Finish[Description]:
+ingest = settled(register)
+
+
+def describe(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> list[Description | VaultError]:
     """Describe the subjects behind (brand, reference) pairs, or `UnknownReference`. Reads no personal value."""
     located = references.locate(uow, asked)
     wanted = list({subject for subject in located if subject is not None})
-    rows = uow.conn.execute(_DESCRIBED, {"subjects": wanted}).all() if wanted else []
+    rows = uow.conn.execute(_DESCRIBED, {"subjects": padded(wanted)}).all() if wanted else []
     known = {(row.id, row.brand): row for row in rows}
     answers: list[Description | VaultError] = []
     for (brand, reference), subject in zip(asked, located, strict=True):
@@ -127,11 +137,7 @@ def describe(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> Finish[Descri
         answers.append(
             UnknownReference() if row is None else Description(reference, row.version, search.month(row.created_at))
         )
-
-    def finish(_: Commit) -> list[Description | VaultError]:
-        return answers
-
-    return finish
+    return answers
 
 
 def _read(uow: UnitOfWork, new: NewSubject, problems: list[Problem]) -> list[tuple[str, list[Given]]]:

@@ -1,0 +1,296 @@
+"""Disclosure: from grants to what they let be seen, with a durable log entry in between.
+
+Two steps, because plaintext may exist only after the entry that records it is durable (design §3, §4):
+
+* `select` runs inside the unit of work and reads sealed rows, one statement for all grants;
+* `reveal` runs after COMMIT, and refuses without a `Commit` that covers the entry of every grant. It unwraps all data
+  keys with one call, then opens, checks, and shows each value at its granted level and no higher.
+
+What a grant reaches: the current values that its own brand holds, and those of sister brands only if the grant says so
+(`group_values`). Of a single field the own value comes first, else the newest shared one; of lists and journals all
+items. A value outside its days of validity is not shown. A row that does not open fails its field alone, also where
+another row could have answered: what was tampered with is never papered over.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import NamedTuple, cast
+
+from sqlalchemy import bindparam
+from sqlalchemy import select as sql_select
+
+from policies import transforms
+from policies.catalogue import FieldKind
+from policies.decision import Grant, GrantedField
+from policies.errors import TransformUnavailable
+from policies.levels import Level
+from policies.model import Wanted
+from policies.scalartypes import JsonValue as PolicyValue
+from vault import envelope, values
+from vault.compartments import domain
+from vault.envelope import FieldContext, Sealed
+from vault.errors import IntegrityFailure, UnrecordedDisclosure
+from vault.keys.service import Slot
+from vault.store.keysets import padded
+from vault.store.tables import metadata
+from vault.unit import Commit, UnitOfWork, Vault
+from vault.values import FieldValue, JsonValue
+
+_COMPARTMENT = metadata.tables["compartment"]
+_VALUE = metadata.tables["field_value"]
+
+_HISTORY = (
+    sql_select(
+        _VALUE.c.subject_id,
+        _VALUE.c.category_id,
+        _VALUE.c.field_id,
+        _VALUE.c.item,
+        _VALUE.c.version,
+        _VALUE.c.holder,
+        _VALUE.c.schema_version,
+        _VALUE.c.envelope,
+        _COMPARTMENT.c.slot,
+        _COMPARTMENT.c.generation,
+    )
+    .join(
+        _COMPARTMENT,
+        (_COMPARTMENT.c.subject_id == _VALUE.c.subject_id) & (_COMPARTMENT.c.category_id == _VALUE.c.category_id),
+    )
+    .where(
+        _VALUE.c.subject_id.in_(bindparam("subjects", expanding=True)),
+        _VALUE.c.category_id.in_(bindparam("categories", expanding=True)),
+        _VALUE.c.field_id.in_(bindparam("fields", expanding=True)),
+    )
+)
+_CURRENT = _HISTORY.where(_VALUE.c.current)
+
+
+class SealedRow(NamedTuple):
+    """A value row as stored, and the leaf that opens it now."""
+
+    subject: bytes
+    category_id: int
+    field_id: int
+    item: int
+    version: int
+    holder: str
+    schema_version: int
+    envelope: bytes
+    slot: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Sealed rows for a batch of grants, in their order. Holds no plaintext and no key."""
+
+    grants: tuple[Grant, ...]
+    rows: tuple[Mapping[int, Sequence[SealedRow]], ...] = field(repr=False)  # per grant: field id -> rows
+    today: date
+    known_on: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class DisclosedField:
+    """What one granted level shows of one field.
+
+    `value` by level: presence, a boolean; predicate, a boolean (of a list: whether any item satisfies it); above, the
+    transformed value of a single field or `[{"item", "value"}, …]` of a list or journal, oldest first. Where there is
+    no value, `present` is false and `value` is None (false for presence).
+    """
+
+    level: Level
+    present: bool
+    value: JsonValue = field(repr=False)
+
+
+class Revealed:
+    """What one grant let be seen: a part per granted field, level and predicate."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Mapping[tuple[str, Level, str], DisclosedField | IntegrityFailure]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[tuple[str, DisclosedField | IntegrityFailure]]:
+        """Give (field name, part) in the order of the grant."""
+        return ((name, part) for (name, _, _), part in self._parts.items())
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, name: str) -> DisclosedField | IntegrityFailure:
+        """Return the part of a field at the highest level granted. Raises KeyError."""
+        found = max((at for at in self._parts if at[0] == name), key=lambda at: at[1].rank, default=None)
+        if found is None:
+            raise KeyError(name)
+        return self._parts[found]
+
+    def get(self, wanted: Wanted) -> DisclosedField | IntegrityFailure | None:
+        """Return what answers a wish: the part at its level, else at the next lower one granted, else None.
+
+        As in the decision, a predicate answers only who asked for that predicate.
+        """
+        for level in _DESCENDING[wanted.level]:
+            part = self._parts.get((wanted.field, level, wanted.predicate if level is Level.PREDICATE else ""))
+            if part is not None:
+                return part
+        return None
+
+
+_DESCENDING: Mapping[Level, tuple[Level, ...]] = {
+    wanted: tuple(
+        level
+        for level in sorted(Level, key=lambda each: each.rank, reverse=True)
+        if level.rank <= wanted.rank and (level is not Level.PREDICATE or wanted is Level.PREDICATE)
+    )
+    for wanted in Level
+}
+
+
+def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: date | None = None) -> Selection:
+    """Read the sealed rows that `grants` reach, current ones or, with `as_known_on`, the whole history of the fields."""
+    wanted = {(grant.subject, each.field.id) for grant in grants for each in grant.fields}
+    found: dict[tuple[bytes, int], list[SealedRow]] = {}
+    if wanted:
+        fields = {each.field.id: each.field.category_id for grant in grants for each in grant.fields}
+        parameters = {
+            "subjects": padded(list({subject for subject, _ in wanted})),
+            "categories": padded(sorted(set(fields.values()))),
+            "fields": padded(sorted(fields)),
+        }
+        statement = _CURRENT if as_known_on is None else _HISTORY
+        for row in map(SealedRow._make, uow.conn.execute(statement, parameters)):
+            at = (row.subject, row.field_id)
+            if at in wanted:
+                found.setdefault(at, []).append(row)
+    rows = tuple(
+        {
+            each.field.id: [
+                row
+                for row in found.get((grant.subject, each.field.id), ())
+                # Brand isolation: what a sister brand holds is not even a candidate unless the grant reaches it.
+                if row.holder == grant.brand or grant.group_values
+            ]
+            for each in grant.fields
+        }
+        for grant in grants
+    )
+    return Selection(tuple(grants), rows, datetime.fromtimestamp(uow.now, UTC).date(), as_known_on)
+
+
+def reveal(vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequence[bytes]) -> list[Revealed]:
+    """Open what was selected, one `Revealed` per grant. `entry_ids` are the grants' log entries, in their order.
+
+    Raises `UnrecordedDisclosure` unless `commit` covers every one of them: nothing has then been unwrapped.
+    """
+    if len(entry_ids) != len(selection.grants) or not all(map(commit.covers, entry_ids)):
+        raise UnrecordedDisclosure
+    flat = [row for rows in selection.rows for group in rows.values() for row in group]
+    opened = iter(_open(vault, flat))
+    revealed = []
+    for grant, rows in zip(selection.grants, selection.rows, strict=True):
+        readings = {field_id: [(row, next(opened)) for row in group] for field_id, group in rows.items()}
+        parts = {
+            (each.field.name, each.level, each.predicate): _part(each, readings[each.field.id], grant, selection)
+            for each in grant.fields
+        }
+        revealed.append(Revealed(parts))
+    return revealed
+
+
+_Reading = tuple[SealedRow, FieldValue | None]  # None: the row did not open
+
+
+def _open(vault: Vault, rows: Sequence[SealedRow]) -> list[FieldValue | None]:
+    """Unwrap all data keys with one call and open each row in its own context: subject, field, item, version, holder."""
+    sealed = [_parsed(row.envelope) for row in rows]
+    asked = [
+        (Slot(row.slot, row.generation), each.wrapped)
+        for row, each in zip(rows, sealed, strict=True)
+        if each is not None
+    ]
+    deks = iter(vault.keys.unwrap(asked) if asked else [])
+    domains = {holder: domain(vault.deployment, holder) for holder in {row.holder for row in rows}}
+    opened: list[FieldValue | None] = []
+    for row, each in zip(rows, sealed, strict=True):
+        dek = next(deks) if each is not None else None
+        if each is None or dek is None:
+            opened.append(None)
+            continue
+        context = FieldContext(
+            domains[row.holder],
+            row.subject,
+            row.category_id,
+            row.field_id,
+            row.item,
+            row.schema_version,
+            row.version,
+        )
+        try:
+            opened.append(values.decode(envelope.open_(each, dek, context)))
+        except IntegrityFailure:
+            opened.append(None)
+    return opened
+
+
+def _parsed(stored: bytes) -> Sealed | None:
+    try:
+        return envelope.parse(stored)
+    except IntegrityFailure:
+        return None
+
+
+def _part(
+    granted: GrantedField, readings: Sequence[_Reading], grant: Grant, selection: Selection
+) -> DisclosedField | IntegrityFailure:
+    readable = [(row, value) for row, value in readings if value is not None]
+    if len(readable) != len(readings):
+        return IntegrityFailure()
+    standing = _standing(readable, selection)
+    if granted.field.kind is FieldKind.SINGLE and standing:
+        # The own value first, else the newest: versions of a compartment grow with time.
+        standing = [max(standing, key=lambda each: (each[0].holder == grant.brand, each[0].version))]
+    present = bool(standing)
+    if granted.level is Level.PRESENCE:
+        return DisclosedField(granted.level, present, present)
+    if not present:
+        return DisclosedField(granted.level, present, None)
+    try:
+        return DisclosedField(granted.level, present, _shown(granted, standing, selection.today))
+    except TransformUnavailable:
+        return IntegrityFailure()
+
+
+def _standing(
+    readings: Sequence[tuple[SealedRow, FieldValue]], selection: Selection
+) -> list[tuple[SealedRow, FieldValue]]:
+    """Keep the values that hold on the day in question, as known on that day; oldest first."""
+    day = selection.known_on or selection.today
+    latest: dict[tuple[str, int], tuple[SealedRow, FieldValue]] = {}
+    for row, value in sorted(readings, key=lambda each: each[0].version):
+        if selection.known_on is None or datetime.fromtimestamp(value.recorded_at, UTC).date() <= day:
+            latest[row.holder, row.item] = (row, value)
+    return [
+        (row, value)
+        for row, value in latest.values()
+        if value.value is not None  # a closing row: what it closes holds no more
+        and (value.valid_from is None or value.valid_from <= day)
+        and (value.valid_until is None or value.valid_until >= day)
+    ]
+
+
+def _shown(granted: GrantedField, standing: Sequence[tuple[SealedRow, FieldValue]], today: date) -> JsonValue:
+    each, level, predicate = granted.field, granted.level, granted.predicate
+    shown = [(row.item, transforms.apply(each, level, predicate, _value(value), today)) for row, value in standing]
+    if level is Level.PREDICATE:
+        return any(answer for _, answer in shown)
+    if each.kind is FieldKind.SINGLE:
+        return cast("JsonValue", shown[0][1])
+    return [{"item": item, "value": cast("JsonValue", answer)} for item, answer in shown]
+
+
+def _value(value: FieldValue) -> PolicyValue:
+    # The same JSON on both sides of the border; policies know no binary fractions and never wrote one.
+    return cast("PolicyValue", value.value)
