@@ -1,0 +1,148 @@
+"""The single conditions of a rule, in words, and as policies of their own that the engine can be asked one by one.
+
+A default deny in Cedar has no reason. So each permit is taken apart: its scope and every term of its conditions
+becomes a probe, a permit of just that term. One evaluation of all probes tells which terms hold, by the same engine
+that decided, and the rest of a rule's terms are what it lacked.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import cedarpy
+from cedarpy import pst
+
+from policies.rules import Question, Rule, Rules
+
+_UP_TO = "up_to_"
+_CATEGORY = "the category is "
+_FLAGS = {
+    "consented": ("the purpose rests on consent, and consent stands", "no consent stands"),
+    "staffed": ("a person of the house is behind the request", "no person is behind the request"),
+    "special": ("the field is of a special category", "the field is not of a special category"),
+}
+_ANYTHING = pst.ScopeAny()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One term of one permit: in words, and the id its probe has. `of_category` is a term about the category."""
+
+    rule: Rule
+    probe: str
+    words: str
+    of_category: bool
+
+
+class Probes:
+    """All conditions of all permits of a bundle, ready to be asked."""
+
+    def __init__(self, rules: Rules) -> None:
+        conditions: list[Condition] = []
+        nodes: dict[str, pst.Template] = {}
+        for rule in rules.rules.values():
+            if rule.effect != "permit":
+                continue
+            for node, words in _terms(rule.node):
+                probe = f"{rule.id}#{len(nodes)}"
+                nodes[probe] = replace(node, id=probe, annotations=pst.FrozenMap({"id": probe}))
+                conditions.append(Condition(rule, probe, words, words.startswith(_CATEGORY)))
+        self._rules = rules
+        self._conditions = tuple(conditions)
+        self._policies = cedarpy.PolicySet.from_pst(pst.PolicySet(pst.FrozenMap(), pst.FrozenMap(nodes), ()))
+
+    def lacked(self, question: Question) -> Mapping[str, tuple[str, ...]]:
+        """Return what each permit about the asked category lacked: its id, and the conditions that do not hold.
+
+        Permits about other categories are left out: they are not near, they are elsewhere.
+        """
+        result = self._rules.evaluate(question, self._policies)
+        held = frozenset(result.diagnostics.id_annotations_by_reason.values())
+        failed = [condition for condition in self._conditions if condition.probe not in held]
+        elsewhere = {condition.rule.id for condition in failed if condition.of_category}
+        lacked: dict[str, tuple[str, ...]] = {}
+        for condition in failed:
+            if condition.rule.id not in elsewhere:
+                lacked[condition.rule.id] = (*lacked.get(condition.rule.id, ()), condition.words)
+        return lacked
+
+
+def _terms(node: pst.Template) -> Iterator[tuple[pst.Template, str]]:
+    """Take a permit apart into permits of one term each."""
+    bare = replace(node, principal=_ANYTHING, action=_ANYTHING, resource=_ANYTHING, clauses=())
+    if node.principal != _ANYTHING:
+        yield replace(bare, principal=node.principal), f"the asker is {_scope(node.principal)}"
+    if node.action != _ANYTHING:
+        yield replace(bare, action=node.action), _action(node.action)
+    if node.resource != _ANYTHING:
+        yield replace(bare, resource=node.resource), f"{_CATEGORY}{_scope(node.resource)}"
+    for clause in node.clauses:
+        if isinstance(clause, pst.When):
+            for term in _conjuncts(clause.expr):
+                yield replace(bare, clauses=(pst.When(term),)), _say(term)
+        else:
+            yield replace(bare, clauses=(clause,)), f"not: {_say(clause.expr)}"
+
+
+def _conjuncts(expression: pst.Expr) -> Iterator[pst.Expr]:
+    if isinstance(expression, pst.BinaryOp) and expression.op == "and":
+        yield from _conjuncts(expression.left)
+        yield from _conjuncts(expression.right)
+    else:
+        yield expression
+
+
+def _scope(scope: pst.PrincipalOrResourceConstraint) -> str:
+    if isinstance(scope, pst.ScopeEq | pst.ScopeIn | pst.ScopeIsIn) and isinstance(scope.entity, pst.EntityUid):
+        return f"{scope.entity.id}"
+    return "of the kind the rule names"
+
+
+def _action(scope: pst.ActionConstraint) -> str:
+    names: list[str] = []
+    if isinstance(scope, pst.ActionEq):
+        names = [scope.entity.id]
+    elif isinstance(scope, pst.ActionIn):
+        names = [each.id for each in scope.entities]
+    groups = [name for name in names if name.startswith(_UP_TO)]
+    if groups and groups == names:
+        return f"the level is at most {' or '.join(name.removeprefix(_UP_TO) for name in names)}"
+    return f"the level is {' or '.join(names)}"
+
+
+def _say(term: pst.Expr) -> str:
+    """Put one term in words; a form not foreseen here is shown as Cedar."""
+    match term:
+        case pst.GetAttr(base=pst.Var(name="context"), attr=flag) if flag in _FLAGS:
+            return _FLAGS[flag][0]
+        case pst.UnaryOp(op="not", arg=pst.GetAttr(base=pst.Var(name="context"), attr=flag)) if flag in _FLAGS:
+            return _FLAGS[flag][1]
+        case pst.UnaryOp(op="not", arg=inner):
+            return f"not: {_say(inner)}"
+        case pst.BinaryOp(op="or", left=left, right=right):
+            return f"{_say(left)}, or {_say(right)}"
+        case pst.BinaryOp(op="and", left=left, right=right):
+            return f"{_say(left)}, and {_say(right)}"
+        case pst.BinaryOp(op="in", left=pst.GetAttr(base=pst.Var(name="context"), attr="purpose"), right=right):
+            return f"the purpose is {_names(right)}, or lies below"
+        case pst.BinaryOp(op="in", left=pst.Var(name="resource"), right=right):
+            return f"{_CATEGORY}{_names(right)}"
+        case pst.BinaryOp(
+            op="eq", left=pst.GetAttr(base=pst.Var(name="context"), attr=attr), right=pst.StringLit(value=value)
+        ):
+            return f"the {attr} is {value}"
+        case _:
+            return _as_cedar(term)
+
+
+def _names(expression: pst.Expr) -> str:
+    if isinstance(expression, pst.EntityLit):
+        return expression.value.id
+    if isinstance(expression, pst.Set):
+        return " or ".join(_names(each) for each in expression.elements)
+    return _as_cedar(expression)
+
+
+def _as_cedar(term: pst.Expr) -> str:
+    node = pst.Template("it", "permit", _ANYTHING, _ANYTHING, _ANYTHING, (pst.When(term),), pst.FrozenMap())
+    text = str(cedarpy.PolicySet.from_pst(pst.PolicySet(pst.FrozenMap(), pst.FrozenMap({"it": node}), ())))
+    return " ".join(text[text.index("{") + 1 : text.rindex("}")].split())
