@@ -131,6 +131,15 @@ class RowResult:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class VerifierKeys:
+    """Verifier keys (C2SP signed notes) of the audit log and of receipts, and the log's name."""
+
+    origin: str
+    log: str
+    receipt: str
+
+
 def member(body: Mapping[str, Any], name: str) -> Any:
     """Take a promised member of an answer, or say that the answer broke its promise."""
     try:
@@ -208,6 +217,12 @@ def read_row(body: Mapping[str, Any]) -> RowResult:
     references = {str(brand): str(reference) for brand, reference in (body.get("references") or {}).items()}
     status, code = str(member(body, "status")), str(body.get("code") or "")
     return RowResult(str(member(body, "ref")), status, references, code, fields)
+
+
+def read_keys(reply: Reply) -> VerifierKeys:
+    """Read the published verifier keys."""
+    body = json_object(reply.content)
+    return VerifierKeys(*(str(member(body, name)) for name in ("origin", "log", "receipt")))
 
 
 def wanted(fields: Sequence[Want | tuple[str, ...]]) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from api.client import verbs
-from api.client.answers import ConsentRecord, Disclosure, DisclosureToken, Found, RowResult, SubjectRecord
+from api.client.answers import ConsentRecord, Disclosure, DisclosureToken, Found, RowResult, SubjectRecord, VerifierKeys
 from api.client.errors import EcrinUnreachable
 from api.client.exchange import Exchange, Settings
 from api.client.identity import Identity
@@ -107,6 +107,10 @@ class AsyncEcrin:
     async def checkpoint(self) -> str:
         """Return the newest signed checkpoint of the audit log."""
         return await self._run(verbs.checkpoint(self._exchange))
+
+    async def verifier_keys(self) -> VerifierKeys:
+        """Return the keys that check checkpoints and receipts. Compare them with those you got another way."""
+        return await self._run(verbs.verifier_keys(self._exchange))
 
     async def _run(self, steps: Steps[T]) -> T:
         try:

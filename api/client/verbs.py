@@ -12,11 +12,13 @@ from api.client.answers import (
     Found,
     RowResult,
     SubjectRecord,
+    VerifierKeys,
     Want,
     member,
     read_consent,
     read_disclosure,
     read_found,
+    read_keys,
     read_row,
     read_subject,
     read_token,
@@ -107,6 +109,11 @@ def import_chunk(exchange: Exchange, chunk: bytes, key: str) -> Steps[tuple[RowR
 def checkpoint(exchange: Exchange) -> Steps[str]:
     """Return the newest signed checkpoint of the audit log, a C2SP signed note."""
     return (yield from exchange.public("/audit/checkpoint")).content.decode()
+
+
+def verifier_keys(exchange: Exchange) -> Steps[VerifierKeys]:
+    """Return the keys that check checkpoints and receipts. Compare them with those you got another way."""
+    return read_keys((yield from exchange.public("/audit/keys")))
 
 
 class Cutter:
