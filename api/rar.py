@@ -17,14 +17,14 @@ TYPE: Final = "urn:ecrin:disclosure:v1"
 
 MAX_LENGTH: Final = 64 * 1024
 MAX_SUBJECTS: Final = 500
-MAX_FIELDS: Final = 128
+MAX_FIELDS: Final = 64  # their names and levels fit one log entry of 4 KiB
 MAX_USES: Final = 1000
 _MAX_REASON: Final = 200
 _MEMBERS: Final = frozenset({"type", "subject", "subjects", "purpose", "fields", "max_uses", "reason", "staff"})
 _FIELD_MEMBERS: Final = frozenset({"name", "level", "predicate"})
 _REFERENCE: Final = re.compile(r"ref_[0-9a-z]{26}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_PURPOSE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(?:\.[a-z][a-z0-9_]{0,31}){0,3}")
+_PURPOSE: Final = re.compile(r"(?=.{1,64}\Z)[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*){0,7}")
 _STAFF: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # a pseudonym the brand can resolve, not a name
 _LIFE: Final = {Level.RAW: 300, Level.MASKED: 900}
 _LONGEST_LIFE: Final = 3600

@@ -1,0 +1,88 @@
+"""Introspection (RFC 7662): whether a token is good now, and for what.
+
+A system may ask about tokens of its own brand. For any other token the answer is exactly `{"active": false}`: unknown,
+expired, revoked, another brand's, used up, or killed by an epoch all look the same. A token that names subjects is
+good as long as one of them is still open to it; the subjects themselves are not named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from api import rar
+from api.oauth.clients import ClientCredential, actor_of, authenticate
+from api.oauth.errors import OAuthError
+from api.trail import request_macs
+from audit.entry import Act, Entry, Outcome
+from vault import facts, tokens
+from vault.errors import VaultError
+from vault.systems import SystemRecord
+from vault.tokens import Kind, Session
+from vault.unit import Commit, Finish, UnitOfWork
+
+INACTIVE: Final = {"active": False}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenQuestion:
+    """A token presented to introspection or revocation by a system that proves itself."""
+
+    client: ClientCredential
+    token: str = field(repr=False)
+
+
+def introspect(uow: UnitOfWork, questions: Sequence[TokenQuestion]) -> Finish[dict[str, Any]]:
+    """Answer a batch of introspections: the RFC 7662 document or an `OAuthError` each."""
+    callers = authenticate(uow, [question.client for question in questions])
+    answers: list[dict[str, Any] | VaultError] = []
+    hidden = request_macs(uow, [question.client.request_id for question in questions])
+    for question, caller, req in zip(questions, callers, hidden, strict=True):
+        if isinstance(caller, OAuthError):
+            answers.append(caller)
+            continue
+        session = _session(uow, caller, question.token)
+        answers.append(INACTIVE if session is None else _describe(session, question.client.issuer))
+        outcome = Outcome.DENY if session is None else Outcome.ALLOW
+        uow.record(Entry(Act.TOKEN_INTROSPECTED, outcome, actor_of(caller), req=req))
+
+    def finish(_commit: Commit) -> list[dict[str, Any] | VaultError]:
+        return answers
+
+    return finish
+
+
+def _session(uow: UnitOfWork, caller: SystemRecord, token: str) -> Session | None:
+    session = tokens.introspect(uow, tokens.hash_of(token))
+    if session is None or session.system.brand != caller.brand:
+        return None
+    return session if session.kind is Kind.SERVICE or _has_open_subject(uow, session) else None
+
+
+def _has_open_subject(uow: UnitOfWork, session: Session) -> bool:
+    """Tell whether any subject has uses left and has not changed, nor its consent, since the token was issued."""
+    named = [each for each in tokens.named(uow, [session.token_hash])[session.token_hash].values() if each.uses_left]
+    purposes = uow.vault.bundle.purposes
+    known = facts.load(uow, session.system.brand, [each.subject_id for each in named])
+    return any(
+        now is not None
+        and now.subject_epoch == then.subject_epoch
+        and now.consent_epoch(session.purpose, purposes) == then.consent_epoch
+        for then, now in zip(named, known, strict=True)
+    )
+
+
+def _describe(session: Session, issuer: str) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "active": True,
+        "iss": issuer,
+        "client_id": session.system.id,
+        "token_type": "DPoP",
+        "exp": session.expires_at,
+    }
+    if session.kind is Kind.SERVICE:
+        return described | {"scope": " ".join(sorted(session.scopes))}
+    detail = orjson.loads(session.detail)
+    entry = {"type": rar.TYPE, "purpose": session.purpose, "fields": detail["fields"], "max_uses": detail["max_uses"]}
+    return described | {"authorization_details": [entry]}

@@ -1,0 +1,237 @@
+"""Issues access tokens: service tokens by scope, disclosure tokens by decision. One unit of work for a whole batch.
+
+In order: the client proves itself and its DPoP proof is burned; a service token takes scopes the system is registered
+for; a disclosure token is decided field by field, for each subject it names, exactly as its redemption will be decided
+again. What the policy narrows is narrowed in the token, so that the caller learns now what it can have. Granted or
+refused, there is an entry in the log before there is an answer.
+
+One refusal covers "no such reference", "another brand's", "erased" and "nothing permitted", and a list is refused
+whole: asking for a token is no way to find out who exists.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from api import rar
+from api.authn.dpop import Proof
+from api.oauth.clients import ClientCredential, actor_of, authenticate
+from api.oauth.errors import OAuthError
+from api.oauth.grants import GrantedEntry, combine
+from api.trail import request_macs
+from audit.entry import Act, Entry, Outcome
+from policies.decision import decide
+from policies.errors import PolicyError
+from policies.model import Caller, Decision, DecisionRequest
+from vault import facts, references, tokens
+from vault.errors import VaultError
+from vault.facts import Known
+from vault.systems import SystemRecord
+from vault.tokens import IssuedToken, Kind, Named, NewToken
+from vault.unit import Commit, Finish, UnitOfWork
+
+SERVICE_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A token asked for: `scopes` for a service token, or `disclosure`; never both."""
+
+    client: ClientCredential
+    proof: Proof
+    scopes: frozenset[str]
+    disclosure: rar.Disclosure | None
+
+
+@dataclass(slots=True)
+class _Item:
+    """One request on its way. `error` ends it."""
+
+    request: TokenRequest
+    system: SystemRecord | None = None
+    known: tuple[Known, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    granted: GrantedEntry | None = None
+    issued: IssuedToken | None = None
+    error: OAuthError | None = None
+
+
+def issue_tokens(uow: UnitOfWork, requests: Sequence[TokenRequest]) -> Finish[dict[str, Any]]:
+    """Issue a batch of tokens. Each answer is the token response (RFC 6749 §5.1, RFC 9396 §7) or an `OAuthError`."""
+    items = [_Item(request) for request in requests]
+    _authenticate(uow, items)
+    _check_scopes(items)
+    _identify(uow, items)
+    _decide(uow, items)
+    _issue(uow, items)
+    _record(uow, items)
+
+    def finish(_commit: Commit) -> list[dict[str, Any] | VaultError]:
+        return [item.error or _answer(item, uow.now) for item in items]
+
+    return finish
+
+
+def _authenticate(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    for item, outcome in zip(items, authenticate(uow, [item.request.client for item in items]), strict=True):
+        if isinstance(outcome, OAuthError):
+            item.error = outcome
+        else:
+            item.system = outcome
+    alive = _alive(items)
+    proofs = [(item.request.proof.proof_hash, item.request.proof.expires_at) for item, _ in alive]
+    for (item, _), fresh in zip(alive, tokens.claim_proofs(uow, proofs), strict=True):
+        if not fresh:
+            item.error = OAuthError("invalid_dpop_proof", audit="proof_replayed")
+
+
+def _check_scopes(items: Sequence[_Item]) -> None:
+    for item, system in _alive(items):
+        if not item.request.scopes <= system.scopes:
+            item.error = OAuthError("invalid_scope")
+
+
+def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Find the subjects each request names, for its own brand, with one query for all; all of them or none."""
+    wanted = _disclosures(items)
+    for item, system, asked in wanted:
+        item.error = _catalogue_error(uow, system, asked)
+    wanted = _disclosures(items)
+    pairs = [(system.brand, reference) for _, system, asked in wanted for reference in asked.subjects]
+    located = references.locate(uow, pairs)
+    found = [(brand, subject) for (brand, _), subject in zip(pairs, located, strict=True) if subject is not None]
+    loaded = dict(zip(found, facts.load_each(uow, found), strict=True))
+    position = 0
+    for item, system, asked in wanted:
+        own = located[position : position + len(asked.subjects)]
+        position += len(asked.subjects)
+        known = [loaded.get((system.brand, subject)) if subject is not None else None for subject in own]
+        item.known = tuple(each for each in known if each is not None and each.facts.known_to_brand)
+        if len(item.known) != len(asked.subjects):
+            item.error = OAuthError("invalid_authorization_details", "not_granted", audit="unknown_reference")
+
+
+def _catalogue_error(uow: UnitOfWork, system: SystemRecord, asked: rar.Disclosure) -> OAuthError | None:
+    """Refuse what no subject could change: a field or purpose that is not in the bundle or not this system's."""
+    try:
+        uow.vault.bundle.purposes.get(asked.purpose)
+        for wanted in asked.wanted:
+            uow.vault.bundle.catalogue.field(wanted.field)
+    except PolicyError as error:
+        return OAuthError("invalid_authorization_details", error.code)
+    if asked.purpose not in system.purposes:
+        return OAuthError("invalid_authorization_details", "purpose_not_registered")
+    return None
+
+
+def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    bundle = uow.vault.bundle  # read once: a policy load in between must not split the batch
+    for item, system, asked in _disclosures(items):
+        caller = Caller(system.id, system.brand, system.purposes, staffed=bool(asked.staff))
+        item.decisions = tuple(
+            decide(DecisionRequest(caller, known.facts, asked.purpose, asked.wanted), bundle) for known in item.known
+        )
+        item.granted = combine(asked.wanted, item.decisions)
+        if not item.granted.levels:
+            item.error = OAuthError("invalid_authorization_details", "not_granted")
+
+
+def _issue(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    alive = _alive(items)
+    issued = tokens.issue(uow, [_new_token(uow, item, system) for item, system in alive]) if alive else []
+    for (item, _), made in zip(alive, issued, strict=True):
+        item.issued = made
+
+
+def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord) -> NewToken:
+    asked, jkt = item.request.disclosure, item.request.proof.jkt
+    if asked is None or item.granted is None:
+        return NewToken(system, Kind.SERVICE, jkt, item.request.scopes, SERVICE_SECONDS)
+    purposes = uow.vault.bundle.purposes
+    named = [
+        Named(
+            each.subject_id,
+            uow.vault.shard_of(each.subject_id),
+            each.subject_epoch,
+            each.consent_epoch(asked.purpose, purposes),
+            asked.max_uses,
+        )
+        for each in item.known
+    ]
+    # The reason and the member of staff are not stored: that there is one is all that a later decision asks.
+    detail = {"fields": item.granted.stored(), "max_uses": asked.max_uses, "staff": bool(asked.staff)}
+    return NewToken(
+        system,
+        Kind.DISCLOSURE,
+        jkt,
+        frozenset(),
+        rar.life(item.granted.levels),
+        purpose=asked.purpose,
+        detail=orjson.dumps(detail).decode(),
+        policy_hash=uow.vault.bundle.hash,
+        subjects=tuple(named),
+    )
+
+
+def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Record every outcome but failed authentication, which `authenticate` has recorded."""
+    single = [item for item in items if len(item.known) == 1 and item.decisions]
+    keys = facts.log_keys(uow.vault.keys, [item.known[0] for item in single])
+    log_keys: Mapping[int, bytes] = {id(item): key for item, key in zip(single, keys, strict=True)}
+    for item, req in zip(items, request_macs(uow, [item.request.client.request_id for item in items]), strict=True):
+        if item.system is not None:
+            uow.record(_entry(item, item.system, req), log_key=log_keys.get(id(item)))
+
+
+def _entry(item: _Item, system: SystemRecord, req: bytes) -> Entry:
+    asked, actor = item.request.disclosure, actor_of(system)
+    count = len(asked.subjects) if asked is not None and not asked.single else None
+    if item.error is not None:
+        policies = item.granted.policies if item.granted is not None else (f"token.{item.error.audit}",)
+        # Names are written only once the catalogue has been found to know them all.
+        known = asked is not None and item.granted is not None
+        fields = tuple(f"{want.field}:{want.level}" for want in asked.wanted) if asked is not None and known else ()
+        purpose = asked.purpose if asked is not None and known else ""
+        return Entry(Act.TOKEN_REFUSED, Outcome.DENY, actor, fields, purpose, pol=policies, n=count, req=req)
+    if asked is None or item.granted is None:
+        scopes = tuple(f"scope:{each}" for each in item.request.scopes)
+        return Entry(Act.TOKEN_ISSUED, Outcome.ALLOW, actor, pol=scopes, req=req)
+    return Entry(
+        Act.TOKEN_ISSUED,
+        Outcome.ALLOW,
+        actor,
+        item.granted.names,
+        asked.purpose,
+        item.granted.basis,
+        item.granted.policies,
+        n=count,
+        req=req,
+    )
+
+
+def _answer(item: _Item, now: int) -> dict[str, Any]:
+    issued, asked = item.issued, item.request.disclosure
+    if issued is None:
+        raise TypeError("an answer needs a token")
+    answer: dict[str, Any] = {
+        "access_token": issued.token,
+        "token_type": "DPoP",
+        "expires_in": issued.expires_at - now,
+    }
+    if asked is None or item.granted is None:
+        return answer | {"scope": " ".join(sorted(item.request.scopes))}
+    whom = {"subject": asked.subjects[0]} if asked.single else {"subjects": list(asked.subjects)}
+    entry: dict[str, Any] = {"type": rar.TYPE, **whom, "purpose": asked.purpose, "basis": item.granted.basis}
+    entry |= {"fields": item.granted.told(), "max_uses": asked.max_uses}
+    return answer | {"authorization_details": [entry]}
+
+
+def _alive(items: Sequence[_Item]) -> list[tuple[_Item, SystemRecord]]:
+    return [(item, item.system) for item in items if item.error is None and item.system is not None]
+
+
+def _disclosures(items: Sequence[_Item]) -> list[tuple[_Item, SystemRecord, rar.Disclosure]]:
+    alive = [(item, system, item.request.disclosure) for item, system in _alive(items)]
+    return [(item, system, asked) for item, system, asked in alive if asked is not None]

@@ -1,0 +1,46 @@
+"""The two metadata documents from which an ordinary client configures itself (RFC 8414, RFC 9728)."""
+
+from typing import Any, Final
+
+from api import rar
+from api.authn.jwk import ALGORITHMS
+from api.settings import Settings
+
+SCOPES: Final = ("lookup", "subject.write", "consent.write", "import")
+"""Scopes of service tokens. Disclosure is not among them: it is asked for in `authorization_details` only."""
+
+TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
+INTROSPECTION_PATH: Final = "/oauth/introspect"
+REVOCATION_PATH: Final = "/oauth/revoke"
+
+_METHODS: Final = ["private_key_jwt"]
+
+
+def authorization_server(settings: Settings) -> dict[str, Any]:
+    """Describe the token side. `response_types_supported` is required and empty: there is no authorization endpoint."""
+    document: dict[str, Any] = {
+        "issuer": settings.issuer,
+        "response_types_supported": [],
+        "grant_types_supported": ["client_credentials"],
+        "scopes_supported": list(SCOPES),
+        "authorization_details_types_supported": [rar.TYPE],
+        "dpop_signing_alg_values_supported": list(ALGORITHMS),
+    }
+    endpoints = {"token": TOKEN_PATH, "introspection": INTROSPECTION_PATH, "revocation": REVOCATION_PATH}
+    for name, path in endpoints.items():
+        document[f"{name}_endpoint"] = settings.public_url + path
+        document[f"{name}_endpoint_auth_methods_supported"] = _METHODS
+        document[f"{name}_endpoint_auth_signing_alg_values_supported"] = list(ALGORITHMS)
+    return document
+
+
+def protected_resource(settings: Settings) -> dict[str, Any]:
+    """Describe the data side. Bearer methods are left out: a token without its proof opens nothing here."""
+    return {
+        "resource": settings.public_url,
+        "authorization_servers": [settings.issuer],
+        "scopes_supported": list(SCOPES),
+        "authorization_details_types_supported": [rar.TYPE],
+        "dpop_signing_alg_values_supported": list(ALGORITHMS),
+        "dpop_bound_access_tokens_required": True,
+    }
