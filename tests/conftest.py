@@ -104,7 +104,7 @@ class Databases:
     def cut(self, name, folder):
         """A fresh copy of the template: its address, and how to drop it."""
         if self.backend == "sqlite":
-            path = folder / "vault.sqlite"
+            path = folder / f"{name}.sqlite"
             shutil.copyfile(self.folder / f"{name}.sqlite", path)
             return f"sqlite:///{path}", lambda: None
         fresh = f"t{next(_numbers)}"

@@ -52,7 +52,9 @@ def initialise(
     to repeat after a crash: a keystore already made for the same deployment is kept, a database is filled once.
     Raises `WrongDeployment` if either belongs to another deployment.
     """
-    if not place.keystore.exists():
+    if place.keystore.exists():
+        open_keystore(place.keystore, place.provider, deployment).close()
+    else:
         create_keystore(place.keystore, place.provider, deployment, geometry, entropy=entropy, clock=clock)
     migrate(place.database)
     engine = open_engine(place.database, pool_size=1)
