@@ -36,7 +36,8 @@ CREATE TABLE keystore (
 CREATE TABLE part (name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
 CREATE TABLE page (address INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
 """
-_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# Our statements are fixed, so an error in one means that the file has another schema: not a keystore of ours.
+_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 
 
@@ -104,13 +105,10 @@ class PageFile:
 
     def head(self) -> Head:
         """Read the one row. Raises IntegrityFailure when it is missing or of a format this release does not know."""
-        try:
-            with _translated():
-                row = self._db.execute(
-                    "SELECT format, deployment, epoch, root_ref, top_key, fanout, depth, trees, created_at FROM keystore"
-                ).fetchone()
-        except StoreUnavailable:
-            row = None  # another schema: not a keystore of ours
+        with _translated():
+            row = self._db.execute(
+                "SELECT format, deployment, epoch, root_ref, top_key, fanout, depth, trees, created_at FROM keystore"
+            ).fetchone()
         if row is None or row[0] != FORMAT:
             raise IntegrityFailure(IntegrityFailure.code)
         return Head(*row)
