@@ -9,7 +9,7 @@ A brand changes its own holdings and nobody else's. Two updates of one subject i
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Final
 
 from sqlalchemy import bindparam
@@ -18,9 +18,9 @@ from sqlalchemy import update as sql_update
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import Field, FieldKind
 from vault import intake, locked, search
-from vault.compartments import Dated, Row, Writing
+from vault.compartments import Row, Writing
 from vault.errors import InvalidFields, UnknownReference, VaultError, VersionConflict
-from vault.intake import Correction, Given, Problem
+from vault.intake import Correction, Given, Problem, day_of
 from vault.locked import Locked
 from vault.search import Forgotten, Indexed
 from vault.store.tables import metadata
@@ -123,13 +123,14 @@ def is_minor(given: Given, today: date) -> bool:
 
 def _read(uow: UnitOfWork, asked: Update) -> _Order | InvalidFields:
     catalogue = uow.vault.bundle.catalogue
+    today = day_of(uow.now)
     problems: list[Problem] = []
     order = _Order(
         asked,
-        intake.read(catalogue, asked.set, problems),
-        intake.read(catalogue, asked.append, problems),
+        intake.read(catalogue, asked.set, today, problems),
+        intake.read(catalogue, asked.append, today, problems),
         intake.read_items(catalogue, asked.end, problems),
-        intake.read_corrections(catalogue, asked.correct, problems),
+        intake.read_corrections(catalogue, asked.correct, today, problems),
     )
     problems += [
         (each.field.name, "journal_entries_stand") for each in order.replacing if each.field.kind is FieldKind.JOURNAL
@@ -149,7 +150,7 @@ class _Amending:
     def __init__(self, uow: UnitOfWork) -> None:
         self.uow = uow
         self.writing = Writing(uow)
-        self.today = datetime.fromtimestamp(uow.now, UTC).date()
+        self.today = day_of(uow.now)
         self._indexed: list[Indexed] = []
         self._forgotten: list[Forgotten] = []
         self._stepped: dict[bytes, Locked] = {}
@@ -240,7 +241,7 @@ class _Amending:
             row.subject, row.shard, given.field, asked.brand, asked.system_id, given.dated, item=item
         )
         self.writing.remember(put)
-        if given.message is not None and _holds(given.dated, self.today):
+        if given.message is not None:
             indexed = Indexed(row.subject, row.shard, asked.brand, given.field, put.item, given.message)
             self._indexed.append(indexed)
         return f"{given.field.name}:v{put.version}"
@@ -269,7 +270,3 @@ class _Amending:
                 if held.current and held.holder != order.update.brand
             ]
             row.minor = is_minor(given, self.today) or (row.minor and bool(others))
-
-
-def _holds(dated: Dated, today: date) -> bool:
-    return dated.valid_until is None or dated.valid_until >= today

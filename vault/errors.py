@@ -148,6 +148,12 @@ class IdempotencyMismatch(VaultError):
     code = "idempotency_mismatch"
 
 
+class RowMismatch(VaultError):
+    """An import row's reference was used before in this import, with other content."""
+
+    code = "row_mismatch"
+
+
 class Refused(VaultError):
     """Authentication or authorisation failed. `code` is instance-level and safe to say; `audit` is for the log only."""
 

@@ -9,14 +9,16 @@ from audit import receipt
 from audit.receipt import Receipt
 from vault.keys.service import SigningKey
 from vault.setup import log_origin
-from vault.unit import Commit, Vault
+from vault.unit import Commit, UnitOfWork
 
 
-def issue(vault: Vault, commit: Commit, entry_ids: Sequence[bytes]) -> list[str]:
-    """Sign one receipt per entry of the commit, in order, with one key-service call. Signed-note texts."""
+def issue(uow: UnitOfWork, commit: Commit, entry_ids: Sequence[bytes]) -> list[str]:
+    """Sign one receipt per entry that `uow` committed, in order, with one key-service call. Signed-note texts."""
     if not entry_ids:
         return []
-    origin = log_origin(vault.origin, commit.shard)
-    wanted = [Receipt(origin, entry_id, commit.leaves[entry_id], commit.at) for entry_id in entry_ids]
-    public = vault.keys.public_key(SigningKey.RECEIPT)
-    return receipt.issue(wanted, public, lambda messages: vault.keys.sign(SigningKey.RECEIPT, messages))
+    keys = uow.vault.keys
+    origin = log_origin(uow.vault.origin, uow.shard)
+    wanted = [Receipt(origin, entry_id, commit.leaf(entry_id), uow.now) for entry_id in entry_ids]
+    return receipt.issue(
+        wanted, keys.public_key(SigningKey.RECEIPT), lambda messages: keys.sign(SigningKey.RECEIPT, messages)
+    )

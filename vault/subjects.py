@@ -9,7 +9,6 @@ Changes of values live in `vault.amendments`.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import count
 from typing import Final
 
@@ -21,7 +20,7 @@ from vault.amendments import Amended, Update, is_minor, pages, update
 from vault.compartments import Writing
 from vault.consents import ConsentEvent, Recording
 from vault.errors import InvalidFields, UnknownReference, VaultError
-from vault.intake import Given, Problem
+from vault.intake import Given, Problem, day_of
 from vault.keys.service import Slot
 from vault.locked import ACTIVE, Locked
 from vault.search import Indexed
@@ -142,6 +141,7 @@ def describe(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> list[Descript
 
 def _read(uow: UnitOfWork, new: NewSubject, problems: list[Problem]) -> list[tuple[str, list[Given]]]:
     bundle = uow.vault.bundle
+    today = day_of(uow.now)
     if not _REGION.fullmatch(new.region):
         problems.append(("region", "not_a_region"))
     brands = [holding.brand for holding in new.holdings]
@@ -149,7 +149,7 @@ def _read(uow: UnitOfWork, new: NewSubject, problems: list[Problem]) -> list[tup
         problems.append(("holdings", "not_one_per_brand"))
     given = []
     for holding in new.holdings:
-        given.append((holding.brand, intake.read(bundle.catalogue, holding.fields, problems)))
+        given.append((holding.brand, intake.read(bundle.catalogue, holding.fields, today, problems)))
         if len(holding.consents) > MOST_CONSENTS:
             problems.append(("consents", "too_many"))
             continue
@@ -163,7 +163,7 @@ def _draw(uow: UnitOfWork, new: NewSubject, given: Sequence[tuple[str, Sequence[
     # Why safe: the id is random and means nothing; the log key is fresh and used for HMAC over entry ids only.
     gulp = uow.vault.entropy.bytes(SUBJECT_BYTES + LOG_KEY_BYTES)
     subject = gulp[:SUBJECT_BYTES]
-    today = datetime.fromtimestamp(uow.now, UTC).date()
+    today = day_of(uow.now)
     minor = any(is_minor(each, today) for _, values in given for each in values)
     return Locked(subject, uow.vault.shard_of(subject), new.region.lower(), 1, minor, gulp[SUBJECT_BYTES:])
 

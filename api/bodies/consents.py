@@ -50,5 +50,4 @@ class ConsentRecorded(Answer):
     event: str
     reference: str
     purpose: str
-    state: Literal["given", "withdrawn", "objected"]
-    receipt: str
+    state: Literal["given", "withdrawn", "objected", "none", "expired"]

@@ -38,11 +38,11 @@ class UpdateSubject(Body):
 
 
 class SubjectAnswer(Answer):
-    """A subject as its own brand may always know it: the reference and the version, no personal value."""
+    """A subject as its own brand may always know it: reference, version, month since when. No personal value."""
 
     reference: str
     version: int
-    state: str = "active"
+    since: str | None = None
 
 
 class SearchSubjects(Body):

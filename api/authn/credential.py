@@ -1,0 +1,44 @@
+"""Reads a request's credential: one DPoP-bound access token and one fresh proof of its key (RFC 9449 §7.1).
+
+Only what needs no database happens here, on the event loop. Whether the token lives, is bound to this key, and whether
+the proof is new is decided in the unit of work, together with everything that follows from it (`vault.tokens`).
+"""
+
+import hashlib
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from api.authn import dpop
+from api.problems import Problem
+from api.services import services_of
+from vault.errors import Refused
+from vault.tokens import Credential
+
+SCHEME: Final = "dpop"
+LONGEST_TOKEN: Final = 128  # ours have 43 characters; anything longer is not looked at
+
+
+async def credential(request: Request) -> Credential:
+    """Take apart the Authorization and DPoP headers. Raises `Problem` or `Refused`, never naming what was sent."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != SCHEME or not token:
+        raise Problem("token_required")
+    if len(token) > LONGEST_TOKEN or not token.isascii() or len(request.headers.getlist("authorization")) != 1:
+        raise Problem("invalid_token")
+    services = services_of(request)
+    proof = dpop.verify(
+        request.headers.getlist("dpop"),
+        method=request.method,
+        url=services.settings.public_url + request.url.path,
+        access_token=token,
+        now=services.vault.clock.now(),
+    )
+    if isinstance(proof, Refused):
+        raise proof
+    # Why safe unsalted: the token has 256 random bits, so its hash cannot be searched for.
+    return Credential(hashlib.sha256(token.encode("ascii")).digest(), proof.jkt, proof.proof_hash, proof.expires_at)
+
+
+Bearer = Annotated[Credential, Depends(credential)]
+"""The credential of the request at hand, as a route parameter."""

@@ -1,0 +1,229 @@
+"""The whole way of a request, in order: authenticate, decide, vault, audit, respond (design §3, §4).
+
+A route hands a `Call` to the batcher, the batcher hands batches of calls to the functions here, on the database
+thread, inside one unit of work. Each batch function runs the first four stages for all its calls at once and returns
+the fifth, which needs the `Commit`: nothing is unwrapped, opened or answered before its log entry is durable.
+
+    socket -> middleware -> route -> api.authn.credential      proof of possession, no database
+           -> Batcher.submit -> a batch function of this file  1 authenticate  token, key, replay
+                                                               2 decide        floors, consent, Cedar; mint the grant
+                                                               3 vault         count the use, read the sealed rows
+                                                               4 audit         record the entry; COMMIT
+                                                               5 respond       unwrap, open, transform, sign the receipt
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+import orjson
+
+from api import trail
+from policies.decision import Grant, decide, mint
+from policies.model import Caller, Decision, DecisionRequest, Level, Wanted
+from vault import disclosure, facts, receipts, references, tokens
+from vault.errors import IntegrityFailure, Refused, UnknownReference, VaultError
+from vault.facts import Known
+from vault.tokens import Credential, Kind, Session
+from vault.unit import Commit, Finish, UnitOfWork
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request: who claims to ask, the external request id, and what is asked."""
+
+    credential: Credential
+    request_id: str
+    asked: T
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A disclosure asked for: one subject (None: the token's only one), narrowed to some fields or not."""
+
+    reference: str | None
+    fields: tuple[str, ...] | None
+
+
+@dataclass(slots=True)
+class _Item:
+    """One look on its way through the stages. `error` ends it; what stands before it stays in the log."""
+
+    call: Call[tuple[Look, ...]]
+    look: Look
+    session: Session | None = None
+    reference: str = ""
+    subject: bytes | None = None
+    named: tokens.Named | None = None
+    known: Known | None = None
+    wanted: tuple[Wanted, ...] = ()
+    decision: Decision | None = None
+    grant: Grant | None = None
+    entry: bytes = b""
+    error: VaultError | None = None
+
+
+def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Finish[list[dict[str, Any] | VaultError]]:
+    """Disclose fields of one or many subjects per call. A call's result is a list: an answer or an error per look."""
+    items = [_Item(call, look) for call in calls for look in call.asked]
+
+    _authenticate(uow, calls, items)
+    _identify(uow, items)
+    _decide(uow, items)
+    _count_uses(uow, items)
+    granted = [item for item in items if item.error is None and item.grant is not None]
+    selection = disclosure.select(uow, [item.grant for item in granted if item.grant is not None])
+    _record(uow, items)
+
+    def respond(commit: Commit) -> list[list[dict[str, Any] | VaultError] | VaultError]:
+        revealed = disclosure.reveal(uow.vault, commit, selection, [item.entry for item in granted])
+        signed = receipts.issue(uow, commit, [item.entry for item in granted])
+        answers = {
+            id(item): _answer(item, part, receipt)
+            for item, part, receipt in zip(granted, revealed, signed, strict=True)
+        }
+        results: list[list[dict[str, Any] | VaultError] | VaultError] = []
+        position = 0
+        for call in calls:
+            own = items[position : position + len(call.asked)]
+            position += len(call.asked)
+            results.append([answers.get(id(item)) or item.error or Refused("not_permitted") for item in own])
+        return results
+
+    return respond
+
+
+def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[_Item]) -> None:
+    """Stage 1: the token lives, its system is active, the proof's key is the token's, the proof is new."""
+    sessions = dict(zip(map(id, calls), tokens.authenticate(uow, [call.credential for call in calls]), strict=True))
+    for item in items:
+        session = sessions[id(item.call)]
+        if isinstance(session, Refused):
+            item.error = session
+        elif session.kind is not Kind.DISCLOSURE:
+            item.error = Refused("insufficient_scope")
+        else:
+            item.session = session
+
+
+def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Still stage 1: the subject is one that the token names, and neither it nor its consent changed since."""
+    alive = _alive(items)
+    named = tokens.named(uow, list(dict.fromkeys(session.token_hash for _, session in alive)))
+    located = iter(
+        references.locate(uow, [(s.system.brand, i.look.reference) for i, s in alive if i.look.reference is not None])
+    )
+    for item, session in alive:
+        subjects = named.get(session.token_hash, {})
+        if item.look.reference is None:
+            item.subject = next(iter(subjects)) if len(subjects) == 1 else None
+        else:
+            item.subject, item.reference = next(located), item.look.reference
+        item.named = subjects.get(item.subject) if item.subject is not None else None
+        if item.named is None:
+            item.error = UnknownReference()
+    alive = _alive(items)
+    loaded = facts.load_each(uow, [(s.system.brand, i.subject) for i, s in alive if i.subject is not None])
+    purposes = uow.vault.bundle.purposes
+    for (item, session), known in zip(alive, loaded, strict=True):
+        item.known = known
+        if (
+            known is None
+            or item.named is None
+            or known.subject_epoch != item.named.subject_epoch
+            or known.consent_epoch(session.purpose, purposes) != item.named.consent_epoch
+        ):
+            item.error = Refused("invalid_token", "stale_epoch")
+    unspelt = [item for item, _ in _alive(items) if not item.reference]
+    spelt = references.of_pairs(uow, [(i.subject, i.session.system.brand) for i in unspelt if i.subject and i.session])
+    for item, reference in zip(unspelt, spelt, strict=True):
+        item.reference = reference or ""
+
+
+def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Stage 2: decide again, now, by the bundle in force; mint a grant for what is left of the token's fields."""
+    bundle = uow.vault.bundle
+    for item, session in _alive(items):
+        entry = granted_entry(session.detail)
+        keep = item.look.fields
+        item.wanted = entry.wanted if keep is None else tuple(want for want in entry.wanted if want.field in keep)
+        if keep is not None and len({want.field for want in item.wanted}) != len(set(keep)):
+            item.error = Refused("insufficient_scope", "field_beyond_token")
+            continue
+        caller = Caller(session.system.id, session.system.brand, session.system.purposes, entry.staffed)
+        if item.known is None or item.subject is None:
+            continue
+        item.decision = decide(DecisionRequest(caller, item.known.facts, session.purpose, item.wanted), bundle)
+        if any(answer.granted is not None for answer in item.decision.answers):
+            item.grant = mint(item.decision, caller, session.purpose, item.subject)
+        else:
+            item.error = Refused("not_permitted")
+
+
+def _count_uses(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Stage 3: one use of this token for this subject, atomically, in the transaction of the entry."""
+    alive = [(item, session, item.subject) for item, session in _alive(items) if item.subject is not None]
+    taken = tokens.consume(uow, [(session.token_hash, subject) for _, session, subject in alive])
+    for (item, _, _), took in zip(alive, taken, strict=True):
+        if not took:
+            item.error = Refused("uses_exhausted")
+
+
+def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Stage 4: an entry per look, granted or denied, with field names and levels and never a value."""
+    known = {item.known.subject_id: item.known for item in items if item.known is not None}
+    keys = dict(zip(known, facts.log_keys(uow.vault.keys, list(known.values())), strict=True))
+    hidden = trail.request_macs(uow, [item.call.request_id for item in items])
+    for item, req in zip(items, hidden, strict=True):
+        log_key = keys[item.known.subject_id] if item.known is not None else None
+        for entry in trail.entries(item.session, item.decision, item.error, req):
+            item.entry = uow.record(entry, log_key=log_key)
+
+
+def _answer(item: _Item, revealed: disclosure.Revealed, receipt: str) -> dict[str, Any]:
+    """Stage 5: what the caller gets, field by field, in the order the token names them."""
+    decision, session = item.decision, item.session
+    if decision is None or session is None:
+        raise TypeError("an answer needs a decision")
+    fields = []
+    for answer in decision.answers:
+        told: dict[str, Any] = {"name": answer.wanted.field, "level": answer.granted, "policies": answer.told}
+        value = revealed.get(answer.wanted)
+        if answer.granted is None:
+            told |= {"decision": "refused", "value": None, "reason": answer.reason}
+        elif isinstance(value, IntegrityFailure) or value is None:
+            told |= {"decision": "unreadable", "level": None, "value": None, "reason": IntegrityFailure.code}
+        else:
+            narrowed = answer.granted is not answer.wanted.level
+            told |= {"decision": "narrowed" if narrowed else "granted", "value": value.value, "reason": None}
+        fields.append(told)
+    return {
+        "reference": item.reference,
+        "purpose": session.purpose,
+        "fields": fields,
+        "entry": item.entry.hex(),
+        "receipt": receipt,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedEntry:
+    """The entry a disclosure token carries, as stored: what it allows, without subjects."""
+
+    wanted: tuple[Wanted, ...]
+    staffed: bool
+
+
+@lru_cache(maxsize=1024)
+def granted_entry(detail: str) -> GrantedEntry:
+    """Read a token's stored detail. Cached: callers redeem the same few shapes over and over."""
+    stored = orjson.loads(detail)
+    wanted = tuple([Wanted(f["name"], Level(f["level"]), f.get("predicate", "")) for f in stored["fields"]])
+    return GrantedEntry(wanted, bool(stored.get("staff")))
+
+
+def _alive(items: Sequence[_Item]) -> list[tuple[_Item, Session]]:
+    return [(item, item.session) for item in items if item.error is None and item.session is not None]

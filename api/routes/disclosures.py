@@ -1,0 +1,41 @@
+"""Disclosures: redeem a disclosure token for one subject, or for many."""
+
+from fastapi import APIRouter, Request
+
+from api import pipeline
+from api.authn.credential import Bearer
+from api.bodies.disclosures import BulkRefused, Disclose, DiscloseBulk, Disclosed, DisclosedBulk
+from api.problems import request_id_of
+from api.routes.answers import Json
+from api.services import services_of
+from vault.errors import VaultError
+
+router = APIRouter(prefix="/v1/disclosures", tags=["disclosures"])
+
+
+@router.post("", response_model=Disclosed)
+async def disclose(request: Request, credential: Bearer, body: Disclose) -> Json:
+    """Disclose one subject's fields, at the levels the token grants and the policy still allows now."""
+    asked = pipeline.Look(body.reference, tuple(body.fields) if body.fields else None)
+    looks: tuple[pipeline.Look, ...] = (asked,)
+    call = pipeline.Call(credential, request_id_of(request), looks)
+    (outcome,) = await services_of(request).batcher.submit(pipeline.disclosures, call)
+    if isinstance(outcome, VaultError):
+        raise outcome
+    return Json(outcome)
+
+
+@router.post("/bulk", response_model=DisclosedBulk)
+async def disclose_bulk(request: Request, credential: Bearer, body: DiscloseBulk) -> Json:
+    """Disclose several subjects that one token names; each is decided, counted and logged for itself."""
+    fields = tuple(body.fields) if body.fields else None
+    asked = tuple(pipeline.Look(reference, fields) for reference in body.references)
+    call = pipeline.Call(credential, request_id_of(request), asked)
+    outcomes = await services_of(request).batcher.submit(pipeline.disclosures, call)
+    items = [
+        BulkRefused(reference=reference, error=outcome.code).model_dump()
+        if isinstance(outcome, VaultError)
+        else outcome
+        for reference, outcome in zip(body.references, outcomes, strict=True)
+    ]
+    return Json({"disclosures": items})

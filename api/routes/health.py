@@ -1,0 +1,36 @@
+"""Liveness and readiness. Neither needs a token, and neither tells more than it must."""
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+
+from api.problems import Problem
+from api.services import services_of
+from vault.errors import VaultError
+from vault.keys.service import KeyState
+from vault.setup import check_head
+from vault.unit import Vault
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Answer while the process runs and its loop turns."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> dict[str, str]:
+    """Answer 200 only if a disclosure could be served now: keys open, database there and at this release's schema."""
+    vault = services_of(request).vault
+    if vault.keys.status().state is KeyState.SEALED:
+        raise Problem("sealed")
+    try:
+        await anyio.to_thread.run_sync(_probe, vault)
+    except VaultError:
+        raise Problem("not_ready") from None
+    return {"status": "ready"}
+
+
+def _probe(vault: Vault) -> None:
+    check_head(vault.engine)

@@ -1,0 +1,70 @@
+"""Subjects: register, find, describe and change. A personal value travels in a body, never in a URL."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+
+from api import acts
+from api.authn.credential import Bearer
+from api.bodies.common import REFERENCE
+from api.bodies.subjects import CreateSubject, SearchAnswer, SearchSubjects, SubjectAnswer, UpdateSubject
+from api.events import event_given
+from api.pipeline import Call
+from api.problems import Problem, request_id_of
+from api.routes.answers import Json
+from api.routes.writes import write_of
+from api.services import services_of
+
+router = APIRouter(prefix="/v1/subjects", tags=["subjects"])
+
+Reference = Annotated[str, Path(pattern=REFERENCE)]
+
+_ETAG = re.compile(r'"([1-9][0-9]{0,17})"')
+
+
+@router.post("", status_code=201, response_model=SubjectAnswer)
+async def create(request: Request, credential: Bearer, body: CreateSubject) -> Json:
+    """Register a person with the calling brand. Answers the brand's own reference."""
+    creation = acts.Creation(body.region, body.fields, tuple(event_given(each) for each in body.consents))
+    call = Call(credential, request_id_of(request), await write_of(request, creation))
+    written = await services_of(request).batcher.submit(acts.creations, call)
+    return Json(written.answer, 200 if written.replayed else 201, _etag(written.answer["version"]))
+
+
+@router.post("/search", response_model=SearchAnswer)
+async def search(request: Request, credential: Bearer, body: SearchSubjects) -> Json:
+    """Find at most three candidates by one exactly matching, indexed field."""
+    call = Call(credential, request_id_of(request), acts.Query(body.by, body.value))
+    return Json(await services_of(request).batcher.submit(acts.searches, call))
+
+
+@router.get("/{reference}", response_model=SubjectAnswer)
+async def describe(request: Request, credential: Bearer, reference: Reference) -> Json:
+    """Describe one of the brand's own references: no value, and an ETag to change it under."""
+    call = Call(credential, request_id_of(request), reference)
+    answer = await services_of(request).batcher.submit(acts.descriptions, call)
+    return Json(answer, headers=_etag(answer["version"]))
+
+
+@router.patch("/{reference}", response_model=SubjectAnswer)
+async def update(request: Request, credential: Bearer, reference: Reference, body: UpdateSubject) -> Json:
+    """Change values, all or none. Needs If-Match with the ETag last seen."""
+    amendment = acts.Amendment(reference, _expected(request), body.model_dump())
+    call = Call(credential, request_id_of(request), await write_of(request, amendment))
+    written = await services_of(request).batcher.submit(acts.amendments, call)
+    return Json(written.answer, headers=_etag(written.answer["version"]))
+
+
+def _expected(request: Request) -> int:
+    header = request.headers.get("if-match")
+    if header is None:
+        raise Problem("precondition_required")
+    match = _ETAG.fullmatch(header.strip())
+    if match is None:  # weak, a list, or `*`: none of them names the version that was seen
+        raise Problem("version_conflict")
+    return int(match[1])
+
+
+def _etag(version: int) -> dict[str, str]:
+    return {"ETag": f'"{version}"'}

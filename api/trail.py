@@ -1,0 +1,84 @@
+"""What a disclosure leaves in the log: who, which fields at which level, for which purpose, by which rules.
+
+Never a value, never a reference, never the caller's own words. A look that was decided partly is two entries: what was
+given, and what was refused.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from policies.model import Decision, FieldAnswer
+from vault.errors import Refused, VaultError
+from vault.tokens import Session
+from vault.unit import UnitOfWork
+
+UNKNOWN: Final = Actor(ActorKind.SYSTEM, "unknown")
+REQUEST_KEY_SECONDS: Final = 30 * 86_400  # the key that hides external request ids changes this often
+_REQUEST_MAC: Final = 16
+
+
+def actor_of(session: Session) -> Actor:
+    """Name the system behind a session."""
+    return Actor(ActorKind.CLIENT, session.system.id)
+
+
+def request_macs(uow: UnitOfWork, request_ids: Sequence[str]) -> list[bytes]:
+    """Hide external request ids under a key that is replaced every 30 days.
+
+    A bare id would tie an entry to the callers' own logs, also after the subject was erased (audit study §2.1).
+    """
+    label = f"audit/request/{uow.now // REQUEST_KEY_SECONDS}"
+    return [mac[:_REQUEST_MAC] for mac in uow.vault.keys.mac(label, [each.encode() for each in request_ids])]
+
+
+def auth_failed(session: Session | None, refused: VaultError, req: bytes | None) -> Entry:
+    """Build the entry of a request that was turned away before anything was decided."""
+    actor = UNKNOWN if session is None else actor_of(session)
+    return Entry(Act.AUTH_FAILED, Outcome.DENY, actor, pol=(f"auth.{cause(refused)}",), req=req)
+
+
+def entries(
+    session: Session | None, decision: Decision | None, error: VaultError | None, req: bytes | None
+) -> list[Entry]:
+    """Build the entries of one look, the disclosing one last."""
+    if session is None:
+        return [auth_failed(None, error or Refused("invalid_token"), req)]
+    actor = actor_of(session)
+    if decision is None:
+        why = (f"token.{cause(error or Refused('not_permitted'))}",)
+        return [Entry(Act.FIELD_DENIED, Outcome.DENY, actor, pur=session.purpose, pol=why, req=req)]
+    refused = [answer for answer in decision.answers if answer.granted is None]
+    given = [answer for answer in decision.answers if answer.granted is not None]
+    if error is not None and given:  # the rules would have allowed it; the token had no use left
+        why = (f"token.{cause(error)}",)
+        return [_entry(Act.FIELD_DENIED, Outcome.DENY, actor, session, decision, decision.answers, why, req)]
+    found = []
+    if refused:
+        found.append(_entry(Act.FIELD_DENIED, Outcome.DENY, actor, session, decision, refused, _policies(refused), req))
+    if given:
+        found.append(_entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, actor, session, decision, given, _policies(given), req))
+    return found
+
+
+def cause(error: VaultError) -> str:
+    """Return the cause of a refusal as the log names it, which may be more exact than what the caller was told."""
+    return error.audit if isinstance(error, Refused) else error.code
+
+
+def _entry(
+    act: Act,
+    out: Outcome,
+    actor: Actor,
+    session: Session,
+    decision: Decision,
+    answers: Sequence[FieldAnswer],
+    policies: tuple[str, ...],
+    req: bytes | None,
+) -> Entry:
+    fields = tuple([f"{each.wanted.field}:{each.granted or each.wanted.level}" for each in answers])
+    return Entry(act, out, actor, fields, session.purpose, decision.basis, policies, req=req)
+
+
+def _policies(answers: Iterable[FieldAnswer]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([policy for answer in answers for policy in answer.policies]))

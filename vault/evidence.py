@@ -1,0 +1,53 @@
+"""Keeps the log vouched for: checkpoints of what is committed, and an entry for each start of a serving process."""
+
+from pathlib import Path
+
+from audit import ledger
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from vault.keys.service import KeyService, SigningKey
+from vault.setup import log_origin
+from vault.store.engine import translate
+from vault.unit import Vault
+
+
+class LogSigner:
+    """Signs checkpoints of one log with the key service's log key, under the log's origin (audit.note.Signer)."""
+
+    def __init__(self, keys: KeyService, name: str) -> None:
+        self._keys = keys
+        self.name = name
+        self.public_key = keys.public_key(SigningKey.LOG)
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the 64-byte Ed25519 signature."""
+        return self._keys.sign(SigningKey.LOG, [message])[0]
+
+
+def sign_checkpoints(vault: Vault, outside: Path) -> list[str]:
+    """Sign the head of every shard that has new entries; returns the notes. `outside` keeps a copy off the database.
+
+    Raises `audit.errors.SigningRefused` if a head does not extend what was signed before.
+    """
+    notes = []
+    for shard in range(vault.shards):
+        signer = LogSigner(vault.keys, log_origin(vault.origin, shard))
+        pinned = outside if shard == 0 else outside.with_name(f"{outside.name}.{shard}")
+        with translate(), vault.engine.connect() as conn, conn.begin():
+            note = ledger.sign_checkpoint(conn, shard, signer, pinned)
+        if note is not None:
+            notes.append(note)
+    return notes
+
+
+def latest_checkpoint(vault: Vault, shard: int = 0) -> str | None:
+    """Return the newest signed checkpoint of a shard, or None before the first."""
+    with vault.reading() as conn:
+        return ledger.latest_checkpoint(conn, shard)
+
+
+def note_start(vault: Vault) -> None:
+    """Log that a process began to serve, so that every restart is in evidence."""
+    for shard in range(vault.shards):
+        with vault.unit(shard) as uow:
+            uow.record(Entry(Act.LOG_STARTED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, vault.deployment)))
+            uow.commit()
