@@ -1,0 +1,80 @@
+"""Receipts: made in batches, checked by anybody with the key, and never mistaken for anything else."""
+
+import pytest
+from tamperable_log import ORIGIN, Ed25519Signer, entry_id
+
+from audit import receipt
+from audit.errors import VerificationError
+from audit.merkle import leaf_hash
+from audit.note import sign_note
+from audit.receipt import Receipt, receipt_key_name, receipt_text
+
+KEY = Ed25519Signer(receipt_key_name(ORIGIN))
+RECEIPTS = [Receipt(ORIGIN, entry_id(number), leaf_hash(b"%d" % number), 1_790_000_000 + number) for number in range(5)]
+
+
+def issue(receipts):
+    return receipt.issue(receipts, KEY.public_key, lambda messages: [KEY.sign(message) for message in messages])
+
+
+def test_the_text_line_for_line():
+    text = receipt_text("vault.example/audit", bytes(range(16)), bytes(32), 1_790_000_000)
+    assert text == (
+        "vault.example/audit/receipt\n000102030405060708090a0b0c0d0e0f\n"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n1790000000\n"
+    )
+
+
+def test_a_batch_is_signed_in_one_call():
+    calls = []
+
+    def sign(messages):
+        calls.append(len(messages))
+        return [KEY.sign(message) for message in messages]
+
+    notes = receipt.issue(RECEIPTS, KEY.public_key, sign)
+    assert calls == [5]
+    assert [receipt.verify(note, [KEY.vkey]) for note in notes] == RECEIPTS
+
+
+def test_any_flipped_byte_is_refused():
+    content = issue(RECEIPTS[:1])[0].encode()
+    for place in range(len(content)):
+        flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+        with pytest.raises(VerificationError):
+            receipt.verify(flipped, [KEY.vkey])
+
+
+def test_a_receipt_signed_by_another_key_is_refused():
+    stranger = Ed25519Signer(receipt_key_name(ORIGIN), b"\x02" * 32)
+    with pytest.raises(VerificationError):
+        receipt.verify(issue(RECEIPTS[:1])[0], [stranger.vkey])
+
+
+def test_the_logs_own_key_does_not_sign_receipts(signer):
+    note = sign_note(receipt_text(ORIGIN, bytes(16), bytes(32), 1), (signer,))
+    with pytest.raises(VerificationError):
+        receipt.verify(note, [signer.vkey])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x\n",
+        f"{ORIGIN}\n{'00' * 16}\n{'A' * 43}=\n1\n",
+        f"{ORIGIN}/receipt\n{'00' * 15}\n{'A' * 43}=\n1\n",
+        f"{ORIGIN}/receipt\n{'0F' * 16}\n{'A' * 43}=\n1\n",
+        f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 42}==\n1\n",
+        f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 42}B=\n1\n",
+        f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 43}=\n01\n",
+        f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 43}=\n-1\n",
+        f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 43}=\n1\nmore\n",
+    ],
+)
+def test_a_good_signature_over_something_else_is_no_receipt(text):
+    with pytest.raises(VerificationError):
+        receipt.verify(sign_note(text, (KEY,)), [KEY.vkey])
+
+
+def test_no_receipts_need_no_signature():
+    assert receipt.issue([], KEY.public_key, list) == []
