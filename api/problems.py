@@ -5,6 +5,7 @@ No exception text, no input, no unknown name reaches a body: the handlers here r
 that would echo one.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -90,6 +91,7 @@ _BY_STATUS: Final = {
 }
 _CHALLENGE: Final = f'algs="{" ".join(ALGORITHMS)}"'
 _UNKNOWN: Final = "*"
+_PLACE: Final = re.compile(r"[a-z][a-z0-9_.\[\]]{0,79}")
 _MAX_ERRORS: Final = 32
 
 
@@ -151,8 +153,9 @@ def _translate(error: Exception) -> tuple[str, dict[str, object]]:
 
 
 def _field_error(name: str, reason: str) -> dict[str, str]:
-    # A key the catalogue does not know is whatever the caller typed, so it may be personal: it is not repeated.
-    return {"name": _UNKNOWN if reason == "unknown_field" else name, "reason": reason}
+    # The vault names fields by the catalogue and anything else by its position. This holds it to that: what a caller
+    # called a member may be personal and is not repeated.
+    return {"name": name if _PLACE.fullmatch(name) else _UNKNOWN, "reason": reason}
 
 
 def install(app: FastAPI) -> None:
