@@ -11,7 +11,7 @@ the input's members and not by what the caller called it: that could be anything
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final, NamedTuple, cast
 
 from policies.catalogue import Catalogue, Field, FieldKind
@@ -32,7 +32,7 @@ Problem = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Given:
-    """One accepted value. `message` is what its index hashes, None when the field has no index."""
+    """One accepted value. `message` is what its index hashes: None without an index, or if the value is over already."""
 
     field: Field
     dated: Dated
@@ -52,12 +52,12 @@ class _Refused(Exception):  # noqa: N818 - a signal inside this module
         self.reason = reason
 
 
-def read(catalogue: Catalogue, inputs: Mapping[str, object], problems: list[Problem]) -> list[Given]:
+def read(catalogue: Catalogue, inputs: Mapping[str, object], today: date, problems: list[Problem]) -> list[Given]:
     """Read the inputs of a whole write. Adds to `problems`; the answer is only meaningful if nothing was added."""
     accepted: list[Given] = []
     for field, given in _known(catalogue, inputs, problems):
         try:
-            accepted += [_given(field, each) for each in _each(field, given)]
+            accepted += [_given(field, each, today) for each in _each(field, given)]
         except InvalidValue as error:
             problems.append((field.name, error.reason))
         except _Refused as refused:
@@ -65,7 +65,9 @@ def read(catalogue: Catalogue, inputs: Mapping[str, object], problems: list[Prob
     return accepted
 
 
-def read_corrections(catalogue: Catalogue, inputs: Mapping[str, object], problems: list[Problem]) -> list[Correction]:
+def read_corrections(
+    catalogue: Catalogue, inputs: Mapping[str, object], today: date, problems: list[Problem]
+) -> list[Correction]:
     """Read corrections: a value for a single field, `[{"item": 3, "value": …}, …]` for a list field."""
     accepted: list[Correction] = []
     for field, given in _known(catalogue, inputs, problems):
@@ -73,13 +75,13 @@ def read_corrections(catalogue: Catalogue, inputs: Mapping[str, object], problem
             if field.kind is FieldKind.JOURNAL:
                 raise _Refused("journal_entries_stand")  # noqa: TRY301 - one handler turns all refusals into problems
             if field.kind is FieldKind.SINGLE:
-                accepted.append(Correction(0, _given(field, given)))
+                accepted.append(Correction(0, _given(field, given, today)))
                 continue
             for each in _each(field, given):
                 if not isinstance(each, Mapping) or type(each.get("item")) is not int or "value" not in each:
                     raise _Refused("item_needed")  # noqa: TRY301
                 rest = {member: value for member, value in each.items() if member != "item"}
-                accepted.append(Correction(each["item"], _given(field, rest)))
+                accepted.append(Correction(each["item"], _given(field, rest, today)))
         except InvalidValue as error:
             problems.append((field.name, error.reason))
         except _Refused as refused:
@@ -102,6 +104,11 @@ def read_items(
     return accepted
 
 
+def day_of(at: int) -> date:
+    """Return the UTC day of a time in seconds: the vault's today."""
+    return datetime.fromtimestamp(at, UTC).date()
+
+
 def _known(
     catalogue: Catalogue, inputs: Mapping[str, object], problems: list[Problem]
 ) -> Iterator[tuple[Field, object]]:
@@ -122,7 +129,7 @@ def _each(field: Field, given: object) -> list[object]:
     return values
 
 
-def _given(field: Field, value: object) -> Given:
+def _given(field: Field, value: object, today: date) -> Given:
     valid_from = valid_until = None
     if isinstance(value, dict) and "value" in value and value.keys() <= _MEMBERS:
         valid_from, valid_until = _day(value.get("valid_from")), _day(value.get("valid_until"))
@@ -136,6 +143,8 @@ def _given(field: Field, value: object) -> Given:
             message = search.message(field, canonical)
         except NotNormalisable:
             raise _Refused("not_normalisable") from None
+    if valid_until is not None and valid_until < today:
+        message = None
     return Given(field, Dated(canonical, valid_from, valid_until), message)
 
 
