@@ -74,3 +74,20 @@ def test_every_test_file_has_a_name_of_its_own():
     """Test folders hold no package files, so pytest tells modules apart by name alone."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_nobody_imports_a_conftest():
+    """Several folders have one, and which of them the name means depends on what was collected first."""
+    importing = re.compile(r"^\s*(from|import) conftest\b", re.MULTILINE)
+    assert not [
+        path.name for path in (ROOT / "tests").rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))
+    ]
+
+
+def test_support_modules_have_names_of_their_own():
+    """They share one import path, and must not hide each other or a package."""
+    names = [
+        path.stem for path in (ROOT / "tests").rglob("*.py") if path.stem not in {"conftest", "__init__", "__main__"}
+    ]
+    assert sorted(names) == sorted(set(names))
+    assert not FOLDERS & set(names)
