@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TypeAlias, cast
 
 import phonenumbers
+from phonenumbers import NumberParseException
 
 from policies.catalogue import Field
 from policies.errors import TransformUnavailable
@@ -40,7 +41,7 @@ _METROPOLES = frozenset({
     "osaka", "shanghai", "beijing", "shenzhen", "hong kong", "seoul", "singapore", "taipei", "bangkok", "milano",
     "milan", "roma", "rome", "madrid", "barcelona", "berlin", "münchen", "munich", "wien", "vienna", "zürich",
     "zurich", "genève", "geneva", "bruxelles", "brussels", "amsterdam", "são paulo", "mumbai", "delhi", "sydney",
-    "melbourne", "toronto", "montréal", "東京", "大阪", "上海", "北京", "香港", "서울",
+    "melbourne", "toronto", "montréal", "東京", "東京都", "大阪市", "上海市", "北京市", "서울특별시", "大阪", "上海", "北京", "香港", "서울",
 })  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def apply(field: Field, level: Level, predicate: str, value: JsonValue, today: d
             if level is Level.PREDICATE:
                 return holds(field.predicates[predicate], field, value, today)
             return TRANSFORMS[cast("str", name)].make(value)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, NumberParseException):
             failed = True
     raise TransformUnavailable(field.name)  # outside the handler: a foreign message may quote the value
 
