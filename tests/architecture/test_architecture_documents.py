@@ -59,6 +59,16 @@ def test_named_tests_exist(document):
     assert not dangling(document)
 
 
+def test_what_the_code_points_at_exists():
+    """Docstrings name documents and tests; a renamed file must not leave them pointing at nothing."""
+    pointer = re.compile(r"\b(?:docs|tests|deploy)/[\w./-]+\.(?:md|py|json|yaml)\b")
+    sources = [path for package in ("api", "vault", "policies", "audit") for path in (ROOT / package).rglob("*.py")]
+    dangling = {
+        (name(path), target) for path in sources for target in pointer.findall(path.read_text(encoding="utf-8"))
+    }
+    assert not sorted(pair for pair in dangling if not (ROOT / pair[1]).is_file())
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_links_lead_somewhere(document):
     text = document.read_text(encoding="utf-8")
