@@ -44,6 +44,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unknown_field": Kind(422, "The catalogue has no such field."),
     "unknown_purpose": Kind(422, "The bundle has no such purpose."),
     "unsearchable_field": Kind(422, "No index can answer this search."),
+    "row_mismatch": Kind(422, "The row's reference was used before in this import with other content."),
     "idempotency_mismatch": Kind(422, "The Idempotency-Key was used before with another request."),
     "idempotency_key_required": Kind(400, "This request needs an Idempotency-Key."),
     "body_too_large": Kind(413, "The body is larger than this route takes."),
@@ -74,7 +75,29 @@ KINDS: Final[Mapping[str, Kind]] = {
     "key_unavailable": Kind(500, "A key is not available."),
     "internal_error": Kind(500, "The service failed."),
 }
-"""Every code. One that is not here, such as an operator's `wrong_deployment`, is answered as `internal_error`."""
+"""Every code a caller can meet. Any other is answered as `internal_error`."""
+
+INTERNAL: Final = frozenset(
+    {
+        # Met by operators, at start or at the command line.
+        "wrong_deployment",
+        "unsafe_setting",
+        "unsafe_file",
+        "schema_mismatch",
+        "invalid_bundle",
+        "invalid_registration",
+        "unknown_system",
+        "unknown_officer",
+        # Defects of ours, or told field by field.
+        "mismatched_grant",
+        "unrecorded_disclosure",
+        "transform_unavailable",
+        "unknown_category",
+        "policy_error",
+        "vault_error",
+    }
+)
+"""Codes that are kept from callers on purpose; a test holds that every error is either here or above."""
 
 _BY_STATUS: Final = {
     400: "bad_request",
@@ -95,7 +118,7 @@ _PLACE: Final = re.compile(r"[a-z][a-z0-9_.\[\]]{0,79}")
 _MAX_ERRORS: Final = 32
 
 
-class Problem(Exception):  # noqa: N818 - RFC 9457's word
+class Problem(Exception):
     """Raised by routes to answer with `code`; `members` are added to the body and must be ours, not the caller's."""
 
     def __init__(self, code: str, **members: object) -> None:

@@ -29,7 +29,7 @@ _PASSWORD_OPTIONS = frozenset({"password", "sslpassword"})
 _SECRET_FILES = ("root_key_file", "root_passphrase_file", "database_password_file")
 
 
-class InvalidSettings(Exception):  # noqa: N818 - reads as what it says
+class InvalidSettings(Exception):
     """The service must not start. `findings` are sentences an operator can act on, without any value."""
 
     def __init__(self, findings: tuple[str, ...]) -> None:
@@ -66,6 +66,9 @@ class Settings(BaseSettings):
 
     public_url: str = Field(default="http://127.0.0.1:8420", description="Base URL callers use; DPoP proofs name it.")
     issuer: str = Field(default="", description="OAuth issuer, the one accepted audience. Default: public_url.")
+    log_origin: str = Field(
+        default="", description="Name of the audit log. Default: public host and /audit. Fixed at init."
+    )
     host: str = Field(default="127.0.0.1", description="Address to bind.")
     port: int = Field(default=8420, ge=0, le=65535, description="Port to bind; 0 lets the system choose.")
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -104,6 +107,10 @@ class Settings(BaseSettings):
             values.setdefault("root_key_file", data / "root.key")
         values["public_url"] = str(values.get("public_url", cls.model_fields["public_url"].default)).rstrip("/")
         values.setdefault("issuer", values["public_url"])
+        # A loopback address names nothing to an outsider, so the deployment's own name stands in for it.
+        public = urlsplit(str(values["public_url"]))
+        named = public.netloc if public.scheme == "https" else str(values.get("deployment", "ecrin"))
+        values.setdefault("log_origin", f"{named}/audit")
         return values
 
     @model_validator(mode="after")
@@ -155,7 +162,16 @@ class Settings(BaseSettings):
 
 
 _DERIVED = frozenset(
-    {"database_url", "keystore_path", "root_key_file", "root_sealed_path", "checkpoint_file", "public_url", "issuer"}
+    {
+        "database_url",
+        "keystore_path",
+        "root_key_file",
+        "root_sealed_path",
+        "checkpoint_file",
+        "public_url",
+        "issuer",
+        "log_origin",
+    }
 )
 
 
@@ -179,6 +195,17 @@ def load(overrides: Mapping[str, object] | None = None) -> Settings:
     if findings:
         raise InvalidSettings(tuple(findings)) from None
     return settings
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment for a process of ours that is to run with these very settings."""
+    inherited = {name: value for name, value in _environment().items() if not name.upper().startswith(PREFIX)}
+    own = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if value is not None and value != ():
+            own[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return inherited | own
 
 
 def _sentences(error: ValidationError) -> list[str]:
