@@ -7,29 +7,46 @@ inside the caller's unit of work: a proof is burned, and a use counted, exactly 
 
 import hmac
 from base64 import urlsafe_b64encode
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import Select, Update, and_, bindparam, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import and_, bindparam, select, update
 from sqlmodel import col
 
 from vault.errors import Refused
+from vault.proofs import claim_proof, claim_proofs
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
-from vault.store.tables import AccessToken, SeenProof, System, TokenSubject
+from vault.store.tables import AccessToken, System, TokenSubject
 from vault.systems import COLUMNS, SystemRecord, SystemStatus, record_of
 from vault.unit import UnitOfWork
+from vault.uses import consume
+
+__all__ = [
+    "Credential",
+    "IssuedToken",
+    "Kind",
+    "Named",
+    "NewToken",
+    "Session",
+    "authenticate",
+    "claim_proof",
+    "claim_proofs",
+    "consume",
+    "hash_of",
+    "introspect",
+    "issue",
+    "named",
+    "revoke",
+]
 
 TOKEN_BYTES: Final = 32
 NO_POLICY: Final = bytes(32)  # policy_hash of a token that no decision stands behind
 
-_CHUNK: Final = 1000  # rows per multi-row statement; SQLite takes 32,766 parameters
+_CHUNK: Final = 1000  # keys per statement; SQLite takes 32,766 parameters
 
 
 class Kind(StrEnum):
@@ -135,26 +152,6 @@ def authenticate(uow: UnitOfWork, credentials: Sequence[Credential]) -> list[Ses
     ]
 
 
-def claim_proof(uow: UnitOfWork, proof_hash: bytes, expires_at: int) -> bool:
-    """Burn one proof or client assertion (16-byte hash): True the first time, False ever after."""
-    return claim_proofs(uow, [(proof_hash, expires_at)])[0]
-
-
-def claim_proofs(uow: UnitOfWork, proofs: Sequence[tuple[bytes, int]]) -> list[bool]:
-    """Burn (16-byte hash, expiry) pairs: True for each that was new. Of equal ones in a batch the first wins."""
-    # Sorted: two units that burn the same proofs wait for each other in one order, and cannot deadlock.
-    pending = sorted(dict(reversed(proofs)).items())
-    new: set[bytes] = set()
-    for start in range(0, len(pending), _CHUNK):
-        chunk = padded(pending[start : start + _CHUNK])
-        new.update(uow.conn.scalars(_burn(uow.conn.dialect.name, len(chunk)), _flat(chunk, ("h", "e"))))
-    answers = []
-    for proof_hash, _ in proofs:
-        answers.append(proof_hash in new)
-        new.discard(proof_hash)
-    return answers
-
-
 def issue(uow: UnitOfWork, tokens: Sequence[NewToken]) -> list[IssuedToken]:
     """Draw and store tokens. The caller records `token.issued`: it knows the fields and the subject's log key."""
     issued = []
@@ -191,36 +188,6 @@ def named(uow: UnitOfWork, token_hashes: Sequence[bytes]) -> dict[bytes, dict[by
         for token_hash, subject_id, shard, subject_epoch, consent_epoch, uses_left in rows:
             found[token_hash][subject_id] = Named(subject_id, shard, subject_epoch, consent_epoch, uses_left)
     return found
-
-
-def consume(uow: UnitOfWork, uses: Sequence[tuple[bytes, bytes]]) -> list[bool]:
-    """Take one use for each (token hash, subject id), atomically; False where none is left.
-
-    Of several takes of the same pair in a batch the first ones win. Two units that race for the last use: one gets it.
-    """
-    if not uses:
-        return []
-    wanted = Counter(uses)
-    # In key order, so that two units that lock the same rows wait for each other instead of deadlocking.
-    pairs = sorted(wanted)
-    left: dict[tuple[bytes, bytes], int] = {}
-    for start in range(0, len(pairs), _CHUNK):
-        statement = _uses_left(uow.conn.dialect.name)
-        rows = uow.conn.execute(statement, {"pairs": padded(pairs[start : start + _CHUNK])})
-        left |= {(token_hash, subject_id): uses_left for token_hash, subject_id, uses_left in rows}
-    taken = {pair: min(count, left.get(pair, 0)) for pair, count in wanted.items()}
-    spent = [
-        {"of_token": pair[0], "of_subject": pair[1], "uses": uses_taken}
-        for pair in pairs
-        if (uses_taken := taken[pair])
-    ]
-    if spent:
-        uow.conn.execute(_SPEND, spent)
-    answers = []
-    for pair in uses:
-        answers.append(taken[pair] > 0)
-        taken[pair] -= 1
-    return answers
 
 
 def introspect(uow: UnitOfWork, token_hash: bytes) -> Session | None:
@@ -266,36 +233,6 @@ _NAMED: Final = select(
     col(TokenSubject.consent_epoch),
     col(TokenSubject.uses_left),
 ).where(col(TokenSubject.token_hash).in_(bindparam("hashes", expanding=True)))
-
-# The CHECK on uses_left stands behind this: a count can never go below zero, whatever happens above.
-_SPEND: Final[Update] = (
-    update(TokenSubject)
-    .where(
-        col(TokenSubject.token_hash) == bindparam("of_token"), col(TokenSubject.subject_id) == bindparam("of_subject")
-    )
-    .values(uses_left=col(TokenSubject.uses_left) - bindparam("uses"))
-)
-
-
-@cache
-def _uses_left(dialect: str) -> Select[bytes, bytes, int]:
-    key = (col(TokenSubject.token_hash), col(TokenSubject.subject_id))
-    statement = select(*key, col(TokenSubject.uses_left)).where(tuple_(*key).in_(bindparam("pairs", expanding=True)))
-    # SQLite's unit holds the only write lock already. PostgreSQL locks row by row, in the order it returns them.
-    return statement.order_by(*key).with_for_update() if dialect == "postgresql" else statement
-
-
-@cache
-def _burn(dialect: str, count: int) -> Any:
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    rows: list[dict[str, Any]] = [
-        {"hash": bindparam(f"h{place}"), "expires_at": bindparam(f"e{place}")} for place in range(count)
-    ]
-    return insert(SeenProof).values(rows).on_conflict_do_nothing().returning(col(SeenProof.hash))
-
-
-def _flat(rows: Sequence[tuple[Any, ...]], names: tuple[str, ...]) -> dict[str, Any]:
-    return {f"{name}{place}": value for place, row in enumerate(rows) for name, value in zip(names, row, strict=True)}
 
 
 def _session(row: Any, credential: Credential | None, now: int) -> Session | Refused:

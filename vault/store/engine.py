@@ -119,10 +119,11 @@ def _prepare_sqlite(driver: sqlite3.Connection, busy_timeout_ms: int) -> None:
 def _begin_sqlite(conn: Connection) -> None:
     # A write unit takes the write lock before its first read: what it checked still holds when it writes.
     reading = bool(conn.get_execution_options().get(READING))
+    driver: Any = conn.connection.driver_connection  # straight to the driver: this runs with every unit
     if conn.info.get(READING) is not reading:
-        conn.exec_driver_sql(f"PRAGMA query_only = {reading:d}")
+        driver.execute(f"PRAGMA query_only = {reading:d}")
         conn.info[READING] = reading
-    conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    driver.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 def _assert_postgresql(driver: psycopg.Connection[Any]) -> None:
