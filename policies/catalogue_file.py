@@ -26,7 +26,8 @@ from typing import Any, TypeVar
 from policies.catalogue import LARGEST_ID, Catalogue, Category, Field, FieldKind, Sensitivity
 from policies.fieldtypes import TYPES
 from policies.levels import Level
-from policies.transforms import PREDICATES, TRANSFORMS
+from policies.predicates import PREDICATES
+from policies.transforms import TRANSFORMS
 
 LANGUAGES = ("fr", "en")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")

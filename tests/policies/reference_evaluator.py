@@ -133,7 +133,7 @@ def within(inner: tuple[str, str], outer: tuple[str, str], world: dict) -> bool:
     return False
 
 
-def value(node: dict, world: dict):  # noqa: PLR0912
+def value(node: dict, world: dict):
     ((operator, body),) = node.items()
     if operator == "&&":
         return value(body["left"], world) and value(body["right"], world)
