@@ -70,6 +70,7 @@ class _Order:
     """An update whose input has passed every check that needs no stored row."""
 
     update: Update
+    clearing: list[Field]  # what `set` names: an empty list clears a field and brings nothing
     replacing: list[Given]
     adding: list[Given]
     ending: list[tuple[Field, list[int]]]
@@ -77,7 +78,12 @@ class _Order:
 
     def fields(self) -> set[Field]:
         given = {each.field for each in (*self.replacing, *self.adding)}
-        return given | {each for each, _ in self.ending} | {each.given.field for each in self.correcting}
+        return (
+            given
+            | set(self.clearing)
+            | {each for each, _ in self.ending}
+            | {each.given.field for each in self.correcting}
+        )
 
 
 def amend(uow: UnitOfWork, updates: Sequence[Update]) -> list[Amended | VaultError]:
@@ -127,14 +133,13 @@ def _read(uow: UnitOfWork, asked: Update) -> _Order | InvalidFields:
     problems: list[Problem] = []
     order = _Order(
         asked,
+        [catalogue.fields[name] for name in asked.set if name in catalogue.fields],
         intake.read(catalogue, asked.set, today, problems),
         intake.read(catalogue, asked.append, today, problems),
         intake.read_items(catalogue, asked.end, problems),
         intake.read_corrections(catalogue, asked.correct, today, problems),
     )
-    problems += [
-        (each.field.name, "journal_entries_stand") for each in order.replacing if each.field.kind is FieldKind.JOURNAL
-    ]
+    problems += [(each.name, "journal_entries_stand") for each in order.clearing if each.kind is FieldKind.JOURNAL]
     problems += [(each.field.name, "not_a_list") for each in order.adding if each.field.kind is FieldKind.SINGLE]
     once = [set(asked.set), set(asked.append), set(asked.end), set(asked.correct)]
     twice = {name for place, names in enumerate(once) for other in once[place + 1 :] for name in names & other}
@@ -164,7 +169,7 @@ class _Amending:
         if problems:
             return InvalidFields(tuple(problems))
         written = [self._close(target, row, asked) for target in targets]
-        for cleared in dict.fromkeys(each.field for each in order.replacing):
+        for cleared in order.clearing:
             written += self._clear(cleared, row, asked)
         for given in (*order.replacing, *order.adding):
             written.append(self._put(given, row, asked, item=None))

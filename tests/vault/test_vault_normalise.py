@@ -11,11 +11,11 @@ FROZEN = [
     ("email/1", "a+b.c@example.com", b"a+b.c@example.com"),
     ("email/1", "jörg@müller.example", "jörg@xn--mller-kva.example".encode()),
     ("email/1", "straße@example.com", b"strasse@example.com"),
-    ("email/1", "ｊ@example.com", b"j@example.com"),
+    ("email/1", "\uff4a@example.com", b"j@example.com"),
     ("email/1", "x@例え.テスト", b"x@xn--r8jz45g.xn--zckzah"),
     ("phone/1", "+33639981234", b"+33639981234"),
     ("client_number/1", "AU-00 42.a/b_c", b"au0042abc"),
-    ("client_number/1", "ＡＵ４２", b"au42"),
+    ("client_number/1", "\uff21\uff35\uff14\uff12", b"au42"),
 ]
 
 

@@ -31,7 +31,7 @@ def test_a_reference_spells_its_bits(bits):
         "ref_8" + "0" * 25,  # 2^128
         "ref_" + "z" * 26,
         "0" * 30,
-        "ref_" + "０" * 26,
+        "ref_" + "\uff10" * 26,
         "ref_" + "0" * 25 + "\n",
     ],
 )
@@ -93,7 +93,7 @@ def test_a_row_given_another_brand_resolves_for_nobody(vault):
 
 def test_a_pointer_moved_to_another_reference_dangles(vault):
     one_, two = take_in(vault, person(), person())
-    (first, pointer), (second, _) = rows(vault, "SELECT mac, pointer FROM reference")
+    (_, pointer), (second, _) = rows(vault, "SELECT mac, pointer FROM reference")
     rows(vault, "UPDATE reference SET pointer = ? WHERE mac = ?", pointer, second)
     with vault.unit() as uow:
         found = references.resolve(uow, AURELLE, [each.references[AURELLE] for each in (one_, two)])
