@@ -17,6 +17,7 @@ from vault.consents import ConsentEvent
 from vault.errors import Refused, VaultError
 from vault.imports import Row, Taken
 from vault.subjects import Holding, NewSubject
+from vault.systems import SystemRecord
 from vault.tokens import Session
 from vault.unit import UnitOfWork, settled
 
@@ -58,20 +59,25 @@ def _take_in(uow: UnitOfWork, chunks: Sequence[Chunk]) -> list[list[dict[str, An
     for chunk in chunks:
         # An import may outlast its token, its system or its scope: nothing more is taken in then.
         living = tokens.introspect(uow, chunk.session.token_hash)
-        results.append(Refused("invalid_token", "token_ended") if living is None else _rows(uow, living, chunk))
+        results.append(
+            Refused("invalid_token", "token_ended")
+            if living is None
+            else take_in_rows(uow, living.system, chunk.key, chunk.reads)
+        )
     return results
 
 
-def _rows(uow: UnitOfWork, session: Session, chunk: Chunk) -> list[dict[str, Any]]:
-    answers: list[dict[str, Any] | None] = [None] * len(chunk.reads)
+def take_in_rows(uow: UnitOfWork, system: SystemRecord, key: str, reads: Sequence[Read]) -> list[dict[str, Any]]:
+    """Take in rows as one system, and shape an answer per row: what the HTTP route and the command line share."""
+    answers: list[dict[str, Any] | None] = [None] * len(reads)
     shaped: list[tuple[int, Row]] = []
-    for place, read in enumerate(chunk.reads):
-        new = None if read.row is None else _subject(session, read.row)
+    for place, read in enumerate(reads):
+        new = None if read.row is None else _subject(system, read.row)
         if read.row is None or new is None:
             answers[place] = {"ref": read.ref, "status": "refused", "code": read.code or "foreign_brand"}
         else:
             shaped.append((place, Row(read.ref, read.content, new)))
-    taken = imports.take_in(uow, session.system.id, chunk.key, [row for _, row in shaped])
+    taken = imports.take_in(uow, system.id, key, [row for _, row in shaped])
     for (place, row), outcome in zip(shaped, taken, strict=True):
         if isinstance(outcome, Taken):
             status = "existing" if outcome.before else "created"
@@ -87,16 +93,16 @@ def _rows(uow: UnitOfWork, session: Session, chunk: Chunk) -> list[dict[str, Any
     return [answer for answer in answers if answer is not None]
 
 
-def _subject(session: Session, row: ImportRow) -> NewSubject | None:
+def _subject(system: SystemRecord, row: ImportRow) -> NewSubject | None:
     """Shape a row's subject; None if it holds values for a brand this system may not import for."""
     holdings: tuple[Holding, ...]
     if row.fields is not None:
-        holdings = (Holding(session.system.brand, row.fields, _events(row.consents)),)
+        holdings = (Holding(system.brand, row.fields, _events(row.consents)),)
     else:
         holdings = tuple([Holding(each.brand, each.fields, _events(each.consents)) for each in row.holdings])
-    if not {each.brand for each in holdings} <= session.system.brands:
+    if not {each.brand for each in holdings} <= system.brands:
         return None
-    return NewSubject(session.system.id, row.region, holdings)
+    return NewSubject(system.id, row.region, holdings)
 
 
 def _events(given: Sequence[ConsentGiven]) -> tuple[ConsentEvent, ...]:

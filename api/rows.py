@@ -33,7 +33,7 @@ class Read:
     code: str = ""
 
 
-class TooLong(Exception):  # noqa: N818 - says what it is
+class TooLong(Exception):
     """A record exceeds `LONGEST_RECORD`: where the next one begins can then not be known."""
 
 

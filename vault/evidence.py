@@ -1,9 +1,13 @@
 """Keeps the log vouched for: checkpoints of what is committed, and an entry for each start of a serving process."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from audit import ledger
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.findings import Result
+from audit.pin import read_pin
+from audit.verify import verify_log
 from vault.keys.service import KeyService, SigningKey
 from vault.setup import log_origin
 from vault.store.engine import translate
@@ -23,6 +27,26 @@ class LogSigner:
         return self._keys.sign(SigningKey.LOG, [message])[0]
 
 
+def outside_file(outside: Path, shard: int) -> Path:
+    """Name the file off the database that keeps a shard's last checkpoint."""
+    return outside if shard == 0 else outside.with_name(f"{outside.name}.{shard}")
+
+
+def outside_notes(vault: Vault, outside: Path) -> dict[int, list[str]]:
+    """Read the checkpoints kept outside the database, by shard; a shard without a file has none."""
+    found = {}
+    for shard in range(vault.shards):
+        note = read_pin(outside_file(outside, shard))
+        found[shard] = [] if note is None else [note]
+    return found
+
+
+def verify(vault: Vault, shard: int, key: str, notes: Sequence[str]) -> Result:
+    """Recompute one shard's log from the stored bytes, in one snapshot (audit.verify)."""
+    with vault.reading() as conn:
+        return verify_log(ledger.stored_log(conn, shard), [key], notes)
+
+
 def sign_checkpoints(vault: Vault, outside: Path) -> list[str]:
     """Sign the head of every shard that has new entries; returns the notes. `outside` keeps a copy off the database.
 
@@ -31,7 +55,7 @@ def sign_checkpoints(vault: Vault, outside: Path) -> list[str]:
     notes = []
     for shard in range(vault.shards):
         signer = LogSigner(vault.keys, log_origin(vault.origin, shard))
-        pinned = outside if shard == 0 else outside.with_name(f"{outside.name}.{shard}")
+        pinned = outside_file(outside, shard)
         with translate(), vault.engine.connect() as conn, conn.begin():
             note = ledger.sign_checkpoint(conn, shard, signer, pinned)
         if note is not None:

@@ -35,7 +35,7 @@ ASKED: Final = (
 CHECKPOINT_PATIENCE: Final = 15.0  # seconds; the server signs one each second
 
 
-class StoryBroken(Exception):  # noqa: N818 - the demo's one failure
+class StoryBroken(Exception):
     """Something the story promises did not happen."""
 
 

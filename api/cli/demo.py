@@ -1,0 +1,140 @@
+"""The demo: a real server process, the demo group through the real import, and the story played as OAuth clients."""
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import typer
+from rich.console import Console
+
+from api import bootstrap
+from api.cli.deployment import initialise_from
+from api.cli.opened import OPERATOR
+from api.cli.output import Exit, Json, Output, fail
+from api.demo.group import SIZE
+from api.demo.narrator import Narrator
+from api.demo.story import Story, StoryBroken
+from api.demo.systems import SYSTEMS, identities
+from api.settings import Settings, child_environment, load
+from vault import systems
+from vault.errors import Conflict
+from vault.systems import NewSystem
+
+START_PATIENCE = 30.0  # seconds
+STOP_PATIENCE = 15.0
+
+
+def install(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    *,
+    serve: Annotated[bool, typer.Option("--serve", help="Keep the data and go on serving until stopped.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Where to keep the data; a throw-away folder if left out.")] = None,
+    size: Annotated[int, typer.Option(min=20, max=100_000, help="How many synthetic clients.")] = SIZE,
+    json: Json = False,
+) -> None:
+    """Set up an embedded vault, load the demo group, and play the story against the running server."""
+    with ExitStack() as stack:
+        folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecrin-demo-")))
+        settings = _settings(folder, keep=serve)
+        initialise_from(settings)
+        names = identities(folder / "demo-systems")
+        _register(settings, {system.id: name.registration() for system, name in zip(SYSTEMS, names.values(), strict=True)})
+        narrator = Narrator(Console(quiet=json))
+        with _server(settings):
+            database = Path(settings.database.database or "")
+            try:
+                Story(settings.public_url, names, narrator, database, size).play()
+            except StoryBroken as broken:
+                raise fail(f"the story does not hold: {broken}", Exit.FAILED) from None
+            Output(json=json).result({"holds": True, "promises": narrator.promises}, "")
+            if serve:
+                _wait(settings)
+
+
+def _settings(folder: Path, *, keep: bool) -> Settings:
+    chosen: dict[str, object] = {"data_dir": folder, "log_level": "warning", "deployment": "ecrin-demo"}
+    if not keep:
+        chosen |= {"port": (port := _free_port()), "public_url": f"http://127.0.0.1:{port}"}
+    return load(chosen)
+
+
+def _register(settings: Settings, keys: dict[str, dict[str, object]]) -> None:
+    """Register the demo's systems as an operator would; on kept data they are there already."""
+    vault = bootstrap.open_from(settings)
+    try:
+        for system in SYSTEMS:
+            new = NewSystem(
+                id=system.id,
+                brand=system.brand,
+                name=system.name,
+                jwks=keys[system.id],
+                scopes=system.scopes,
+                purposes=system.purposes,
+                brands=system.brands,
+            )
+            try:
+                with vault.unit() as uow:
+                    systems.register(uow, new, OPERATOR)
+                    uow.commit()
+            except Conflict:
+                continue
+    finally:
+        vault.close()
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[None]:
+    """Run `ecrin serve` in a process of its own; it ends with us."""
+    process = subprocess.Popen([sys.executable, "-m", "api.cli.main", "serve"], env=child_environment(settings))
+    try:
+        _until_ready(settings, process)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _until_ready(settings: Settings, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_PATIENCE
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise fail("the server did not start", Exit.UNAVAILABLE)
+        try:
+            with urlopen(f"{settings.public_url}/readyz", timeout=1):  # noqa: S310 - our own loopback address
+                return
+        except (URLError, OSError):
+            time.sleep(0.05)
+    raise fail("the server did not become ready", Exit.UNAVAILABLE)
+
+
+def _wait(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    Console().print(f"\nServing on {settings.public_url}, data in {settings.data_dir}. Stop with Ctrl-C.", markup=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        return
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

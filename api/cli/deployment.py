@@ -1,0 +1,130 @@
+"""Commands that make, open and serve a deployment: init, migrate, serve, doctor, openapi."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from api import bootstrap, bundles
+from api.app import create_app
+from api.cli.output import Exit, Json, Output, fail
+from api.settings import Settings, load
+from policies.errors import InvalidBundle
+from vault.errors import VaultError
+from vault.runtime import SystemClock, SystemEntropy
+from vault.setup import initialise, migrate
+
+GRACE_SECONDS = 10  # for requests under way when a stop is asked for
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("init")(init)
+    app.command("migrate")(migrate_command)
+    app.command("serve")(serve)
+    app.command("doctor")(doctor)
+    app.command("openapi")(openapi)
+
+
+def initialise_from(settings: Settings) -> None:
+    """Make keystore, root key, database and log as the settings say. Safe to repeat."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = bootstrap.place_of(settings)
+    initialise(
+        place, settings.deployment, clock=SystemClock(), entropy=SystemEntropy(), shards=settings.shards,
+        origin=settings.log_origin,
+    )  # fmt: skip
+
+
+def init(*, json: Json = False) -> None:
+    """Create a deployment: root key, keystore, database, and a log that says so."""
+    settings = load()
+    initialise_from(settings)
+    Output(json=json).result(
+        {"deployment": settings.deployment, "origin": settings.log_origin, "keystore": str(settings.keystore_path)},
+        f"Deployment {settings.deployment} is ready. Keep the root key where backups of the keystore do not reach.",
+    )
+
+
+def migrate_command(*, json: Json = False) -> None:
+    """Bring the database to the schema of this release."""
+    settings = load()
+    migrate(bootstrap.place_of(settings).database)
+    Output(json=json).result({"migrated": True}, "The database is at this release's schema.")
+
+
+def serve() -> None:
+    """Serve the API until stopped. Settings come from the environment only."""
+    run_server(load())
+
+
+def run_server(settings: Settings) -> None:
+    """Run uvicorn in this process, or its workers in processes of their own."""
+    target = create_app(settings) if settings.workers == 1 else "api.cli.worker:application"
+    uvicorn.run(
+        target,
+        factory=settings.workers > 1,
+        workers=settings.workers,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,  # its lines hold paths; ours hold route templates
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+    )
+
+
+def doctor(*, json: Json = False) -> None:
+    """Check settings, policies, keystore and database, and print where each setting came from, never a secret."""
+    settings = load()
+    checks: list[dict[str, str]] = []
+    for name, check in (("policies", _check_bundle), ("vault", _check_vault)):
+        try:
+            checks.append({"check": name, "result": "ok", "detail": check(settings)})
+        except (VaultError, InvalidBundle) as error:
+            checks.append({"check": name, "result": "failed", "detail": str(error) or error.code})
+    output = Output(json=json)
+    described = [{"setting": each.name, "source": each.source, "value": each.value} for each in settings.describe()]
+    if json:
+        output.result({"checks": checks, "settings": described}, "")
+    else:
+        output.rows("settings", ("setting", "source", "value"), described)
+        output.rows("checks", ("check", "result", "detail"), checks)
+    if any(each["result"] != "ok" for each in checks):
+        raise typer.Exit(Exit.FAILED)
+
+
+def openapi(
+    path: Annotated[Path | None, typer.Argument(help="File to write; standard output if left out.")] = None,
+) -> None:
+    """Write the OpenAPI document of this release."""
+    text = json.dumps(create_app(load({"data_dir": "data"})).openapi(), indent=2, sort_keys=True) + "\n"
+    if path is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise fail(f"cannot write the document: {error.strerror}", Exit.USAGE) from None
+
+
+def _check_bundle(settings: Settings) -> str:
+    bundle = bundles.load(settings.bundle_path)
+    return f"bundle {bundle.name}, hash {bundle.hash.hex()[:16]}, {len(bundle.catalogue.fields)} fields"
+
+
+def _check_vault(settings: Settings) -> str:
+    vault = bootstrap.open_from(settings)
+    try:
+        status = vault.keys.status()
+        return f"{vault.engine.dialect.name}, log {vault.origin}, {status.slots_reserved}/{status.slots_total} leaves"
+    finally:
+        vault.close()

@@ -1,0 +1,78 @@
+"""Commands on the audit log: verify it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api import bootstrap
+from api.cli.output import Exit, Json, Output, fail
+from api.settings import load
+from audit.errors import CannotDecide, VerificationError
+from audit.findings import Result, Verdict, plain, report
+from audit.note import vkey
+from audit.stored import open_sqlite
+from audit.verify import verify_log
+from vault import evidence
+from vault.keys.service import SigningKey
+from vault.setup import log_origin
+from vault.unit import Vault
+
+app = typer.Typer(help="The audit log: verify.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `verify` a subcommand although it is the only one."""
+
+
+@app.command()
+def verify(
+    *,
+    database: Annotated[Path | None, typer.Option(help="A SQLite data file or a copy; ours if left out.")] = None,
+    key: Annotated[list[str] | None, typer.Option(help="Verifier key; ours if left out. Repeat.")] = None,
+    pinned: Annotated[list[Path] | None, typer.Option(help="Signed checkpoint kept elsewhere; ours as well.")] = None,
+    json: Json = False,
+) -> None:
+    """Recompute the whole log from stored bytes. Exits 0 if it is as signed, 1 if tampered with, 2 if undecidable.
+
+    With `--database` and `--key` no vault is opened: the verifier then needs nothing of ours but the file.
+    """
+    try:
+        notes = [path.read_text("utf-8") for path in pinned or ()]
+    except (OSError, UnicodeDecodeError):
+        raise fail("a checkpoint file cannot be read", Exit.USAGE) from None
+    try:
+        results = _of_file(database, key, notes) if database is not None and key else _of_vault(database, notes)
+    except (CannotDecide, VerificationError) as error:
+        raise fail(f"cannot decide: {error}", Exit.USAGE) from None
+    output = Output(json=json)
+    output.result({"logs": [plain(each) for each in results]}, "".join(report(each) for each in results).rstrip())
+    verdicts = {each.verdict for each in results}
+    worst = next(each for each in (Verdict.TAMPERED, Verdict.UNDECIDED, Verdict.FINE) if each in verdicts)
+    raise typer.Exit(int(worst))
+
+
+def _of_file(database: Path, keys: list[str], notes: list[str]) -> list[Result]:
+    with open_sqlite(database) as logs:
+        return [verify_log(log, keys, [n for n in notes if n.startswith(f"{log.origin}\n")]) for log in logs]
+
+
+def _of_vault(database: Path | None, notes: list[str]) -> list[Result]:
+    settings = load()
+    vault = bootstrap.open_from(settings)
+    try:
+        keys = {shard: _key(vault, shard) for shard in range(vault.shards)}
+        ours = evidence.outside_notes(vault, settings.checkpoint_file)
+        if database is not None:
+            with open_sqlite(database) as logs:
+                return [verify_log(log, [keys[log.shard]], [*ours.get(log.shard, ()), *notes]) for log in logs]
+        return [
+            evidence.verify(vault, shard, keys[shard], [*ours.get(shard, ()), *notes]) for shard in range(vault.shards)
+        ]
+    finally:
+        vault.close()
+
+
+def _key(vault: Vault, shard: int) -> str:
+    return vkey(log_origin(vault.origin, shard), vault.keys.public_key(SigningKey.LOG))

@@ -1,0 +1,61 @@
+"""The `ecrin` command. Subcommands live in their own modules; failures become exit codes here, and nowhere a traceback."""
+
+import sys
+
+import typer
+from typer.core import TyperGroup
+
+from api.cli import demo, deployment, evidence, importing, officers, policy, systems
+from api.cli.output import Exit, fail
+from api.settings import InvalidSettings
+from audit.errors import AuditError
+from policies.errors import InvalidBundle, PolicyError
+from vault.errors import Sealed, StoreUnavailable, VaultError
+
+app = typer.Typer(
+    name="ecrin",
+    help="Ecrin, a privacy-first customer data vault. Exit codes: 0 fine, 1 refused or not as it should be, "
+    "2 wrong call or cannot decide, 3 unsafe settings, 4 unavailable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks print local variables
+    cls=TyperGroup,
+)
+deployment.install(app)
+importing.install(app)
+demo.install(app)
+app.add_typer(systems.app, name="system")
+app.add_typer(officers.app, name="officer")
+app.add_typer(policy.app, name="policy")
+app.add_typer(evidence.app, name="audit")
+
+
+def run() -> None:
+    """Run the command line of this process and exit."""
+    try:
+        app()
+    except InvalidSettings as error:
+        for finding in error.findings:
+            fail(finding)
+        sys.exit(Exit.UNSAFE)
+    except InvalidBundle as error:
+        for finding in error.findings:
+            fail(finding)
+        sys.exit(Exit.FAILED)
+    except (Sealed, StoreUnavailable) as error:
+        fail(_told(error))
+        sys.exit(Exit.UNAVAILABLE)
+    except (VaultError, PolicyError, AuditError) as error:
+        fail(_told(error))
+        sys.exit(Exit.FAILED)
+
+
+def _told(error: Exception) -> str:
+    """Code and our own message; neither ever holds a value (vault.errors)."""
+    code = str(getattr(error, "code", type(error).__name__))
+    text = str(error)
+    return f"{code}: {text}" if text and text != code else code
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,62 @@
+"""What a command prints: for people on a terminal, or one JSON document with `--json`; and how it ends."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+class Exit(IntEnum):
+    """Exit codes, the same for every command (docs/operations.md)."""
+
+    OK = 0
+    FAILED = 1  # what was checked does not hold, or what was asked was refused
+    USAGE = 2  # wrong call, or nothing to decide by
+    UNSAFE = 3  # settings or files that we will not run with
+    UNAVAILABLE = 4  # sealed, database gone or full: try again later
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+class Output:
+    """Prints results to standard output and nothing else there, so that `--json` can be piped."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+        self.console = Console(highlight=False, quiet=json)
+
+    def result(self, document: Mapping[str, Any], text: str) -> None:
+        """Print one result in the form asked for."""
+        if self.json:
+            self._document(document)
+        else:
+            self.console.print(text, markup=False)
+
+    def rows(self, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Print a list: a table, or `{name: [...]}`."""
+        if self.json:
+            self._document({name: list(rows)})
+            return
+        table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*[str(row[column]) for column in columns])
+        self.console.print(table)
+
+    @staticmethod
+    def _document(document: Mapping[str, Any]) -> None:
+        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()
+
+
+def fail(message: str, code: Exit = Exit.FAILED) -> typer.Exit:
+    """Tell why on standard error; raise what this returns."""
+    Console(stderr=True, highlight=False).print(f"ecrin: {message}", markup=False)
+    return typer.Exit(code)

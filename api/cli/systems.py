@@ -1,0 +1,81 @@
+"""Commands on systems, the OAuth clients of brands: add, list, disable."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from api.cli.opened import OPERATOR, opened
+from api.cli.output import Exit, Json, Output, fail
+from vault import systems
+from vault.systems import NewSystem, SystemRecord
+
+app = typer.Typer(help="Systems: the OAuth clients of brands.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The client id, e.g. aurelle-paris-pos.")]
+
+
+@app.command()
+def add(
+    system_id: Id,
+    brand: Annotated[str, typer.Option(help="The brand it belongs to.")],
+    jwks: Annotated[Path, typer.Option(help="File with its public keys, a JSON Web Key Set.")],
+    *,
+    name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    scope: Annotated[list[str] | None, typer.Option(help="A scope it may ask for; repeat.")] = None,
+    purpose: Annotated[list[str] | None, typer.Option(help="A purpose it may ask for; repeat.")] = None,
+    imports_for: Annotated[list[str] | None, typer.Option(help="Another brand it may import for; repeat.")] = None,
+    json: Json = False,
+) -> None:
+    """Register a system by its public keys. Private key members are refused."""
+    try:
+        keys = orjson.loads(jwks.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        raise fail("the key set cannot be read as JSON", Exit.USAGE) from None
+    new = NewSystem(
+        id=system_id,
+        brand=brand,
+        name=name or system_id,
+        jwks=keys,
+        scopes=frozenset(scope or ()),
+        purposes=frozenset(purpose or ()),
+        brands=frozenset(imports_for or ()),
+    )
+    with opened() as vault:
+        known = {each.key for each in vault.bundle.purposes.every}
+        if unknown := sorted(new.purposes - known):
+            raise fail(f"no such purpose in the bundle: {', '.join(unknown)}", Exit.USAGE)
+        with vault.unit() as uow:
+            made = systems.register(uow, new, OPERATOR)
+            uow.commit()
+    Output(json=json).result(_shown(made), f"System {made.id} of {made.brand} is registered.")
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List all systems."""
+    with opened() as vault, vault.reading() as conn:
+        rows = [_shown(each) for each in systems.listed(conn)]
+    Output(json=json).rows("systems", ("id", "brand", "status", "scopes", "purposes"), rows)
+
+
+@app.command()
+def disable(system_id: Id, *, json: Json = False) -> None:
+    """Forbid a system to act. Every token it holds is dead at its next use."""
+    with opened() as vault, vault.unit() as uow:
+        disabled = systems.disable(uow, system_id, OPERATOR)
+        uow.commit()
+    Output(json=json).result(_shown(disabled), f"System {disabled.id} is disabled.")
+
+
+def _shown(system: SystemRecord) -> dict[str, Any]:
+    return {
+        "id": system.id,
+        "brand": system.brand,
+        "name": system.name,
+        "status": system.status,
+        "scopes": " ".join(sorted(system.scopes)),
+        "purposes": " ".join(sorted(system.purposes)),
+        "brands": " ".join(sorted(system.brands)),
+    }
