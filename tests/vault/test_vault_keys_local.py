@@ -151,7 +151,8 @@ def test_a_file_of_another_shape_is_sealed(kind, path, content):
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644, 0o610])
-def test_a_file_open_to_others_is_refused(made, kind, path, mode):
+def test_a_file_open_to_others_is_refused_unread(kind, path, mode):
+    path.touch()
     path.chmod(mode)
     with pytest.raises(UnsafeFile):
         kind(path).wrap(REF, KEY, b"")
