@@ -189,7 +189,10 @@ class Recomputation:
         promised = max([each.size for each in beyond] + [self.log.size or 0])
         if promised > self.next:
             who = "a checkpoint" if beyond else "the head"
-            self._found(Fault.TRUNCATED, self.next, f"the log ends at {self.next}; {who} promises {promised} entries")
+            which = f"; what is gone may be any entry from {self.good} on" if self.good < self.next else ""
+            self._found(
+                Fault.TRUNCATED, self.next, f"the log ends at {self.next}, {who} promises {promised} entries{which}"
+            )
         if self.log.size is None:
             return
         if self.log.size < self.next:

@@ -41,6 +41,9 @@ def body(number, t=START):
     actor = Actor(ActorKind.CLIENT, "sys-paris", None if number % 5 else "sys-desk")
     kinds = (
         Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.SYSTEM, "vault")),
+        Entry(Act.LOG_STARTED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, "vault")),
+        Entry(Act.TOKEN_REVOKED, Outcome.ALLOW, actor),
+        Entry(Act.AUTH_FAILED, Outcome.DENY, actor, pol=("auth.expired",)),
         Entry(Act.SUBJECT_SEARCHED, Outcome.ALLOW, actor, fld=("phone",), n=number),
         Entry(
             Act.FIELD_DISCLOSED,
