@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("revoked", sa.Boolean(), nullable=False),
         sa.CheckConstraint("kind IN ('service', 'disclosure')", name=op.f("ck_access_token_kind")),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_access_token")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_access_token_expires_at"), "access_token", ["expires_at"], unique=False)
     op.create_index(op.f("ix_access_token_system_id"), "access_token", ["system_id"], unique=False)
@@ -43,6 +44,7 @@ def upgrade() -> None:
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("writes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject_id", "category_id", name=op.f("pk_compartment")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "consent_event",
@@ -92,6 +94,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.LargeBinary(length=16), nullable=False),
         sa.CheckConstraint("state IN ('given', 'withdrawn', 'objected', 'none')", name=op.f("ck_consent_state_state")),
         sa.PrimaryKeyConstraint("subject_id", "brand", "purpose", name=op.f("pk_consent_state")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "deployment",
@@ -127,6 +130,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("status >= 100 AND status < 600", name=op.f("ck_idempotent_request_status")),
         sa.PrimaryKeyConstraint("system_id", "key_mac", name=op.f("pk_idempotent_request")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_idempotent_request_expires_at"), "idempotent_request", ["expires_at"], unique=False)
     op.create_table(
@@ -137,7 +141,9 @@ def upgrade() -> None:
         sa.Column("outcome", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("import_mac", "row_mac", name=op.f("pk_import_row")),
+        sqlite_with_rowid=False,
     )
+    op.create_index(op.f("ix_import_row_expires_at"), "import_row", ["expires_at"], unique=False)
     op.create_table(
         "officer",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -157,6 +163,7 @@ def upgrade() -> None:
         sa.Column("pointer", sa.LargeBinary(length=64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("mac", name=op.f("pk_reference")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "relation",
@@ -166,6 +173,7 @@ def upgrade() -> None:
         sa.Column("reference_sealed", sa.LargeBinary(length=64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject_id", "brand", name=op.f("pk_relation")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "search_token",
@@ -176,6 +184,7 @@ def upgrade() -> None:
         sa.Column("field_id", sa.SmallInteger(), nullable=False),
         sa.Column("shard", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("token", "subject_id", "item", name=op.f("pk_search_token")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         op.f("ix_search_token_subject_id_brand_field_id"),
@@ -188,6 +197,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(length=16), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_seen_proof")),
+        sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_seen_proof_expires_at"), "seen_proof", ["expires_at"], unique=False)
     op.create_table(
@@ -207,6 +217,7 @@ def upgrade() -> None:
         sa.CheckConstraint("state IN ('active', 'erasing', 'erased')", name=op.f("ck_subject_state")),
         sa.CheckConstraint("version >= 1", name=op.f("ck_subject_version")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subject")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "system",
@@ -233,6 +244,7 @@ def upgrade() -> None:
         sa.Column("uses_left", sa.Integer(), nullable=False),
         sa.CheckConstraint("uses_left >= 0", name=op.f("ck_token_subject_uses_left")),
         sa.PrimaryKeyConstraint("token_hash", "subject_id", name=op.f("pk_token_subject")),
+        sqlite_with_rowid=False,
     )
 
 
@@ -248,6 +260,7 @@ def downgrade() -> None:
     op.drop_table("relation")
     op.drop_table("reference")
     op.drop_table("officer")
+    op.drop_index(op.f("ix_import_row_expires_at"), table_name="import_row")
     op.drop_table("import_row")
     op.drop_index(op.f("ix_idempotent_request_expires_at"), table_name="idempotent_request")
     op.drop_table("idempotent_request")
