@@ -75,12 +75,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class ConsentRecord:
-    """A consent event as the server recorded it: the event's id, the state that now holds, and a signed receipt."""
+    """A consent event as the server recorded it: the event's id and the state that now holds."""
 
     event: str
     purpose: str
     state: str
-    receipt: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ def read_found(reply: Reply) -> Found:
 def read_consent(reply: Reply) -> ConsentRecord:
     """Read the answer to giving or withdrawing consent."""
     body = json_object(reply.content)
-    return ConsentRecord(*(str(member(body, name)) for name in ("event", "purpose", "state", "receipt")))
+    return ConsentRecord(*(str(member(body, name)) for name in ("event", "purpose", "state")))
 
 
 def read_disclosure(body: Mapping[str, Any]) -> Disclosure:
