@@ -14,7 +14,7 @@ CHUNK = 16384
 TAG = 16
 
 
-class Refused(Exception):  # noqa: N818 - reads as what it says
+class Refused(Exception):
     """The bytes are not what was sealed."""
 
 
