@@ -1,0 +1,194 @@
+"""The OAuth endpoints over HTTP, in the words of the standards."""
+
+import json
+
+import pytest
+from oauth_parties import ISSUER, TOKEN_URL, Party, consent, entry, person, take_in
+
+from api import rar
+from api.authn.jwk import ALGORITHMS
+
+CANARY = "canary-51aa"
+
+
+@pytest.fixture
+def pos(served):
+    return Party().register(served.vault)
+
+
+@pytest.fixture
+def now(clock):
+    return clock.now()
+
+
+def post(served, form, *proofs, path="/oauth/token", **headers):
+    sent = [("DPoP", proof) for proof in proofs] + list(headers.items())
+    return served.http.post(path, data=form, headers=sent)
+
+
+def error_of(answer):
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["pragma"] == "no-cache"
+    assert CANARY not in answer.text
+    body = answer.json()
+    assert body.keys() == {"error", "code", "request_id"}
+    assert answer.status_code == (401 if body["error"] == "invalid_client" else 400)
+    return body["error"]
+
+
+# --- refused ---------------------------------------------------------------------------------------------------------
+
+
+def test_dpop_is_not_optional(served, pos, now):
+    assert error_of(post(served, pos.form(now, scope="lookup"))) == "invalid_dpop_proof"
+
+
+def test_two_proofs_and_a_folded_pair_are_refused(served, pos, now):
+    pair = pos.proof_header(now), pos.proof_header(now)
+    assert error_of(post(served, pos.form(now, scope="lookup"), *pair)) == "invalid_dpop_proof"
+    assert error_of(post(served, pos.form(now, scope="lookup"), ", ".join(pair))) == "invalid_dpop_proof"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.9:8420/oauth/token", f"{ISSUER}/oauth/revoke", "http://evil.example/oauth/token"]
+)
+def test_the_proof_must_name_the_published_url_and_not_the_host_header(served, pos, now, url):
+    answer = post(served, pos.form(now, scope="lookup"), pos.proof_header(now, url=url), Host="evil.example")
+    assert error_of(answer) == "invalid_dpop_proof"
+
+
+def test_a_proof_is_good_once(served, pos, now):
+    proof = pos.proof_header(now)
+    assert post(served, pos.form(now, scope="lookup"), proof).status_code == 200
+    assert error_of(post(served, pos.form(now, scope="lookup"), proof)) == "invalid_dpop_proof"
+
+
+def test_an_assertion_is_good_once(served, pos, now):
+    form = pos.form(now, scope="lookup")
+    assert post(served, form, pos.proof_header(now)).status_code == 200
+    assert error_of(post(served, form, pos.proof_header(now))) == "invalid_client"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"grant_type": ""}, "invalid_request"),
+        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
+        ({"grant_type": CANARY}, "unsupported_grant_type"),
+        ({"client_assertion_type": CANARY}, "invalid_client"),
+        ({"client_assertion": CANARY}, "invalid_client"),
+        ({"client_assertion": ""}, "invalid_client"),
+        ({"client_id": CANARY}, "invalid_client"),
+        ({"client_secret": CANARY}, "invalid_request"),
+        ({"scope": ""}, "invalid_request"),
+        ({"scope": CANARY}, "invalid_scope"),
+        ({"scope": "lookup import"}, "invalid_scope"),
+        ({"scope": " "}, "invalid_scope"),
+        ({"authorization_details": "[]"}, "invalid_request"),
+        ({"scope": "", "authorization_details": CANARY}, "invalid_authorization_details"),
+        ({"scope": "", "authorization_details": "[]"}, "invalid_authorization_details"),
+        ({"scope": "", "authorization_details": "[{},{}]"}, "invalid_authorization_details"),
+        ({"scope": "", "authorization_details": json.dumps([{"type": CANARY}])}, "invalid_authorization_details"),
+    ],
+)
+def test_what_is_wrong_is_named_in_the_standards_words(served, pos, now, changes, error):
+    assert error_of(post(served, pos.form(now, scope="lookup") | changes, pos.proof_header(now))) == error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "grant_type=x&grant_type=x",
+        "%zz=%ff",
+        "a",
+        "&",
+        "scope=%ed%a0%80",
+        "é=1",
+        "&".join(f"p{n}=1" for n in range(17)),
+    ],
+)
+def test_a_malformed_form_is_refused(served, body):
+    answer = served.http.post(
+        "/oauth/token", content=body.encode(), headers={"content-type": "application/x-www-form-urlencoded"}
+    )
+    assert error_of(answer) == "invalid_request"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x", ""])
+def test_another_media_type_is_refused(served, kind):
+    assert (
+        error_of(served.http.post("/oauth/token", content=b"{}", headers={"content-type": kind})) == "invalid_request"
+    )
+
+
+def test_a_second_way_to_authenticate_is_refused(served, pos, now):
+    answer = post(served, pos.form(now, scope="lookup"), pos.proof_header(now), Authorization="Basic eDp5")
+    assert error_of(answer) == "invalid_request"
+
+
+@pytest.mark.parametrize("path", ["/oauth/introspect", "/oauth/revoke"])
+def test_introspection_and_revocation_ask_who_asks(served, pos, now, path):
+    assert error_of(post(served, {"token": "x"}, path=path)) == "invalid_client"
+    assert error_of(post(served, pos.form(now), path=path)) == "invalid_request"
+    assert error_of(post(served, pos.form(now, token="x" * 513), path=path)) == "invalid_request"
+
+
+def test_only_post(served):
+    for path in ("/oauth/token", "/oauth/introspect", "/oauth/revoke"):
+        assert served.http.get(path).json()["code"] == "method_not_allowed"
+
+
+# --- granted ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_lives_until_it_is_revoked(served, pos, now):
+    answer = post(served, pos.form(now, scope="lookup", client_id=pos.id), pos.proof_header(now))
+    assert answer.headers["cache-control"] == "no-store"
+    token = answer.json()["access_token"]
+    assert answer.json() == {"access_token": token, "token_type": "DPoP", "expires_in": 300, "scope": "lookup"}
+    known = post(served, pos.form(now, token=token), path="/oauth/introspect").json()
+    assert (known["active"], known["client_id"], known["scope"]) == (True, pos.id, "lookup")
+    revoked = post(served, pos.form(now, token=token, token_type_hint="access_token"), path="/oauth/revoke")
+    assert (revoked.status_code, revoked.content) == (200, b"")
+    assert post(served, pos.form(now, token=token), path="/oauth/introspect").json() == {"active": False}
+
+
+def test_a_disclosure_token_opens_what_it_says_to_the_holder_of_its_key_once(served, pos, now):
+    (known,) = take_in(served.vault, person(consent("clienteling"), consent()))
+    details = json.dumps([entry(known, ("phone", "masked"), ("birth_date", "generalised"))])
+    answer = post(served, pos.form(now, authorization_details=details), pos.proof_header(now)).json()
+    assert answer["token_type"] == "DPoP"
+    token, url = answer["access_token"], f"{ISSUER}/v1/disclosures"
+
+    def redeem(party):
+        headers = {"Authorization": f"DPoP {token}", "DPoP": party.proof_header(now, url=url, token=token)}
+        return served.http.post("/v1/disclosures", json={}, headers=headers)
+
+    stolen = redeem(Party("thief"))
+    assert stolen.status_code == 401
+    assert stolen.headers["www-authenticate"] == 'DPoP error="invalid_token", algs="ES256 EdDSA"'
+    opened = redeem(pos)
+    assert opened.status_code == 200, opened.text
+    assert [field["level"] for field in opened.json()["fields"]] == ["masked", "generalised"]
+    assert "39981234" not in opened.text
+    assert redeem(pos).json()["code"] == "uses_exhausted"
+
+
+@pytest.mark.parametrize("path", ["/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"])
+def test_metadata_is_public_and_names_only_our_own_urls(served, path):
+    answer = served.http.get(path, headers={"host": "evil.example"})
+    assert answer.status_code == 200
+    assert "evil" not in answer.text
+    assert answer.json()["dpop_signing_alg_values_supported"] == list(ALGORITHMS)
+    assert answer.json()["authorization_details_types_supported"] == [rar.TYPE]
+
+
+def test_metadata_says_what_a_client_needs(served):
+    server = served.http.get("/.well-known/oauth-authorization-server").json()
+    assert server["issuer"] == ISSUER
+    assert server["token_endpoint"] == TOKEN_URL
+    assert server["token_endpoint_auth_methods_supported"] == ["private_key_jwt"]
+    assert "none" not in server["token_endpoint_auth_signing_alg_values_supported"]
+    resource = served.http.get("/.well-known/oauth-protected-resource").json()
+    assert resource["authorization_servers"] == [ISSUER]
+    assert resource["dpop_bound_access_tokens_required"]
