@@ -1,5 +1,9 @@
 """One linear history brings both engines to exactly the tables the code declares."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -11,6 +15,8 @@ import vault.store.tables
 from vault.errors import SchemaMismatch
 from vault.store.engine import open_engine
 from vault.store.schema import MIGRATIONS, check_head, head, migrate
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -46,6 +52,18 @@ def test_checks_stand_in_the_database(engine):
 def test_migrating_again_changes_nothing(engine, database_url):
     migrate(database_url)
     check_head(engine)
+
+
+def test_two_hosts_may_migrate_at_once(databases, tmp_path):
+    databases.template("empty", lambda url: open_engine(url).dispose())
+    url, drop = databases.cut("empty", tmp_path)
+    command = [sys.executable, "-c", "import sys; from vault.store.schema import migrate; migrate(sys.argv[1])", url]
+    hosts = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+    assert [host.wait(60) for host in hosts] == [0, 0]
+    engine = open_engine(url)
+    check_head(engine)
+    engine.dispose()
+    drop()
 
 
 def test_another_schema_is_refused(engine):

@@ -18,6 +18,8 @@ from vault.store.engine import open_engine, translate
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
+_LOCK: Final = int.from_bytes(b"ecrin") << 8  # any number that nobody else in the same database locks
+
 
 def head() -> str:
     """Return the migration this release expects."""
@@ -34,6 +36,12 @@ def migrate(url: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     try:
         with translate(), engine.begin() as conn:
+            if conn.dialect.name == "postgresql":
+                # Several hosts may upgrade at once: the second waits, then finds nothing to do. SQLite's BEGIN IMMEDIATE
+                # does the same. A large table takes its time, so the limit for ordinary statements does not apply.
+                conn.exec_driver_sql("SET LOCAL statement_timeout = 0")
+                conn.exec_driver_sql("SET LOCAL lock_timeout = 0")
+                conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK:d})")
             config.attributes["connection"] = conn
             command.upgrade(config, "head")
     finally:
