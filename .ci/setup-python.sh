@@ -87,5 +87,9 @@ install --require-hashes -r "$lock"
 # The project itself: editable, from this tree alone, nothing fetched.
 install --no-deps --no-index --no-build-isolation -e .
 
+# Where PYTHONDONTWRITEBYTECODE is set, every start would compile all packages anew, which takes seconds.
+# A package may carry files for other Pythons that do not compile; that is no failure of ours.
+.venv/bin/python -m compileall -q -j 0 .venv/lib/python*/site-packages >/dev/null 2>&1 || true
+
 stamp_of "$kind" "$lock" >"$stamp"
 echo "setup: done"

@@ -6,10 +6,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -20,17 +20,17 @@ from api import bootstrap
 from api.cli.deployment import initialise_from
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail
-from api.demo.group import SIZE
-from api.demo.narrator import Narrator
-from api.demo.story import Story, StoryBroken
-from api.demo.systems import SYSTEMS, identities
 from api.settings import Settings, child_environment, load
 from vault import systems
-from vault.errors import Conflict
 from vault.systems import NewSystem
+
+if TYPE_CHECKING:
+    from api.client.identity import Identity
+    from api.demo.systems import DemoSystem
 
 START_PATIENCE = 30.0  # seconds
 STOP_PATIENCE = 15.0
+SIZE = 2_000
 
 
 def install(app: typer.Typer) -> None:
@@ -46,12 +46,17 @@ def demo(
     json: Json = False,
 ) -> None:
     """Set up an embedded vault, load the demo group, and play the story against the running server."""
+    # Only this command needs the generator of synthetic people, which takes a second to load.
+    from api.demo.narrator import Narrator  # noqa: PLC0415
+    from api.demo.story import Story, StoryBroken  # noqa: PLC0415
+    from api.demo.systems import SYSTEMS, identities  # noqa: PLC0415
+
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecrin-demo-")))
         settings = _settings(folder, keep=serve)
         initialise_from(settings)
         names = identities(folder / "demo-systems")
-        _register(settings, {system.id: name.registration() for system, name in zip(SYSTEMS, names.values(), strict=True)})
+        _register(settings, [_registration(system, names[system.id]) for system in SYSTEMS])
         narrator = Narrator(Console(quiet=json))
         with _server(settings):
             database = Path(settings.database.database or "")
@@ -71,26 +76,29 @@ def _settings(folder: Path, *, keep: bool) -> Settings:
     return load(chosen)
 
 
-def _register(settings: Settings, keys: dict[str, dict[str, object]]) -> None:
+def _registration(system: "DemoSystem", name: "Identity") -> NewSystem:
+    return NewSystem(
+        id=system.id,
+        brand=system.brand,
+        name=system.name,
+        jwks=name.registration(),
+        scopes=system.scopes,
+        purposes=system.purposes,
+        brands=system.brands,
+    )
+
+
+def _register(settings: Settings, wanted: Sequence[NewSystem]) -> None:
     """Register the demo's systems as an operator would; on kept data they are there already."""
     vault = bootstrap.open_from(settings)
     try:
-        for system in SYSTEMS:
-            new = NewSystem(
-                id=system.id,
-                brand=system.brand,
-                name=system.name,
-                jwks=keys[system.id],
-                scopes=system.scopes,
-                purposes=system.purposes,
-                brands=system.brands,
-            )
-            try:
-                with vault.unit() as uow:
+        with vault.reading() as conn:
+            held = {each.id for each in systems.listed(conn)}
+        with vault.unit() as uow:
+            for new in wanted:
+                if new.id not in held:
                     systems.register(uow, new, OPERATOR)
-                    uow.commit()
-            except Conflict:
-                continue
+            uow.commit()
     finally:
         vault.close()
 
