@@ -17,7 +17,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _SEPARATORS = re.compile(r"[\s.\-_/]+")
 
 
-class NotNormalisable(ValueError):  # noqa: N818 - read as a reason, like the errors of `vault.errors`
+class NotNormalisable(ValueError):
     """The value has no normal form under this rule. Says nothing of the value."""
 
 
