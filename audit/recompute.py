@@ -3,8 +3,8 @@
 Standard library and `cryptography` only: the verifier takes this file along when it is copied out.
 """
 
+from binascii import unhexlify
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from audit.errors import VerificationError
@@ -20,29 +20,35 @@ CLOCK_TOLERANCE = 60  # seconds that one process's unit may lag behind another's
 FLUSH = 4096  # leaves collected before they enter the tree
 
 
-@dataclass(slots=True)
 class TwoTrees:
-    """The tree over the bodies, and the tree over the stored hashes for as long as and wherever they differ."""
+    """The tree over the bodies, and from the first difference on a second one over the stored hashes."""
 
-    bodies: Frontier = field(default_factory=Frontier)
-    recorded: Frontier = field(default_factory=Frontier)
-    body_leaves: list[bytes] = field(default_factory=list)
-    recorded_leaves: list[bytes] = field(default_factory=list)
+    __slots__ = ("_apart", "_leaves", "_recorded_leaves", "bodies", "recorded")
+
+    def __init__(self) -> None:
+        self.bodies = self.recorded = Frontier()
+        self._leaves: list[bytes] = []
+        self._recorded_leaves: list[bytes] = []
+        self._apart = False
 
     def add(self, leaf: bytes, recorded: bytes) -> None:
         """Add one leaf to both."""
-        self.body_leaves.append(leaf)
-        self.recorded_leaves.append(recorded)
-        if len(self.body_leaves) >= FLUSH:
+        if self._apart:
+            self._recorded_leaves.append(recorded)
+        elif recorded != leaf:
+            self.flush()
+            self._apart = True
+            self._recorded_leaves.append(recorded)
+        self._leaves.append(leaf)
+        if len(self._leaves) >= FLUSH:
             self.flush()
 
     def flush(self) -> None:
         """Hash what was collected into the trees."""
-        same = self.bodies == self.recorded and self.body_leaves == self.recorded_leaves
-        self.bodies = self.bodies.extend(self.body_leaves)
-        self.recorded = self.bodies if same else self.recorded.extend(self.recorded_leaves)
-        self.body_leaves.clear()
-        self.recorded_leaves.clear()
+        self.bodies = self.bodies.extend(self._leaves)
+        self.recorded = self.recorded.extend(self._recorded_leaves) if self._apart else self.bodies
+        self._leaves.clear()
+        self._recorded_leaves.clear()
 
 
 class Recomputation:
@@ -128,13 +134,8 @@ class Recomputation:
 
     def _entry(self, entry: StoredEntry) -> None:
         index = entry.idx
-        if index != self.next:
-            if index < self.next:
-                self._found(Fault.REORDERED, index, f"entry {index} comes after entry {self.next - 1}")
-                return
-            last = f" to {index - 1}" if index - self.next > 1 else ""
-            self._found(Fault.MISSING, self.next, f"entry {self.next}{last} is missing")
-            self.gap = self.next if self.gap is None else self.gap
+        if index != self.next and not self._skipped(index):
+            return
         self.next = index + 1
         leaf = leaf_hash(entry.body)
         recorded = leaf if entry.leaf is None else entry.leaf
@@ -148,16 +149,27 @@ class Recomputation:
         if form is None:
             self._found(Fault.MALFORMED, index, f"entry {index} is not in canonical form")
             return
-        identifier = bytes.fromhex(form.id.decode())
-        if entry.entry_id is not None and entry.entry_id != identifier:
+        _, identifier, time = form
+        own_id = unhexlify(identifier)
+        if entry.entry_id is not None and entry.entry_id != own_id:
             self._found(Fault.CHANGED, index, f"entry {index} is filed under another id than its own")
-        if identifier in self.ids:
+        if own_id in self.ids:
             self._found(Fault.DUPLICATE, index, f"entry {index} repeats the id of an earlier entry")
-        self.ids.add(identifier)
-        if form.t < self.latest:
-            self._clock(index, form.t)
+        self.ids.add(own_id)
+        if time < self.latest:
+            self._clock(index, time)
         else:
-            self.latest = form.t
+            self.latest = time
+
+    def _skipped(self, index: int) -> bool:
+        """Note an index out of turn; tell whether the log goes on from there."""
+        if index < self.next:
+            self._found(Fault.REORDERED, index, f"entry {index} comes after entry {self.next - 1}")
+            return False
+        last = f" to {index - 1}" if index - self.next > 1 else ""
+        self._found(Fault.MISSING, self.next, f"entry {self.next}{last} is missing")
+        self.gap = self.next if self.gap is None else self.gap
+        return True
 
     def _differs(self, index: int, leaf: bytes, recorded: bytes) -> None:
         if len(self.moved) < MAX_FINDINGS:

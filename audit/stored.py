@@ -105,8 +105,12 @@ def _log(conn: sqlite3.Connection, shard: int) -> StoredLog:
 
 def _entries_of(conn: sqlite3.Connection, shard: int) -> Iterator[StoredEntry]:
     rows = conn.execute("SELECT idx, body, leaf, entry_id FROM log_entry WHERE shard = ? ORDER BY idx", (shard,))
-    for idx, body, leaf, entry_id in rows:
-        yield StoredEntry(_number(idx), _bytes(body), _bytes(leaf), _bytes(entry_id))
+    for row in rows:
+        idx, body, leaf, entry_id = row
+        if type(idx) is int and type(body) is bytes and type(leaf) is bytes and type(entry_id) is bytes:
+            yield StoredEntry._make(row)
+        else:
+            yield StoredEntry(_number(idx), _bytes(body), _bytes(leaf), _bytes(entry_id))
 
 
 # SQLite lets any column hold any type. What is not of the column's type was not written by the vault; it is passed on
