@@ -5,23 +5,23 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from conftest import DEPLOYMENT, HandClock
 
 from audit import ledger
 from vault.errors import SchemaMismatch, WrongDeployment
 from vault.keys.pagetree import Geometry
-from vault.runtime import SystemEntropy
+from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import initialise, log_origin, open_vault
 
+DEPLOYMENT = "ecrin-test"  # what the fixtures call theirs
 SMALL = Geometry(fanout=8, depth=2)
 
 
 def begin(place, deployment, **options):
-    initialise(place, deployment, clock=HandClock(), entropy=SystemEntropy(), geometry=SMALL, **options)
+    initialise(place, deployment, clock=SystemClock(), entropy=SystemEntropy(), geometry=SMALL, **options)
 
 
 def reopen(place):
-    open_vault(place, None, clock=HandClock(), entropy=SystemEntropy()).close()
+    open_vault(place, None, clock=SystemClock(), entropy=SystemEntropy()).close()
 
 
 def test_a_deployment_begins_with_an_entry(store):
@@ -35,7 +35,7 @@ def test_a_deployment_begins_with_an_entry(store):
 def test_a_deployment_of_several_shards_has_a_log_for_each(database_url, tmp_path, place):
     wide = replace(place, database=database_url, keystore=tmp_path / "wide.keystore")
     begin(wide, "wide", shards=3, origin="log.example/wide")
-    vault = open_vault(wide, None, clock=HandClock(), entropy=SystemEntropy())
+    vault = open_vault(wide, None, clock=SystemClock(), entropy=SystemEntropy())
     with vault.reading() as conn:
         assert [ledger.head(conn, shard).origin for shard in range(3)] == [
             "log.example/wide",
