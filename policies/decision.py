@@ -10,6 +10,7 @@ without a grant, so whoever reads this file has seen every way to one.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from policies.bundle import Bundle
 from policies.catalogue import Field
@@ -52,9 +53,8 @@ class Grant:
     group_values: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """All that a decision depends on beside the bundle, hashable: the cache key.
+class Inputs(NamedTuple):
+    """All that a decision depends on beside the bundle: the cache key, a tuple because tuples hash fastest.
 
     Of the consents only those on the purpose's path and the one on group sharing are in it, so that a consent to
     something else does not make another decision.
@@ -71,8 +71,8 @@ class Inputs:
     restricted: bool
     minor: bool
     jurisdiction: str
-    consents: tuple[ConsentStatus, ...]  # along the path, root first
-    sharing: ConsentStatus
+    consents: tuple[ConsentStatus, ...]  # along the purpose's path, root first
+    sharing: tuple[ConsentStatus, ...]  # along the path of group sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def mint(decision: Decision, caller: Caller, purpose: str, subject: bytes) -> Gr
 
 def inputs_of(request: DecisionRequest, bundle: Bundle) -> Inputs:
     """Reduce a request to what its decision depends on. Raises `UnknownPurpose`."""
-    caller, facts = request.caller, request.facts
-    consents = facts.consents
+    caller, facts, purposes = request.caller, request.facts, bundle.purposes
+    known = facts.consents.get
     return Inputs(
         caller.system_id,
         caller.brand,
@@ -117,26 +117,30 @@ def inputs_of(request: DecisionRequest, bundle: Bundle) -> Inputs:
         facts.erased,
         facts.restricted,
         facts.minor,
-        bundle.purposes.jurisdiction(facts.region),
-        tuple([consents.get(each.key, ConsentStatus.NONE) for each in bundle.purposes.path(request.purpose)]),
-        consents.get(GROUP_SHARING, ConsentStatus.NONE),
+        purposes.jurisdiction(facts.region),
+        tuple([known(each.key, ConsentStatus.NONE) for each in purposes.path(request.purpose)]),
+        tuple([known(each.key, ConsentStatus.NONE) for each in purposes.path(GROUP_SHARING)]),
     )
 
 
 def floor_facts(inputs: Inputs, bundle: Bundle) -> Facts:
     """Return what the floors look at."""
-    path = bundle.purposes.path(inputs.purpose)
-    consents = {node.key: status for node, status in zip(path, inputs.consents, strict=True)}
     return Facts(
         known_to_brand=inputs.known_to_brand,
         erased=inputs.erased,
         restricted=inputs.restricted,
         minor=inputs.minor,
         registered=inputs.registered,
-        basis=path[-1].basis_in(inputs.jurisdiction),
-        standing=standing(inputs.purpose, consents, bundle.purposes, inputs.jurisdiction),
+        basis=bundle.purposes.get(inputs.purpose).basis_in(inputs.jurisdiction),
+        standing=_standing(inputs.purpose, inputs.consents, inputs, bundle),
         given_here=inputs.consents[-1] is ConsentStatus.GIVEN,
     )
+
+
+def _standing(purpose: str, statuses: tuple[ConsentStatus, ...], inputs: Inputs, bundle: Bundle) -> Standing:
+    path = bundle.purposes.path(purpose)
+    consents = {node.key: status for node, status in zip(path, statuses, strict=True)}
+    return standing(purpose, consents, bundle.purposes, inputs.jurisdiction)
 
 
 def field_floors(field: Field, facts: Facts) -> tuple[Floor, ...]:
@@ -201,7 +205,7 @@ def _decided(bundle: Bundle, inputs: Inputs) -> Decision:
         policy_hash=bundle.hash,
         # Sister brands' values never travel with a special category: sharing the profile was not asked about those.
         group_values=(
-            inputs.sharing is ConsentStatus.GIVEN
+            _standing(GROUP_SHARING, inputs.sharing, inputs, bundle) is Standing.STANDS
             and not facts.minor
             and not facts.restricted
             and not any(each.field.special for each in granted)

@@ -1,7 +1,6 @@
 """Transforms: what each level shows, and what it can never show."""
 
 import datetime as dt
-import json
 
 import pytest
 from hypothesis import assume, given, settings
@@ -138,7 +137,10 @@ def test_masked_phone_shows_calling_code_and_two_digits(maisons, number):
     assert shown == f"+33 {DOTS} {number % 100:02d}"
 
 
-words = st.text(alphabet="abcdefghijklmnopqrstuvwxyzéèàçñ", min_size=3, max_size=20)
+WORDS = {"FR", "EUR", "other", "home"}  # of closed vocabularies: what a generalisation may repeat
+words = st.text(alphabet="abcdefghijklmnopqrstuvwxyzéèàçñ", min_size=3, max_size=20).filter(
+    lambda word: word not in "other home"
+)
 
 
 @settings(deadline=None)
@@ -169,10 +171,10 @@ def test_generalised_never_contains_the_raw(maisons, street, town, code, day):
         "lifetime_spend": {"amount": f"{code}.37", "currency": "EUR"},
     }  # fmt: skip
     for name, value in raw.items():
-        shown = json.dumps(apply(catalogue.field(name), Level.GENERALISED, "", value, TODAY), ensure_ascii=False)
+        shown = leaves(apply(catalogue.field(name), Level.GENERALISED, "", value, TODAY))
         for leaf in leaves(value):
-            if leaf not in {"FR", "EUR", "other", "home"}:
-                assert leaf not in shown, name
+            if leaf not in WORDS:
+                assert not [each for each in shown if leaf in each], name
 
 
 def leaves(value: object) -> list[str]:
