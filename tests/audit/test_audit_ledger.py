@@ -373,3 +373,20 @@ def test_rows_print_nothing(engine):
     from audit.tables import LogEntry
 
     assert "body" not in repr(LogEntry(shard=0, idx=0, entry_id=b"", leaf=b"", body=b"secret"))
+
+
+def test_a_head_that_moved_meanwhile_is_a_conflict_and_not_a_fork(engine):
+    """What a caller without the write lock would run into: the head it read is no longer the head."""
+    append(engine, 0, 3)
+    with engine.connect() as conn:
+        conn.begin()
+        store = ledger._store_postgresql if conn.dialect.name == "postgresql" else ledger._store_sqlite
+        (_, content), new = batch(7, 1)[0], batch(7, 1)
+        stale = (2, Frontier().extend([leaf_hash(body(0)), leaf_hash(content)]).pack(), START, 0, 1)
+        if conn.dialect.name == "postgresql":
+            assert not store(conn, stale, [leaf_hash(content)], new)
+        else:
+            with pytest.raises(IntegrityError):  # index 1 is taken: the key refuses before the head is asked
+                store(conn, stale, [leaf_hash(content)], new)
+        conn.rollback()
+    assert append(engine, 3, 1).first_index == 3

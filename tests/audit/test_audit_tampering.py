@@ -3,7 +3,7 @@
 import pytest
 from tamperable_log import ORIGIN, Ed25519Signer, body, entry_id, make_log, signed
 
-from audit.findings import Fault, Verdict
+from audit.findings import Fault, Verdict, report
 from audit.merkle import Frontier, leaf_hash
 from audit.stored import StoredCheckpoint, StoredEntry
 from audit.verify import verify_log
@@ -357,3 +357,33 @@ def test_the_id_is_read_from_the_body_when_the_source_keeps_none():
     assert kinds(result) == {Fault.CHANGED}
     assert result.first_bad_index == 0
     assert entry_id(8).hex().encode() in log.entries[8].body
+
+
+def test_a_log_under_another_name_than_expected_is_found():
+    result = check(fresh(origin="vault.example/other"))
+    assert result.verdict is Verdict.TAMPERED
+    assert Fault.HEAD in kinds(result)
+
+
+def test_the_empty_checkpoint_holds_for_every_log():
+    assert check(fresh(), pinned=[pin(0)]).verdict is Verdict.FINE
+
+
+def test_a_date_that_does_not_exist_is_malformed():
+    impossible = body(12).replace(body(12).rpartition(b'"t":"')[2][:10], b"2026-02-30")
+    result = check(fresh(bodies=[impossible if index == 12 else body(index) for index in range(SIZE)]))
+    assert kinds(result) == {Fault.MALFORMED}
+    assert result.first_bad_index == 12
+
+
+def test_the_report_says_how_much_more_there_is():
+    log = fresh(400, (400,))
+    log.entries = [entry._replace(entry_id=b"") for entry in log.entries]
+    result = check(log)
+    assert result.more_findings == 300
+    assert "and 300 findings more" in report(result)
+    assert "TAMPERED" in report(result)
+
+
+def test_the_report_says_what_nobody_vouched_for():
+    assert "15 entries are not under a checkpoint yet" in report(check(fresh()))
