@@ -81,7 +81,7 @@ def test_hash_cannot_be_shifted_between_path_and_content():
         (PURPOSES, "validity_days = 365", "validity_days = 0", "`validity_days` must be at least 1"),
         (PURPOSES, 'uk = ["gb"]', 'uk = "gb"', "`uk` is a list of regions"),
         (PURPOSES, '[purpose."marketing.email"]', '[purpose."marketing.E-Mail"]', "a dotted key of snake_case words"),
-        (PURPOSES, 'max_level = { identity = "raw", address = "raw", purchases', 'max_level = 7 # {', "`max_level` maps"),
+        (PURPOSES, 'max_level = { identity = "raw", address = "raw", purchases', "max_level = 7 # {", "`max_level` maps"),
         (PURPOSES, 'identity = "masked", contact', 'identity = "masked", genome', "the unknown category `genome`"),
         (PURPOSES, 'identity = "masked", contact = "generalised"', 'identity = "all"', "`max_level` of `identity`"),
         (PURPOSES, "[purpose.marketing]", "[purpose.publicity]", "its parent `marketing` does not exist"),

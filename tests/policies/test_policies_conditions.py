@@ -42,7 +42,7 @@ def lacked(shipped_files, rule: str) -> tuple[str, ...]:
         ('permit (principal, action, resource) when { context.basis == "contract" };', ("the basis is contract",)),
         ('permit (principal, action, resource) when { context.purpose in Purpose::"service" };', ("the purpose is service, or lies below",)),
         ('permit (principal, action, resource) when { context.purpose in [Purpose::"service", Purpose::"legal"] };', ("the purpose is service or legal, or lies below",)),
-        ('permit (principal, action, resource) when { context.region like "c*" };', ('(context["region"]) like "c*"',)),
+        ('permit (principal, action, resource) when { context.region like "c*" };', ('(context.region) like "c*"',)),
         ('permit (principal in Brand::"vantier", action, resource);', ("the asker is vantier",)),
         ('permit (principal == System::"desk", action, resource);', ("the asker is desk",)),
         ("permit (principal is System, action, resource);", ()),
