@@ -4,8 +4,7 @@ Every verb holds one lock for its whole batch. The work per item is a microsecon
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from threading import Lock
 from typing import Final
 
@@ -53,7 +52,8 @@ class InProcessKeyService:
 
         The generation is 0: allocation only moves forward over leaves that were never drawn again.
         """
-        with self._open():
+        with self._lock:
+            self._opened()
             ordinals: list[int] = []
             if count > len(self._unused):
                 short = count - len(self._unused)
@@ -71,32 +71,37 @@ class InProcessKeyService:
 
     def wrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
         """Wrap 32-byte data keys under their leaf: 40 bytes each; None for an absent leaf, page, or generation."""
-        with self._open():
-            leaf = self._leaves()
-            return [
-                aes_key_wrap(key, dek) if len(dek) == KEY and (key := leaf(slot)) is not None else None
-                for slot, dek in items
-            ]
+        wrapped: list[bytes | None] = []
+        with self._lock:
+            self._opened()
+            failed: set[tuple[int, int]] = set()
+            last = key = None
+            for slot, dek in items:
+                if slot is not last and slot != last:
+                    last, key = slot, self._leaf(slot, failed)
+                wrapped.append(None if key is None or len(dek) != KEY else aes_key_wrap(key, dek))
+        return wrapped
 
     def unwrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
         """Unwrap data keys. RFC 3394 checks 64 bits; the commitment in each message settles what that leaves open."""
         deks: list[bytes | None] = []
-        with self._open():
-            leaf = self._leaves()
+        with self._lock:
+            self._opened()
+            failed: set[tuple[int, int]] = set()
+            last = key = None
             for slot, wrapped in items:
-                dek = None
-                if len(wrapped) == _WRAPPED and (key := leaf(slot)) is not None:
-                    try:
-                        dek = aes_key_unwrap(key, wrapped)
-                    except InvalidUnwrap:
-                        dek = None
-                deks.append(dek)
+                if slot is not last and slot != last:
+                    last, key = slot, self._leaf(slot, failed)
+                try:
+                    deks.append(None if key is None or len(wrapped) != _WRAPPED else aes_key_unwrap(key, wrapped))
+                except InvalidUnwrap:
+                    deks.append(None)
         return deks
 
     def mac(self, label: str, messages: Sequence[bytes]) -> list[bytes]:
         """HMAC-SHA-256 under the key of `label`. Callers compare the results in constant time or by an index."""
-        with self._open() as keys:
-            base = keys.hmac(label)
+        with self._lock:
+            base = self._opened().hmac(label)
             macs = []
             for message in messages:
                 mac = base.copy()
@@ -110,13 +115,15 @@ class InProcessKeyService:
         Deterministic on purpose: equal (context, plaintext) seal alike, which callers use and which shows nothing for
         random identifiers. Not for personal values: those go into field envelopes.
         """
-        with self._open() as keys:
+        with self._lock:
+            keys = self._opened()
             siv, name = keys.siv(label), label.encode()
             return [siv.encrypt(plaintext, [name, context]) for context, plaintext in items]
 
     def open(self, label: str, items: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
         """Open (context, sealed) pairs."""
-        with self._open() as keys:
+        with self._lock:
+            keys = self._opened()
             siv, name = keys.siv(label), label.encode()
             opened: list[bytes | None] = []
             for context, sealed in items:
@@ -128,14 +135,14 @@ class InProcessKeyService:
 
     def sign(self, key: SigningKey, messages: Sequence[bytes]) -> list[bytes]:
         """Ed25519 (RFC 8032) signatures, 64 bytes each."""
-        with self._open() as keys:
-            signing = keys.signing(key)
+        with self._lock:
+            signing = self._opened().signing(key)
             return [signing.sign(message) for message in messages]
 
     def public_key(self, key: SigningKey) -> bytes:
         """Return the raw 32-byte Ed25519 public key."""
-        with self._open() as keys:
-            return keys.public(key)
+        with self._lock:
+            return self._opened().public(key)
 
     def status(self) -> KeyStatus:
         """State and counts. `slots_reserved` counts whole blocks of all processes; once closed, what was last known."""
@@ -159,34 +166,20 @@ class InProcessKeyService:
                 self._unused = range(0)
                 self._file.close()
 
-    @contextmanager
-    def _open(self) -> Iterator[ServiceKeys]:
-        with self._lock:
-            if self._keys is None:
-                raise Sealed("the key service is closed")
-            if self._process != os.getpid():
-                raise Sealed("the key service was opened before a fork: open the keystore in each process")
-            yield self._keys
-
-    def _leaves(self) -> Callable[[Slot], memoryview | None]:
-        """Return a look-up of leaf keys for one batch. A page that does not open is tried once per batch.
-
-        Why a key is good only until the next call: looking up another slot may drive the page out of memory, and a
-        page is wiped as it goes. Fields of one compartment follow each other, so the last key is kept.
-        """
-        failed: set[tuple[int, int]] = set()
-        last: Slot | None = None
-        key: memoryview | None = None
-
-        def leaf(slot: Slot) -> memoryview | None:
-            nonlocal last, key
-            if slot != last:
-                last, key = slot, self._leaf(slot, failed)
-            return key
-
-        return leaf
+    def _opened(self) -> ServiceKeys:
+        """Return the keys, or refuse. The caller holds the lock."""
+        if self._keys is None:
+            raise Sealed("the key service is closed")
+        if self._process != os.getpid():
+            raise Sealed("the key service was opened before a fork: open the keystore in each process")
+        return self._keys
 
     def _leaf(self, slot: Slot, failed: set[tuple[int, int]]) -> memoryview | None:
+        """Find a leaf key. `failed` is the batch's own: a page that does not open is tried once per batch.
+
+        Why a key is good only until the next call: looking up another slot may drive its page out of memory, and a
+        page is wiped as it goes. Fields of one compartment follow each other, so callers keep the last key.
+        """
         number, generation = slot
         tree, ordinal = split_slot(number)
         place, child = divmod(ordinal, self._geometry.fanout)

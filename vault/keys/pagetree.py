@@ -185,13 +185,14 @@ class PageTree:
         self._geometry = geometry
         self._roots = roots
         self._fetch = fetch
+        self._leaf_pages = geometry.leaves // geometry.fanout
         self._leaves = _Pages(limit)
         self._inner = _Pages(max(limit // 8, 2 * geometry.depth))  # apart, so that leaf pages cannot drive these out
 
-    def leaf_page(self, tree: int, index: int) -> OpenPage | None:
-        """Return the page of leaves `index * fanout` and following; None when it or a page above it does not open."""
-        if 0 <= tree < len(self._roots) and index < self._geometry.leaves // self._geometry.fanout:
-            return self._page(Place(tree, 0, index))
+    def leaf_page(self, tree: int, position: int) -> OpenPage | None:
+        """Return the page of leaves `position * fanout` and following; None when it or one above does not open."""
+        if 0 <= tree < len(self._roots) and position < self._leaf_pages:
+            return self._page(Place(tree, 0, position))
         return None
 
     def close(self) -> None:
