@@ -108,8 +108,9 @@ class Settings(BaseSettings):
         values["public_url"] = str(values.get("public_url", cls.model_fields["public_url"].default)).rstrip("/")
         values.setdefault("issuer", values["public_url"])
         # A loopback address names nothing to an outsider, so the deployment's own name stands in for it.
-        public = urlsplit(str(values["public_url"]))
-        named = public.netloc if public.scheme == "https" else str(values.get("deployment", "ecrin"))
+        scheme, _, named = values["public_url"].partition("://")
+        if scheme != "https":
+            named = str(values.get("deployment", cls.model_fields["deployment"].default))
         values.setdefault("log_origin", f"{named}/audit")
         return values
 

@@ -128,6 +128,24 @@ def test_a_length_that_could_be_read_in_two_ways_is_refused(lengths):
     assert sent[0]["status"] == 413
 
 
+def test_a_bare_application_that_lets_the_refusal_through_is_answered_for():
+    async def reader(scope, receive, send):
+        while (await receive())["more_body"]:
+            pass
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    async def receive():
+        return {"type": "http.request", "body": b" " * 1024, "more_body": True}
+
+    scope = {"type": "http", "path": "/", "method": "POST", "headers": []}
+    asyncio.run(BodyLimit(reader, LIMIT)(scope, receive, send))
+    assert sent[0]["status"] == 413
+
+
 # --- headers ---------------------------------------------------------------------------------------------------------
 
 EXPECTED = {

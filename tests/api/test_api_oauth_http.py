@@ -138,6 +138,31 @@ def test_only_post(served):
         assert served.http.get(path).json()["code"] == "method_not_allowed"
 
 
+@pytest.mark.parametrize(
+    ("authorization", "code"),
+    [
+        ([], "token_required"),
+        (["Bearer " + "x" * 43], "token_required"),
+        (["DPoP"], "token_required"),
+        (["DPoP " + "x" * 129], "invalid_token"),
+        (["DPoP " + "x" * 43] * 2, "invalid_token"),
+        (["DPoP " + "x" * 43], "invalid_dpop_proof"),
+    ],
+)
+def test_without_one_bound_token_and_its_proof_nothing_is_looked_at(served, authorization, code):
+    answer = served.http.post("/v1/disclosures", json={}, headers=[("Authorization", each) for each in authorization])
+    assert (answer.status_code, answer.json()["code"]) == (401, code)
+    assert answer.headers["www-authenticate"].startswith("DPoP ")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_token_nobody_issued_is_refused_with_a_good_proof(served, pos, now):
+    token = "x" * 43
+    proof = pos.proof_header(now, url=f"{ISSUER}/v1/disclosures", token=token)
+    answer = served.http.post("/v1/disclosures", json={}, headers={"Authorization": f"DPoP {token}", "DPoP": proof})
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+
+
 # --- granted ---------------------------------------------------------------------------------------------------------
 
 
@@ -172,6 +197,18 @@ def test_a_disclosure_token_opens_what_it_says_to_the_holder_of_its_key_once(ser
     assert [field["level"] for field in opened.json()["fields"]] == ["masked", "generalised"]
     assert "39981234" not in opened.text
     assert redeem(pos).json()["code"] == "uses_exhausted"
+
+
+def test_a_recorded_request_cannot_be_sent_again(served, pos, now):
+    (known,) = take_in(served.vault, person(consent("clienteling"), consent()))
+    details = json.dumps([entry(known, ("phone", "masked"), max_uses=5)])
+    token = post(served, pos.form(now, authorization_details=details), pos.proof_header(now)).json()["access_token"]
+    proof = pos.proof_header(now, url=f"{ISSUER}/v1/disclosures", token=token)
+    headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
+    assert served.http.post("/v1/disclosures", json={}, headers=headers).status_code == 200
+    again = served.http.post("/v1/disclosures", json={}, headers=headers)
+    assert (again.status_code, again.json()["code"]) == (401, "proof_replayed")
+    assert 'error="invalid_dpop_proof"' in again.headers["www-authenticate"]
 
 
 @pytest.mark.parametrize("path", ["/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource"])

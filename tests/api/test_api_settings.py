@@ -184,3 +184,13 @@ def test_each_settings_source_is_told(monkeypatch, tmp_path):
     assert sources["shards"] == ("default", "1")
     assert sources["database_url"][0] == "default"
     assert settings.PREFIX == "ECRIN_"
+
+
+def test_a_child_process_reads_back_the_same_settings(monkeypatch, tmp_path):
+    made = load(
+        {"public_url": "https://vault.example", "trusted_proxies": "10.0.0.2", "port": 9000, "data_dir": tmp_path}
+    )
+    monkeypatch.setenv("ECRIN_PORT", "1")
+    for name, value in settings.child_environment(made).items():
+        monkeypatch.setenv(name, value)
+    assert load() == made
