@@ -88,7 +88,7 @@ def take_in_rows(uow: UnitOfWork, system: SystemRecord, key: str, reads: Sequenc
                 "ref": row.ref,
                 "status": "refused",
                 "code": problem["code"],
-                "fields": problem.get("errors", []),
+                "fields": problem.get("fields", []),
             }
     return [answer for answer in answers if answer is not None]
 

@@ -13,14 +13,14 @@ from vault.errors import Refused, VaultError
 from vault.tokens import Session
 from vault.unit import UnitOfWork
 
-UNKNOWN: Final = Actor(ActorKind.SYSTEM, "unknown")
+UNKNOWN: Final = Actor(ActorKind.VAULT, "unknown")
 REQUEST_KEY_SECONDS: Final = 30 * 86_400  # the key that hides external request ids changes this often
 _REQUEST_MAC: Final = 16
 
 
 def actor_of(session: Session) -> Actor:
     """Name the system behind a session."""
-    return Actor(ActorKind.CLIENT, session.system.id)
+    return Actor(ActorKind.SYSTEM, session.system.id)
 
 
 def request_macs(uow: UnitOfWork, request_ids: Sequence[str]) -> list[bytes]:

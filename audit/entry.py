@@ -104,11 +104,11 @@ class Outcome(StrEnum):
 
 
 class ActorKind(StrEnum):
-    """Who acted: an OAuth client (a brand's system), an officer, or the vault's own process."""
+    """Who acted: a brand's system (an OAuth client), an officer, or the vault's own process."""
 
-    CLIENT = "client"
-    OFFICER = "officer"
     SYSTEM = "system"
+    OFFICER = "officer"
+    VAULT = "vault"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _TIME = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0
 _ENTRY = re.compile(
     (
         r'\{"act":"(?P<act>[a-z]++\.[a-z]++(?:_[a-z]++)*+)"'
-        rf',"actor":\{{"id":"{TOKEN}","k":"(?:client|officer|system)"(?:,"via":"{TOKEN}")?\}}'
+        rf',"actor":\{{"id":"{TOKEN}","k":"(?:officer|system|vault)"(?:,"via":"{TOKEN}")?\}}'
         rf'(?:,"bas":"{TOKEN}")?'
         rf'(?:,"com":"{_DIGEST}")?'
         rf'(?:,"fld":\[(?P<fld>{_NAMES})\])?'

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam
 from sqlalchemy import update as sql_update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
-from policies.catalogue import Field, FieldKind
+from policies.catalogue import Catalogue, Field, FieldKind
 from vault import intake, locked, search
 from vault.compartments import Row, Writing
 from vault.errors import InvalidFields, UnknownReference, VaultError, VersionConflict
@@ -89,7 +89,8 @@ class _Order:
 def amend(uow: UnitOfWork, updates: Sequence[Update]) -> list[Amended | VaultError]:
     """Apply a batch. An item fails alone: `UnknownReference`, `VersionConflict` or `InvalidFields`."""
     outcomes: list[Amended | VaultError] = []
-    orders = [_read(uow, each) for each in updates]
+    catalogue = uow.vault.bundle.catalogue  # once: a policy load may swap it while the batch runs
+    orders = [_read(catalogue, day_of(uow.now), each) for each in updates]
     rows = locked.by_reference(uow, [(each.brand, each.reference) for each in updates])
     amending = _Amending(uow)
     amending.writing.load(
@@ -127,9 +128,7 @@ def is_minor(given: Given, today: date) -> bool:
     return age < ADULT_AGE
 
 
-def _read(uow: UnitOfWork, asked: Update) -> _Order | InvalidFields:
-    catalogue = uow.vault.bundle.catalogue
-    today = day_of(uow.now)
+def _read(catalogue: Catalogue, today: date, asked: Update) -> _Order | InvalidFields:
     problems: list[Problem] = []
     order = _Order(
         asked,
@@ -180,7 +179,7 @@ class _Amending:
         self._weigh_age(order, row)
         row.version += 1
         self._stepped[row.subject] = row
-        actor = Actor(ActorKind.CLIENT, asked.system_id)
+        actor = Actor(ActorKind.SYSTEM, asked.system_id)
         entries = tuple(
             self.uow.record(Entry(Act.FIELD_WRITTEN, Outcome.ALLOW, actor, page), log_key=row.log_key)
             for page in pages(written)

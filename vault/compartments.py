@@ -169,7 +169,7 @@ class Writing:
         if not subjects or not fields:
             return
         ids = padded(list(subjects))
-        for row in self._uow.conn.execute(_COMPARTMENTS_OF, {"subjects": ids}):
+        for row in self._uow.conn.execute(_COMPARTMENTS_OF, {"subjects": ids}).all():
             subject, category_id, shard, slot, generation, writes = row
             self._compartments[subject, category_id] = _Compartment(shard, Slot(slot, generation), writes)
         wanted = {
@@ -177,7 +177,7 @@ class Writing:
             "categories": padded(sorted({field.category_id for field in fields})),
             "fields": padded(sorted({field.id for field in fields})),
         }
-        for coordinates in self._uow.conn.execute(_ROWS_OF, wanted):
+        for coordinates in self._uow.conn.execute(_ROWS_OF, wanted).all():
             held = Row(*coordinates)
             self._stored.setdefault((held.subject, held.field_id), []).append(held)
 

@@ -155,16 +155,17 @@ class _State:
 
 def change(uow: UnitOfWork, changes: Sequence[Change]) -> list[Recorded | VaultError]:
     """Record a batch of consent events. An item fails with `UnknownReference`, `UnknownPurpose` or `InvalidFields`."""
-    recording = Recording(uow)
+    bundle = uow.vault.bundle  # once: a policy load may swap it while the batch runs
+    recording = Recording(uow, bundle)
     rows = locked.by_reference(uow, [(each.brand, each.reference) for each in changes])
     recording.load({row.subject for row in rows if isinstance(row, Locked)})
     outcomes: list[Recorded | VaultError] = []
     for asked, row in zip(changes, rows, strict=True):
         if isinstance(row, UnknownReference):
             outcomes.append(row)
-        elif purpose_of(uow.vault.bundle, asked.event) is None:
+        elif purpose_of(bundle, asked.event) is None:
             outcomes.append(UnknownPurpose())
-        elif problems := check(uow.vault.bundle, asked.event, uow.now):
+        elif problems := check(bundle, asked.event, uow.now):
             outcomes.append(InvalidFields(tuple(problems)))
         else:
             outcomes.append(recording.add(row, asked.brand, asked.system_id, asked.event))
@@ -220,10 +221,11 @@ class Recording:
     Subjects made by this unit need no `load`. The rows of all others must be locked by the unit before it.
     """
 
-    __slots__ = ("_events", "_heads", "_states", "_uow")
+    __slots__ = ("_bundle", "_events", "_heads", "_states", "_uow")
 
-    def __init__(self, uow: UnitOfWork) -> None:
+    def __init__(self, uow: UnitOfWork, bundle: Bundle) -> None:
         self._uow = uow
+        self._bundle = bundle
         self._events: list[EventRow] = []
         self._heads: dict[tuple[bytes, str], bytes] = {}
         self._states: dict[tuple[bytes, str, str], tuple[int, _State]] = {}
@@ -233,14 +235,14 @@ class Recording:
         if not subjects:
             return
         self._heads.update(consentchain.heads(self._uow, subjects))
-        for row in self._uow.conn.execute(_STATES_OF, {"subjects": padded(list(subjects))}):
+        for row in self._uow.conn.execute(_STATES_OF, {"subjects": padded(list(subjects))}).all():
             state = _State(row.state, row.since_at, row.until_at, row.epoch, row.event_id, stored=True)
             self._states[row.subject_id, row.brand, row.purpose] = (0, state)
 
     def add(self, subject: Locked, brand: str, system_id: str, event: ConsentEvent) -> Recorded:
         """Record one event that `check` has passed, with its log entry."""
         uow = self._uow
-        purposes = uow.vault.bundle.purposes
+        purposes = self._bundle.purposes
         purpose = purposes.get(event.purpose)
         jurisdiction = event.jurisdiction or purposes.jurisdiction(subject.region)
         basis = purpose.basis_in(jurisdiction)
@@ -277,7 +279,7 @@ class Recording:
         entry = Entry(
             _ENTRY_ACT[event.act],
             Outcome.ALLOW,
-            Actor(ActorKind.CLIENT, system_id),
+            Actor(ActorKind.SYSTEM, system_id),
             pur=purpose.key,
             bas=basis.value,
         )
@@ -328,7 +330,7 @@ class Recording:
         insert_rows(conn, _STATE, made)
 
     def _notice_hash(self, notice: Notice) -> bytes:
-        return self._uow.vault.bundle.notices[notice.id, notice.version, notice.language].hash
+        return self._bundle.notices[notice.id, notice.version, notice.language].hash
 
     def _project(self, event: EventRow, act: ConsentAct) -> _State:
         at = (event["subject_id"], event["brand"], event["purpose"])

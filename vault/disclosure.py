@@ -12,7 +12,7 @@ items. A value outside its days of validity is not shown. A row that does not op
 another row could have answered: what was tampered with is never papered over.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import NamedTuple, cast
@@ -21,12 +21,11 @@ from sqlalchemy import bindparam
 from sqlalchemy import select as sql_select
 
 from policies import transforms
-from policies.catalogue import FieldKind
+from policies.catalogue import Field, FieldKind
 from policies.decision import Grant, GrantedField
 from policies.errors import TransformUnavailable
 from policies.levels import Level
 from policies.model import Wanted
-from policies.scalartypes import JsonValue as PolicyValue
 from vault import envelope, values
 from vault.compartments import domain
 from vault.envelope import FieldContext, Sealed
@@ -161,7 +160,7 @@ def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: date | None
             "fields": padded(sorted(fields)),
         }
         statement = _CURRENT if as_known_on is None else _HISTORY
-        for row in map(SealedRow._make, uow.conn.execute(statement, parameters)):
+        for row in map(SealedRow._make, uow.conn.execute(statement, parameters).all()):
             at = (row.subject, row.field_id)
             if at in wanted:
                 found.setdefault(at, []).append(row)
@@ -268,29 +267,35 @@ def _standing(
 ) -> list[tuple[SealedRow, FieldValue]]:
     """Keep the values that hold on the day in question, as known on that day; oldest first."""
     day = selection.known_on or selection.today
+    if selection.known_on is None:  # at most one current row per item
+        return [each for each in _by_version(readings) if _holds(each[1], day)]
     latest: dict[tuple[str, int], tuple[SealedRow, FieldValue]] = {}
-    for row, value in sorted(readings, key=lambda each: each[0].version):
-        if selection.known_on is None or datetime.fromtimestamp(value.recorded_at, UTC).date() <= day:
+    for row, value in _by_version(readings):
+        if datetime.fromtimestamp(value.recorded_at, UTC).date() <= day:
             latest[row.holder, row.item] = (row, value)
-    return [
-        (row, value)
-        for row, value in latest.values()
-        if value.value is not None  # a closing row: what it closes holds no more
+    return [each for each in latest.values() if _holds(each[1], day)]
+
+
+def _by_version(readings: Sequence[tuple[SealedRow, FieldValue]]) -> Sequence[tuple[SealedRow, FieldValue]]:
+    return readings if len(readings) < 2 else sorted(readings, key=lambda each: each[0].version)  # noqa: PLR2004
+
+
+def _holds(value: FieldValue, day: date) -> bool:
+    return (
+        value.value is not None  # a closing row: what it closes holds no more
         and (value.valid_from is None or value.valid_from <= day)
         and (value.valid_until is None or value.valid_until >= day)
-    ]
+    )
 
 
 def _shown(granted: GrantedField, standing: Sequence[tuple[SealedRow, FieldValue]], today: date) -> JsonValue:
-    each, level, predicate = granted.field, granted.level, granted.predicate
-    shown = [(row.item, transforms.apply(each, level, predicate, _value(value), today)) for row, value in standing]
+    of, level, predicate = granted.field, granted.level, granted.predicate
+    if of.kind is FieldKind.SINGLE:
+        return _apply(of, level, predicate, standing[0][1].value, today)
     if level is Level.PREDICATE:
-        return any(answer for _, answer in shown)
-    if each.kind is FieldKind.SINGLE:
-        return cast("JsonValue", shown[0][1])
-    return [{"item": item, "value": cast("JsonValue", answer)} for item, answer in shown]
+        return any(_apply(of, level, predicate, value.value, today) for _, value in standing)
+    return [{"item": row.item, "value": _apply(of, level, predicate, value.value, today)} for row, value in standing]
 
 
-def _value(value: FieldValue) -> PolicyValue:
-    # The same JSON on both sides of the border; policies know no binary fractions and never wrote one.
-    return cast("PolicyValue", value.value)
+# The same JSON on both sides of the border: policies know no binary fractions, and never let one in.
+_apply = cast("Callable[[Field, Level, str, JsonValue, date], JsonValue]", transforms.apply)

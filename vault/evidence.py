@@ -73,5 +73,5 @@ def note_start(vault: Vault) -> None:
     """Log that a process began to serve, so that every restart is in evidence."""
     for shard in range(vault.shards):
         with vault.unit(shard) as uow:
-            uow.record(Entry(Act.LOG_STARTED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, vault.deployment)))
+            uow.record(Entry(Act.LOG_STARTED, Outcome.ALLOW, Actor(ActorKind.VAULT, vault.deployment)))
             uow.commit()

@@ -64,7 +64,8 @@ def _phone_1(text: str) -> str:
 
 def _client_number_1(text: str) -> str:
     """Folded, without the separators people add when they read a number aloud."""
-    bare = _SEPARATORS.sub("", _folded(text))
+    # Folded once more: taking a separator out can bring a letter and a combining mark together.
+    bare = _folded(_SEPARATORS.sub("", _folded(text)))
     if not bare:
         raise NotNormalisable
     return bare

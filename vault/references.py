@@ -153,7 +153,7 @@ def locate(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> list[bytes | No
     if not wanted:
         return answers
     found: dict[str, list[tuple[bytes, bytes]]] = {}
-    for mac, brand, pointer in uow.conn.execute(_BY_MAC, {"macs": padded([mac for _, mac in wanted])}):
+    for mac, brand, pointer in uow.conn.execute(_BY_MAC, {"macs": padded([mac for _, mac in wanted])}).all():
         if (brand, mac) in wanted:
             found.setdefault(brand, []).append((mac, pointer))
     for brand, items in found.items():

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, TypedDict
 from sqlalchemy import bindparam, delete, func, select
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
-from policies.catalogue import Field
+from policies.catalogue import Catalogue, Field
 from policies.errors import InvalidValue
 from policies.fieldtypes import validate
 from vault import locked, references
@@ -143,7 +143,7 @@ def find(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | VaultError
     """Search a batch and log each search. An item fails with `UnsearchableField` or `InvalidFields`."""
     answers: list[Found | VaultError] = []
     for asked, found in zip(searches, candidates(uow, searches), strict=True):
-        actor = Actor(ActorKind.CLIENT, asked.system_id)
+        actor = Actor(ActorKind.SYSTEM, asked.system_id)
         if isinstance(found, VaultError):
             answers.append(found)
             named = (asked.by,) if asked.by in uow.vault.bundle.catalogue.fields else ()
@@ -164,8 +164,9 @@ def candidates(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | Vaul
     keys = uow.vault.keys
     problems: dict[int, VaultError] = {}
     wanted: dict[tuple[str, Field], list[tuple[int, bytes]]] = {}
+    catalogue = uow.vault.bundle.catalogue  # once: a policy load may swap it while the batch runs
     for place, asked in enumerate(searches):
-        sought = _sought(uow, asked)
+        sought = _sought(catalogue, asked)
         if isinstance(sought, VaultError):
             problems[place] = sought
         else:
@@ -218,8 +219,8 @@ def month(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m")
 
 
-def _sought(uow: UnitOfWork, asked: Search) -> tuple[Field, bytes] | VaultError:
-    by = uow.vault.bundle.catalogue.fields.get(asked.by)
+def _sought(catalogue: Catalogue, asked: Search) -> tuple[Field, bytes] | VaultError:
+    by = catalogue.fields.get(asked.by)
     if by is None or by.search is None:
         return UnsearchableField()
     try:

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import bindparam, select
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment
+from policies.bundle import Bundle
 from vault import consents, intake, references, search
 from vault.amendments import Amended, Update, is_minor, pages, update
 from vault.compartments import Writing
@@ -109,15 +110,16 @@ def register(uow: UnitOfWork, subjects: Sequence[NewSubject]) -> list[Registered
     """Take in new subjects. An item fails alone, with `InvalidFields` that lists all its problems."""
     outcomes: list[Registered | VaultError | None] = [None] * len(subjects)
     arrivals: list[_Arrival] = []
+    bundle = uow.vault.bundle  # once: a policy load may swap it while the batch runs
     for place, new in enumerate(subjects):
         problems: list[Problem] = []
-        given = _read(uow, new, problems)
+        given = _read(uow, bundle, new, problems)
         if problems:
             outcomes[place] = InvalidFields(tuple(problems))
         else:
             arrivals.append(_Arrival(new, place, given, _draw(uow, new, given)))
     if arrivals:
-        _store(uow, arrivals, outcomes)
+        _store(uow, bundle, arrivals, outcomes)
     return [VaultError() if outcome is None else outcome for outcome in outcomes]
 
 
@@ -139,8 +141,7 @@ def describe(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> list[Descript
     return answers
 
 
-def _read(uow: UnitOfWork, new: NewSubject, problems: list[Problem]) -> list[tuple[str, list[Given]]]:
-    bundle = uow.vault.bundle
+def _read(uow: UnitOfWork, bundle: Bundle, new: NewSubject, problems: list[Problem]) -> list[tuple[str, list[Given]]]:
     today = day_of(uow.now)
     if not _REGION.fullmatch(new.region):
         problems.append(("region", "not_a_region"))
@@ -168,9 +169,11 @@ def _draw(uow: UnitOfWork, new: NewSubject, given: Sequence[tuple[str, Sequence[
     return Locked(subject, uow.vault.shard_of(subject), new.region.lower(), 1, minor, gulp[SUBJECT_BYTES:])
 
 
-def _store(uow: UnitOfWork, arrivals: Sequence[_Arrival], outcomes: list[Registered | VaultError | None]) -> None:
+def _store(
+    uow: UnitOfWork, bundle: Bundle, arrivals: Sequence[_Arrival], outcomes: list[Registered | VaultError | None]
+) -> None:
     writing = Writing(uow)
-    recording = Recording(uow)
+    recording = Recording(uow, bundle)
     indexed: list[Indexed] = []
     pairs: list[tuple[bytes, str]] = []
     entries: list[bytes] = []
@@ -205,7 +208,7 @@ def _record(uow: UnitOfWork, arrival: _Arrival) -> bytes:
     """Log the registration with the commitment to the log key; more names than one entry takes go into further ones."""
     names = {each.field.name for _, values in arrival.given for each in values}
     first, *rest = pages(names)
-    actor = Actor(ActorKind.CLIENT, arrival.new.system_id)
+    actor = Actor(ActorKind.SYSTEM, arrival.new.system_id)
     key = arrival.row.log_key
     entry = Entry(Act.SUBJECT_REGISTERED, Outcome.ALLOW, actor, first, com=commitment(key))
     recorded = uow.record(entry, log_key=key)

@@ -8,7 +8,7 @@ from api.settings import load
 from audit.entry import Actor, ActorKind
 from vault.unit import Vault
 
-OPERATOR = Actor(ActorKind.SYSTEM, "operator")
+OPERATOR = Actor(ActorKind.VAULT, "operator")
 """Whoever may run this command on the host: the log cannot know more than that."""
 
 

@@ -212,7 +212,7 @@ def _disclosed(item: Mapping[str, Any]) -> Disclosed:
 
 def read_row(body: Mapping[str, Any]) -> RowResult:
     """Read one line of an import's answer."""
-    fields = {str(item["field"]): str(item["reason"]) for item in body.get("errors") or ()}
+    fields = {str(item["name"]): str(item["reason"]) for item in body.get("fields") or ()}
     references = {str(brand): str(reference) for brand, reference in (body.get("references") or {}).items()}
     status, code = str(member(body, "status")), str(body.get("code") or "")
     return RowResult(str(member(body, "ref")), status, references, code, fields)

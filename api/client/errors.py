@@ -45,13 +45,13 @@ def problem_from(reply: Reply) -> EcrinProblem:
     code = body.get("code") or body.get("error") or "http_error"
     title = body.get("title") or body.get("error_description") or ""
     request_id = body.get("request_id") or reply.headers.get("x-request-id", "")
-    return EcrinProblem(reply.status, str(code), str(title), str(request_id), _fields(body.get("errors")))
+    return EcrinProblem(reply.status, str(code), str(title), str(request_id), _fields(body.get("fields")))
 
 
 def _fields(listed: object) -> dict[str, str]:
-    """Field problems come as `[{"field", "reason"}, …]`; findings of another shape are left to the server's log."""
+    """Field problems come as `[{"name", "reason"}, …]`; findings of another shape are left to the server's log."""
     if not isinstance(listed, list):
         return {}
     return {
-        str(item["field"]): str(item.get("reason", "")) for item in listed if isinstance(item, dict) and "field" in item
+        str(item["name"]): str(item.get("reason", "")) for item in listed if isinstance(item, dict) and "name" in item
     }

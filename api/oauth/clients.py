@@ -48,7 +48,7 @@ def authenticate(uow: UnitOfWork, credentials: Sequence[ClientCredential]) -> li
 
 def actor_of(system: SystemRecord) -> Actor:
     """Name an authenticated system as the log does."""
-    return Actor(ActorKind.CLIENT, system.id)
+    return Actor(ActorKind.SYSTEM, system.id)
 
 
 def _verify(credential: ClientCredential, system: SystemRecord | None, now: int) -> Assertion | Refused:

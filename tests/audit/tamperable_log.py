@@ -38,10 +38,10 @@ def entry_id(number):
 
 def body(number, t=START):
     """The encoded entry `number`: one of several kinds, each of another length."""
-    actor = Actor(ActorKind.CLIENT, "sys-paris", None if number % 5 else "sys-desk")
+    actor = Actor(ActorKind.SYSTEM, "sys-paris", None if number % 5 else "sys-desk")
     kinds = (
-        Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.SYSTEM, "vault")),
-        Entry(Act.LOG_STARTED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, "vault")),
+        Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.VAULT, "vault")),
+        Entry(Act.LOG_STARTED, Outcome.ALLOW, Actor(ActorKind.VAULT, "vault")),
         Entry(Act.TOKEN_REVOKED, Outcome.ALLOW, actor),
         Entry(Act.AUTH_FAILED, Outcome.DENY, actor, pol=("auth.expired",)),
         Entry(Act.SUBJECT_SEARCHED, Outcome.ALLOW, actor, fld=("phone",), n=number),

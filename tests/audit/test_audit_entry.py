@@ -17,11 +17,11 @@ from audit.grammar import MAX_ENTRY, read_form
 ID = bytes(range(16))
 T = 1_790_000_000
 SREF = b"\x5a" * 32
-CLIENT = Actor(ActorKind.CLIENT, "sys-paris")
+CLIENT = Actor(ActorKind.SYSTEM, "sys-paris")
 FULL = Entry(
     Act.SUBJECT_REGISTERED,
     Outcome.ALLOW,
-    Actor(ActorKind.CLIENT, "sys-paris", "sys-hub"),
+    Actor(ActorKind.SYSTEM, "sys-paris", "sys-hub"),
     fld=("phone:masked", "birth_date:generalised"),
     pur="clienteling.in_store",
     bas="consent",
@@ -50,7 +50,7 @@ entries = st.builds(
 
 def test_the_whole_form_byte_for_byte():
     assert GOOD == (
-        b'{"act":"subject.registered","actor":{"id":"sys-paris","k":"client","via":"sys-hub"},"bas":"consent",'
+        b'{"act":"subject.registered","actor":{"id":"sys-paris","k":"system","via":"sys-hub"},"bas":"consent",'
         b'"com":"' + b"22" * 32 + b'","fld":["birth_date:generalised","phone:masked"],'
         b'"id":"000102030405060708090a0b0c0d0e0f","n":3,"out":"allow","pol":["floor.consent","store.contact"],'
         b'"pur":"clienteling.in_store","req":"' + b"11" * 32 + b'","sref":"' + b"5a" * 32 + b'",'
@@ -59,7 +59,7 @@ def test_the_whole_form_byte_for_byte():
 
 
 def test_absent_parts_leave_no_trace():
-    body = encode(Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.SYSTEM, "vault")), ID, 0, None)
+    body = encode(Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.VAULT, "vault")), ID, 0, None)
     assert set(json.loads(body)) == {"act", "actor", "id", "out", "t", "v"}
     assert json.loads(body)["t"] == "1970-01-01T00:00:00Z"
 
@@ -136,10 +136,10 @@ def test_codes_already_given_out_do_not_move():
         {"act": ""},
         {"out": "perhaps"},
         {"actor": Actor("user", "sys-paris")},
-        {"actor": Actor(ActorKind.CLIENT, "")},
-        {"actor": Actor(ActorKind.CLIENT, "anna@house.example, Paris")},
-        {"actor": Actor(ActorKind.CLIENT, "sys-paris", "")},
-        {"actor": Actor(ActorKind.CLIENT, 'x","k":"officer')},
+        {"actor": Actor(ActorKind.SYSTEM, "")},
+        {"actor": Actor(ActorKind.SYSTEM, "anna@house.example, Paris")},
+        {"actor": Actor(ActorKind.SYSTEM, "sys-paris", "")},
+        {"actor": Actor(ActorKind.SYSTEM, 'x","k":"officer')},
         {"fld": ("phone masked",)},
         {"fld": ("",)},
         {"fld": ('a","b',)},
@@ -227,7 +227,7 @@ def edited(old, new):
         edited(b'"v":1', b'"v":1,"w":1'),
         edited(b'"v":1', b'"value":1,"v":1'),
         edited(b'"out":"allow"', b'"out":"ALLOW"'),
-        edited(b'"k":"client"', b'"k":"user"'),
+        edited(b'"k":"system"', b'"k":"user"'),
         edited(b"sys-paris", b"sys\\u002dparis"),
         edited(b"sys-paris", b"sys paris"),
         edited(b"sys-paris", b""),

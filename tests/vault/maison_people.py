@@ -9,7 +9,7 @@ from vault.subjects import Holding, NewSubject, Update, ingest, update
 from vault.unit import execute
 
 AURELLE, VANTIER = "aurelle", "vantier"
-ACTOR = Actor(ActorKind.CLIENT, "aurelle-crm")
+ACTOR = Actor(ActorKind.SYSTEM, "aurelle-crm")
 
 FIELDS = {
     "client_number": "AU-0042",

@@ -164,6 +164,8 @@ def test_closing_gives_back_what_was_not_used(service, keystore):
         later = three.reserve(1)[0].number
         assert later > first + 1
         two.close()  # not the last block: its rest stays set aside
+        with closing(open_keystore(*keystore, DEPLOYMENT)) as between:
+            assert between.reserve(1)[0].number > later + 1
         assert three.reserve(1)[0].number == later + 1
     with closing(open_keystore(*keystore, DEPLOYMENT)) as four:
         assert four.reserve(1)[0].number == later + 2

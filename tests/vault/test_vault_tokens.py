@@ -18,7 +18,7 @@ from vault.systems import NewSystem
 from vault.tokens import Credential, Kind, Named, NewToken, Session
 from vault.unit import execute
 
-BY = Actor(ActorKind.SYSTEM, "test")
+BY = Actor(ActorKind.VAULT, "test")
 JWKS = {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "A" * 43, "kid": "1"}]}
 JKT = "k" * 43
 _proofs = itertools.count(1)

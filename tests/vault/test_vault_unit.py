@@ -14,7 +14,7 @@ from vault.store.engine import open_engine
 from vault.store.tables import SeenProof
 from vault.unit import Commit, execute
 
-ENTRY = Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.SYSTEM, "test"))
+ENTRY = Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.VAULT, "test"))
 
 
 def size(store):

@@ -74,7 +74,7 @@ class KeyService(Protocol):
         ...
 
     def public_key(self, key: SigningKey) -> bytes:
-        """The raw 32-byte Ed25519 public key."""
+        """Return the raw 32-byte Ed25519 public key."""
         ...
 
     def status(self) -> KeyStatus:
