@@ -123,8 +123,14 @@ def _lines(seals: dict[str, list[float]], opens: dict[str, list[float]], sizes: 
             Verdict("of Tink's envelope", ours / tinks, 1.5, at_most=True),
             Verdict("faster than the AWS Encryption SDK", aws / ours, 40),
         ]
-        lines.append(Line(f"{act} one 32-byte field", ours, "µs", holds, aim=8, aim_at_most=True, extra={"bytes": sizes["ecrin"]}))
+        lines.append(
+            Line(
+                f"{act} one 32-byte field", ours, "µs", holds, aim=8, aim_at_most=True, extra={"bytes": sizes["ecrin"]}
+            )
+        )
         lines += [
-            Line(f"{act}, {name}", value, "µs", extra={"bytes": sizes[name]}) for name, value in took.items() if name != "ecrin"
+            Line(f"{act}, {name}", value, "µs", extra={"bytes": sizes[name]})
+            for name, value in took.items()
+            if name != "ecrin"
         ]
     return lines

@@ -26,7 +26,9 @@ class Verdict:
 
     def __str__(self) -> str:
         sign = "≤" if self.at_most else "≥"
-        return f"[{'green' if self.holds else 'red'}]{_number(self.value)} × {self.what} ({sign} {_number(self.bound)})[/]"
+        return (
+            f"[{'green' if self.holds else 'red'}]{_number(self.value)} × {self.what} ({sign} {_number(self.bound)})[/]"
+        )
 
 
 @dataclass
@@ -55,7 +57,13 @@ def _number(value: float) -> str:
 def table(title: str, lines: list[Line]) -> Table:
     """One section as a table."""
     made = Table(title=title, title_justify="left", pad_edge=False)
-    for name, justify in (("", "left"), ("measured", "right"), ("p50 / p99 ms", "right"), ("hold", "left"), ("aim", "left")):
+    for name, justify in (
+        ("", "left"),
+        ("measured", "right"),
+        ("p50 / p99 ms", "right"),
+        ("hold", "left"),
+        ("aim", "left"),
+    ):
         made.add_column(name, justify=justify)
     for line in lines:
         times = "" if line.p50_ms is None else f"{line.p50_ms:.1f} / {line.p99_ms:.1f}"
@@ -64,7 +72,9 @@ def table(title: str, lines: list[Line]) -> Table:
             colour = "green" if line.met else "yellow"
             aim = f"[{colour}]{'≤' if line.aim_at_most else '≥'} {_number(line.aim)}[/]"
         extra = f" [dim]({', '.join(f'{v} {k}' for k, v in line.extra.items())})[/]" if line.extra else ""
-        made.add_row(line.name + extra, f"{_number(line.value)} {line.unit}", times, "\n".join(map(str, line.holds)), aim)
+        made.add_row(
+            line.name + extra, f"{_number(line.value)} {line.unit}", times, "\n".join(map(str, line.holds)), aim
+        )
     return made
 
 
