@@ -270,14 +270,16 @@ def test_import_is_cut_streamed_and_resumable(client, stub):
 
 
 def test_rows_may_come_from_an_asynchronous_source(stub, identity):
-    stub.answers["/v1/imports"] = [(200, {}, b'{"ref":"r","status":"refused","code":"invalid_fields","errors":[]}\n')]
+    stub.answers["/v1/imports"] = [
+        (200, {}, b'{"ref":"r","status":"refused","code":"invalid_fields","fields":[{"name":"email","reason":"no"}]}\n')
+    ]
 
     async def source():
         yield {"ref": "r", "fields": {}}
 
     with Driver("asynchronous", stub.url, identity) as client:
         (result,) = client.import_rows(source(), key="k")
-    assert (result.status, result.code) == ("refused", "invalid_fields")
+    assert (result.status, result.code, result.fields) == ("refused", "invalid_fields", {"email": "no"})
 
 
 def test_an_empty_import_asks_nothing(client, stub):
@@ -286,8 +288,8 @@ def test_an_empty_import_asks_nothing(client, stub):
 
 
 def test_problems_name_fields_and_never_quote_bodies(client, stub):
-    listed = [{"field": "phone", "reason": "not_a_number"}, {"loc": ["body"], "type": "missing"}]
-    stub.answers["/v1/subjects"] = [problem(422, "invalid_fields", errors=listed)]
+    listed = [{"name": "phone", "reason": "not_a_number"}, {"loc": ["body"], "type": "missing"}]
+    stub.answers["/v1/subjects"] = [problem(422, "invalid_fields", fields=listed)]
     with pytest.raises(EcrinProblem) as refused:
         client.create_subject({"fields": {"phone": [CANARY]}})
     assert refused.value.fields == {"phone": "not_a_number"}
