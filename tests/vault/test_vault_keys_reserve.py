@@ -21,6 +21,7 @@ GEOMETRY = Geometry(64, 3)  # 262 144 slots, so blocks of 1024
 # Writes each slot it was given to its own file, unbuffered, before it asks for more.
 WORKER = """
 import sys
+import time
 from pathlib import Path
 from vault.keys.keystore import open_keystore
 from vault.keys.local import KeyFileProvider
@@ -29,12 +30,14 @@ from vault.runtime import SystemEntropy
 folder, out, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 service = open_keystore(folder / "keys.db", KeyFileProvider(folder / "root", SystemEntropy()), "reserve-test")
 service._block = int(sys.argv[4])  # small blocks: nearly every moment is inside a reservation
+pause = 0.0005 if service._block < 10 else 0
 with open(out, "ab", buffering=0) as log:
     print("ready", flush=True)
     sys.stdin.readline()
     for turn in range(count):
         slots = service.reserve(1 + turn % 7)
         log.write(b"".join(b"%d\\n" % slot.number for slot in slots))
+        time.sleep(pause)  # lets the other process in: SQLite's waiting for a lock is not fair
 service.close()
 """
 
