@@ -82,6 +82,7 @@ class Session:
     token_hash: bytes
     policy_hash: bytes
     expires_at: int
+    jkt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +251,7 @@ def _session(row: Any, credential: Credential | None, now: int) -> Session | Ref
     if credential is not None and not hmac.compare_digest(jkt, credential.jkt):
         return Refused("invalid_token", "wrong_key")
     scopes = frozenset(scope.split())
-    return Session(system, Kind(kind), scopes, purpose, detail, token_hash, policy_hash, expires_at)
+    return Session(system, Kind(kind), scopes, purpose, detail, token_hash, policy_hash, expires_at, jkt)
 
 
 def _row(new: NewToken, made: IssuedToken, now: int) -> Mapping[str, object]:

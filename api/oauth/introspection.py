@@ -80,6 +80,7 @@ def _describe(session: Session, issuer: str) -> dict[str, Any]:
         "client_id": session.system.id,
         "token_type": "DPoP",
         "exp": session.expires_at,
+        "cnf": {"jkt": session.jkt},  # RFC 9449 §6.2
     }
     if session.kind is Kind.SERVICE:
         return described | {"scope": " ".join(sorted(session.scopes))}

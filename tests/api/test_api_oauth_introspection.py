@@ -105,6 +105,7 @@ def test_an_active_answer_tells_what_the_token_is_for_and_not_about_whom(vault, 
         "client_id": pos.id,
         "token_type": "DPoP",
         "exp": clock.now() + 300,
+        "cnf": {"jkt": pos.jkt},
         "scope": "lookup",
     }
     disclosure = introspected(vault, clock, pos, disclosure_token(vault, clock, pos, known, max_uses=2))
