@@ -12,6 +12,8 @@ import orjson
 
 from api import trail
 from api.pipeline import Call
+from audit.entry import Act as LogAct
+from audit.entry import Entry, Outcome
 from vault import consents, idempotency, subjects, tokens
 from vault.amendments import Update, amend
 from vault.consents import Change, ConsentEvent
@@ -185,6 +187,9 @@ def _consent(uow: UnitOfWork, asked: Sequence[tuple[Session, ConsentChange]]) ->
 
 def _describe(uow: UnitOfWork, asked: Sequence[tuple[Session, str]]) -> list[Answer | VaultError]:
     found = subjects.describe(uow, [(session.system.brand, reference) for session, reference in asked])
+    for (session, _), each in zip(asked, found, strict=True):
+        out = Outcome.DENY if isinstance(each, VaultError) else Outcome.ALLOW
+        uow.record(Entry(LogAct.REFERENCE_READ, out, trail.actor_of(session)))
     return [
         each
         if isinstance(each, VaultError)
