@@ -21,6 +21,7 @@ import orjson
 
 from api import trail
 from policies.decision import Grant, decide, mint
+from policies.errors import PolicyError
 from policies.model import Caller, Decision, DecisionRequest, Level, Wanted
 from vault import disclosure, facts, receipts, references, tokens
 from vault.errors import IntegrityFailure, Refused, UnknownReference, VaultError
@@ -156,7 +157,11 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         caller = Caller(session.system.id, session.system.brand, session.system.purposes, entry.staffed)
         if item.known is None or item.subject is None:
             continue
-        item.decision = decide(DecisionRequest(caller, item.known.facts, session.purpose, item.wanted), bundle)
+        try:
+            item.decision = decide(DecisionRequest(caller, item.known.facts, session.purpose, item.wanted), bundle)
+        except PolicyError:  # a bundle loaded since has dropped the purpose or a field: what was granted is gone
+            item.error = Refused("invalid_token", "bundle_changed")
+            continue
         if any(answer.granted is not None for answer in item.decision.answers):
             item.grant = mint(item.decision, caller, session.purpose, item.subject)
         else:
