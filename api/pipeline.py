@@ -68,16 +68,19 @@ class _Item:
 
 
 def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Finish[list[dict[str, Any] | VaultError]]:
-    """Disclose fields of one or many subjects per call. A call's result is a list: an answer or an error per look."""
+    """Disclose fields of one or many subjects per call.
+
+    A call's result is a list, an answer or an error per look; or the one error of a call whose credential is no good.
+    """
     items = [_Item(call, look) for call in calls for look in call.asked]
 
-    _authenticate(uow, calls, items)
+    turned_away = _authenticate(uow, calls, items)
     _identify(uow, items)
     _decide(uow, items)
     _count_uses(uow, items)
     granted = [item for item in items if item.error is None and item.grant is not None]
     selection = disclosure.select(uow, [item.grant for item in granted if item.grant is not None])
-    _record(uow, items)
+    _record(uow, [item for item in items if item.look is item.call.asked[0] or id(item.call) not in turned_away])
 
     def respond(commit: Commit) -> list[list[dict[str, Any] | VaultError] | VaultError]:
         revealed = disclosure.reveal(uow.vault, commit, selection, [item.entry for item in granted])
@@ -91,23 +94,31 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
         for call in calls:
             own = items[position : position + len(call.asked)]
             position += len(call.asked)
-            results.append([answers.get(id(item)) or item.error or Refused("not_permitted") for item in own])
+            told = [answers.get(id(item)) or item.error or Refused("not_permitted") for item in own]
+            results.append(turned_away.get(id(call)) or told)
         return results
 
     return respond
 
 
-def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[_Item]) -> None:
-    """Stage 1: the token lives, its system is active, the proof's key is the token's, the proof is new."""
+def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[_Item]) -> dict[int, Refused]:
+    """Stage 1: the token lives, its system is active, the proof's key is the token's, the proof is new.
+
+    Returns the refusals by the call's identity. Such a call has looked at nobody: it is answered once and logged once,
+    or else a stranger could write five hundred entries with one request.
+    """
     sessions = dict(zip(map(id, calls), tokens.authenticate(uow, [call.credential for call in calls]), strict=True))
+    turned_away: dict[int, Refused] = {}
+    for call, session in sessions.items():
+        if isinstance(session, Refused):
+            turned_away[call] = session
+        elif session.kind is not Kind.DISCLOSURE:
+            turned_away[call] = Refused("insufficient_scope")
     for item in items:
         session = sessions[id(item.call)]
-        if isinstance(session, Refused):
-            item.error = session
-        elif session.kind is not Kind.DISCLOSURE:
-            item.error = Refused("insufficient_scope")
-        else:
-            item.session = session
+        item.error = turned_away.get(id(item.call))
+        item.session = None if isinstance(session, Refused) else session
+    return turned_away
 
 
 def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:

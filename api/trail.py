@@ -10,7 +10,7 @@ from typing import Final
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.model import Decision, FieldAnswer
 from vault.errors import Refused, VaultError
-from vault.tokens import Session
+from vault.tokens import Kind, Session
 from vault.unit import UnitOfWork
 
 UNKNOWN: Final = Actor(ActorKind.VAULT, "unknown")
@@ -42,8 +42,8 @@ def entries(
     session: Session | None, decision: Decision | None, error: VaultError | None, req: bytes | None
 ) -> list[Entry]:
     """Build the entries of one look, the disclosing one last."""
-    if session is None:
-        return [auth_failed(None, error or Refused("invalid_token"), req)]
+    if session is None or session.kind is not Kind.DISCLOSURE:
+        return [auth_failed(session, error or Refused("invalid_token"), req)]
     actor = actor_of(session)
     if decision is None:
         why = (f"token.{cause(error or Refused('not_permitted'))}",)
