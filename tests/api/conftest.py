@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from served_maison import maison, migration, pos, sister
 from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.settings import load
+
+__all__ = ["maison", "migration", "pos", "sister"]
 
 PUBLIC = "https://vault.example"
 

@@ -1,0 +1,103 @@
+"""Consents over HTTP: withdrawing is no harder than giving, and takes effect on tokens already out."""
+
+from maison_callers import CONSENT, NOTICE, PERSON, WITHDRAWAL, problem_of
+
+from api.bodies.consents import GiveConsent, WithdrawConsent
+
+CANARY = "canary-90d3"
+FIELDS = (("phone", "masked"), ("ring_size", "raw"))
+
+
+def granted(pos, reference, **more):
+    return pos.granted(reference, *FIELDS, staff="advisor-1", **({"max_uses": 5} | more))
+
+
+# --- refused ---------------------------------------------------------------------------------------------------------
+
+
+def test_consent_needs_the_notice_that_was_shown(maison, pos):
+    reference = pos.created()
+    token = pos.service("consent.write")
+    bare = {"reference": reference, **WITHDRAWAL}
+    problem_of(pos.send("POST", "/v1/consents", token, bare), 422, "invalid_request")
+    for notice in (
+        NOTICE | {"version": 2},
+        NOTICE | {"id": "marketing_email"},
+        NOTICE | {"id": "none"},
+        NOTICE | {"language": "zz"},
+    ):
+        problem_of(pos.give(reference, notice=notice), 422, "invalid_fields")
+    problem_of(pos.give(reference, notice=NOTICE | {"version": "1"}), 422, "invalid_request")
+    assert "consent.given" not in [entry.act for entry in maison.entries()]
+    assert pos.wish(reference, *FIELDS).status_code == 400
+
+
+def test_what_a_purpose_or_an_event_cannot_be_is_refused_and_not_repeated(pos):
+    reference = pos.created()
+    problem_of(pos.give(reference, purpose="marketing.telepathy"), 422, "unknown_purpose")
+    problem_of(pos.withdraw(reference, purpose="marketing.telepathy"), 422, "unknown_purpose")
+    for wrong in ({"purpose": CANARY}, {"channel": CANARY.upper()}, {"collector": f"{CANARY} {CANARY}"}, {CANARY: 1}):
+        for act in (pos.give, pos.withdraw):
+            answer = act(reference, **wrong)
+            problem_of(answer, 422, "invalid_request")
+            assert CANARY not in answer.text
+    tomorrow = pos.clock.now() + 86_400
+    problem_of(pos.give(reference, event_at=tomorrow), 422, "invalid_fields")
+
+
+def test_withdrawing_asks_for_fewer_fields_than_giving():
+    give, withdraw = (model.model_json_schema() for model in (GiveConsent, WithdrawConsent))
+    assert set(withdraw["properties"]) < set(give["properties"])
+    assert set(withdraw["required"]) < set(give["required"])
+    assert "notice" in set(give["required"]) - set(withdraw["properties"])
+    # No member that both have is asked for more strictly.
+    for name, asked in withdraw["properties"].items():
+        assert asked == give["properties"][name]
+
+
+# --- done ------------------------------------------------------------------------------------------------------------
+
+
+def test_giving_opens_and_withdrawing_kills_what_is_out_at_its_next_use(maison, pos):
+    reference = pos.created()
+    assert pos.wish(reference, *FIELDS).status_code == 400
+    given = pos.give(reference)
+    assert given.status_code == 201
+    assert given.json() == {**given.json(), "reference": reference, "purpose": "clienteling", "state": "given"}
+    token = granted(pos, reference)
+    assert pos.disclose(token).status_code == 200
+    withdrawn = pos.withdraw(reference)
+    assert (withdrawn.status_code, withdrawn.json()["state"]) == (201, "withdrawn")
+    dead = pos.disclose(token)
+    problem_of(dead, 401, "invalid_token")
+    assert 'error="invalid_token"' in dead.headers["www-authenticate"]
+    assert maison.entries()[-1].read["out"] == "deny"
+    assert pos.wish(reference, *FIELDS).json()["code"] == "not_granted"
+    # Consent given anew opens anew, and does not bring the dead token back.
+    assert pos.give(reference).status_code == 201
+    problem_of(pos.disclose(token), 401, "invalid_token")
+    assert pos.disclose(granted(pos, reference)).status_code == 200
+
+
+def test_withdrawal_above_takes_everything_below_and_nothing_beside(pos):
+    reference = pos.created(PERSON, CONSENT, CONSENT | {"purpose": "clienteling.in_store"})
+    below = granted(pos, reference)
+    beside = pos.granted(reference, ("ring_size", "raw"), purpose="service.repair", max_uses=5)
+    assert pos.withdraw(reference, purpose="clienteling").status_code == 201
+    problem_of(pos.disclose(below), 401, "invalid_token")
+    assert pos.disclose(beside).status_code == 200
+
+
+def test_a_sister_maisons_consent_is_its_own(pos, sister):
+    mine, theirs = pos.created(PERSON, CONSENT), sister.created(PERSON, CONSENT)
+    token = granted(pos, mine)
+    assert sister.withdraw(theirs).status_code == 201
+    assert pos.disclose(token).status_code == 200
+
+
+def test_a_bulk_token_outlives_one_persons_withdrawal_for_the_others(pos):
+    stays, leaves = pos.created(PERSON, CONSENT), pos.created(PERSON, CONSENT)
+    token = granted(pos, [stays, leaves])
+    assert pos.withdraw(leaves).status_code == 201
+    first, second = pos.bulk(token, [stays, leaves]).json()["disclosures"]
+    assert (first["reference"], second) == (stays, {"reference": leaves, "error": "invalid_token"})
