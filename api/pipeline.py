@@ -142,13 +142,16 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     purposes = uow.vault.bundle.purposes
     for (item, session), known in zip(alive, loaded, strict=True):
         item.known = known
-        if (
-            known is None
-            or item.named is None
-            or known.subject_epoch != item.named.subject_epoch
-            or known.consent_epoch(session.purpose, purposes) != item.named.consent_epoch
-        ):
-            item.error = Refused("invalid_token", "stale_epoch")
+        try:
+            if (
+                known is None
+                or item.named is None
+                or known.subject_epoch != item.named.subject_epoch
+                or known.consent_epoch(session.purpose, purposes) != item.named.consent_epoch
+            ):
+                item.error = Refused("invalid_token", "stale_epoch")
+        except PolicyError:  # a bundle loaded since has dropped the purpose
+            item.error = Refused("invalid_token", "bundle_changed")
     unspelt = [item for item, _ in _alive(items) if not item.reference]
     spelt = references.of_pairs(uow, [(i.subject, i.session.system.brand) for i in unspelt if i.subject and i.session])
     for item, reference in zip(unspelt, spelt, strict=True):
@@ -159,7 +162,11 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     """Stage 2: decide again, now, by the bundle in force; mint a grant for what is left of the token's fields."""
     bundle = uow.vault.bundle
     for item, session in _alive(items):
-        entry = granted_entry(session.detail)
+        try:
+            entry = granted_entry(session.detail)
+        except IntegrityFailure:
+            item.error = IntegrityFailure()
+            continue
         keep = item.look.fields
         item.wanted = entry.wanted if keep is None else tuple(want for want in entry.wanted if want.field in keep)
         if keep is not None and len({want.field for want in item.wanted}) != len(set(keep)):
@@ -170,7 +177,7 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
             continue
         try:
             item.decision = decide(DecisionRequest(caller, item.known.facts, session.purpose, item.wanted), bundle)
-        except PolicyError:  # a bundle loaded since has dropped the purpose or a field: what was granted is gone
+        except PolicyError:  # a bundle loaded since has dropped a field: what was granted is gone
             item.error = Refused("invalid_token", "bundle_changed")
             continue
         if any(answer.granted is not None for answer in item.decision.answers):
@@ -235,10 +242,16 @@ class GrantedEntry:
 
 @lru_cache(maxsize=1024)
 def granted_entry(detail: str) -> GrantedEntry:
-    """Read a token's stored detail. Cached: callers redeem the same few shapes over and over."""
-    stored = orjson.loads(detail)
-    wanted = tuple([Wanted(f["name"], Level(f["level"]), f.get("predicate", "")) for f in stored["fields"]])
-    return GrantedEntry(wanted, bool(stored.get("staff")))
+    """Read a token's stored detail. Cached: callers redeem the same few shapes over and over.
+
+    Raises `IntegrityFailure` for what `api.oauth.issue` did not write.
+    """
+    try:
+        stored = orjson.loads(detail)
+        wanted = tuple([Wanted(f["name"], Level(f["level"]), f.get("predicate", "")) for f in stored["fields"]])
+        return GrantedEntry(wanted, bool(stored.get("staff")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise IntegrityFailure from None
 
 
 def _alive(items: Sequence[_Item]) -> list[tuple[_Item, Session]]:
