@@ -21,6 +21,7 @@ LONGEST_RECORD: Final = 1 << 18  # bytes of one line or record
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _ROW_COLUMNS: Final = frozenset({"ref", "region"})
+_LINES: Final = ("address", "lines")  # the one member that is an array: a line feed in its cell parts the lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +76,32 @@ def read_line(content: bytes, number: int) -> Read:
 class CsvReader:
     """Reads CSV records under a header.
 
-    Columns are `ref`, optionally `region`, and field names; `field.member` fills a member of a structured value, and a
-    list field's column may repeat. An empty cell is no value. Raises `ValueError` for a header it does not understand.
+    Columns are `ref`, optionally `region`, and field names; `field.member` fills a member of a structured value (of a
+    list field: of its only one), and a list field's column may repeat. An empty cell is no value. Raises `ValueError`
+    for a header it does not understand.
     """
 
     def __init__(self, header: bytes, catalogue: Catalogue) -> None:
-        columns = next(_parsed(header.removeprefix(_BYTE_ORDER_MARK)), [])
+        try:
+            columns = next(_parsed(header.removeprefix(_BYTE_ORDER_MARK)), [])
+        except csv.Error:  # not a `ValueError`
+            raise ValueError from None
         self._columns = [column.strip() for column in columns]
         self._catalogue = catalogue
-        if "ref" not in self._columns:
+        if "ref" not in self._columns or not all(map(self._is_known, self._columns)):
             raise ValueError
-        for column in self._columns:
-            if column not in _ROW_COLUMNS and column.partition(".")[0] not in catalogue.fields:
-                raise ValueError
+        # A second column of the same place would silently replace the first; one field in both forms is neither.
+        once = [column for column in self._columns if not self._repeats(column)]
+        by_member = {name for name, dot, _ in (column.partition(".") for column in self._columns) if dot}
+        if len(set(once)) < len(once) or by_member & set(self._columns):
+            raise ValueError
+
+    def _is_known(self, column: str) -> bool:
+        return column in _ROW_COLUMNS or column.partition(".")[0] in self._catalogue.fields
+
+    def _repeats(self, column: str) -> bool:
+        declared = self._catalogue.fields.get(column)
+        return declared is not None and declared.kind is not FieldKind.SINGLE
 
     def read(self, content: bytes, number: int) -> Read:
         """Read one record."""
@@ -111,13 +125,14 @@ class CsvReader:
     def _put(self, fields: dict[str, Any], column: str, cell: str) -> None:
         name, _, member = column.partition(".")
         declared = self._catalogue.fields[name]
-        value = _typed(declared.type, cell)
+        single = declared.kind is FieldKind.SINGLE
         if member:
-            fields.setdefault(name, {})[member] = value
-        elif declared.kind is FieldKind.SINGLE:
-            fields[name] = value
+            structured = fields.setdefault(name, {}) if single else fields.setdefault(name, [{}])[0]
+            structured[member] = cell.splitlines() if (declared.type, member) == _LINES else cell
+        elif single:
+            fields[name] = _typed(declared.type, cell)
         else:
-            fields.setdefault(name, []).append(value)
+            fields.setdefault(name, []).append(_typed(declared.type, cell))
 
 
 def _typed(kind: str, cell: str) -> object:
