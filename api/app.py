@@ -50,6 +50,8 @@ def create_app(settings: Settings, *, opener: Callable[[Settings], Vault] = boot
         )
         app.state.services = Services(settings, vault, batcher)
         evidence.note_start(vault)
+        # Before the first request: a log that cannot be vouched for, such as one brought back from backup, is not served.
+        evidence.sign_checkpoints(vault, settings.checkpoint_file)
         batcher.start()
         for job in jobs:
             job.start()

@@ -64,7 +64,10 @@ def demo(
                 Story(settings.public_url, names, narrator, database, size).play()
             except StoryBroken as broken:
                 raise fail(f"the story does not hold: {broken}", Exit.FAILED) from None
-            Output(json=json).result({"holds": True, "promises": narrator.promises}, "")
+            if json:
+                Output(json=True).result({"holds": True, "promises": narrator.promises}, "")
+            else:
+                narrator.end()
             if serve:
                 _wait(settings)
 

@@ -1,16 +1,16 @@
 """Tells the story on a terminal: chapters, facts, and a table of what was asked and what was given."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+import calendar
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
-from api.client.answers import Disclosure
+from api.client.answers import Disclosure, DisclosureToken
 
 
 @dataclass(slots=True)
@@ -42,16 +42,18 @@ class Narrator:
         """Close the story."""
         self.console.print(f"\n[green]The story holds: {len(self.promises)} promises checked.[/]", highlight=False)
 
-    def answers(self, answer: Disclosure, asked: Mapping[str, str]) -> None:
-        """Show each field: the level asked, the level given, the value at that level, and why."""
-        table = Table(box=None, padding=(0, 2, 0, 3), header_style="dim")
-        for column in ("field", "asked", "given", "value", "why"):
-            table.add_column(column, overflow="fold")
-        for name, item in answer.fields.items():
-            given = f"[red]{item.reason}[/]" if item.level is None else f"[green]{item.level}[/]"
-            value = "" if item.level is None else _shown(item.value)
-            table.add_row(name, asked[name], given, value, ", ".join(item.policies))
-        self.console.print(table)
+    def answers(self, token: DisclosureToken, answer: Disclosure) -> None:
+        """Show each field asked for: the level given, the value at that level, and the rule or the reason."""
+        for item in token.fields:
+            shown = answer.fields.get(item.name)
+            given = f"[green]{item.level}[/]" if item.level else "[red]refused[/]"
+            asked = "" if item.level == item.requested else f"{item.requested} asked, "
+            value = "" if shown is None or shown.level is None else f": [bold]{escape(_shown(shown.value))}[/]"
+            because = ", ".join(item.policies)
+            self.console.print(f"   {item.name:15} {asked}{given}{value}", highlight=False)
+            self.console.print(
+                f"   {'':15} [dim]{because if item.level else f'{item.reason} ({because})'}[/]", highlight=False
+            )
 
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[], None]]:
@@ -63,4 +65,15 @@ class Narrator:
 
 
 def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """Write a disclosed value briefly."""
+    match value:
+        case [*items]:
+            return ", ".join(_shown(item["value"]) for item in items)
+        case {"from": start, "below": end, "currency": currency}:
+            return f"{start:,} to {end:,} {currency}"
+        case {"month": month}:
+            return f"in {calendar.month_name[month]}"
+        case {"value": size, "system": system}:
+            return f"{size} ({system})"
+        case _:
+            return str(value)
