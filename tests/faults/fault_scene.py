@@ -23,7 +23,6 @@ from policies.levels import Level
 from policies.model import Wanted
 from vault import evidence, systems, tokens
 from vault.consents import ConsentAct, ConsentEvent, Notice
-from vault.errors import VaultError
 from vault.keys.service import SigningKey
 from vault.subjects import Holding, NewSubject, ingest
 from vault.systems import NewSystem
@@ -182,15 +181,14 @@ def errors_of(answers):
 
 
 def assert_mute(*things):
-    """Neither text, repr, nor what hangs on an exception holds a value."""
+    """Neither text, repr, nor anything that hangs on an exception holds a value."""
     for thing in things:
-        parts = [repr(thing), str(thing)]
-        if isinstance(thing, VaultError):
-            assert thing.__cause__ is None
-            assert thing.__context__ is None
-            parts += [repr(vars(thing)), thing.code]
-        for part in parts:
-            assert not [secret for secret in SECRETS if secret in part], type(thing).__name__
+        each = thing
+        while each is not None:
+            parts = [repr(each), str(each), repr(vars(each)), getattr(each, "code", "")]
+            assert not [secret for secret in SECRETS for part in parts if secret in part], type(each).__name__
+            assert each.__cause__ is None  # whatever is translated is translated `from None`
+            each = each.__context__
 
 
 def _plain(row):
