@@ -7,6 +7,7 @@ class and a place in our code: the server below would print the whole chain, and
 from time import perf_counter
 from typing import Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
@@ -15,6 +16,7 @@ from api.observability.logs import Log
 
 _UNMATCHED: Final = "unmatched"  # a path that fits no route is the caller's text: it is not logged
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HUNG_UP: Final = 499  # in the log alone, where other servers write the same
 _QUIET: Final = frozenset({"/healthz", "/readyz"})
 
 
@@ -41,6 +43,8 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, noticed)
+        except ClientDisconnect:
+            status = status or _HUNG_UP  # nobody is left to answer, and it is no fault of ours
         except Exception as error:  # noqa: BLE001 - see the module docstring
             self._log.fault(Event.FAULT, error, route=_route(scope), request_id=_request_id(scope))
             if status:
