@@ -27,9 +27,15 @@ def read_private(path: Path, limit: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         raise Sealed("a key file is absent or cannot be read") from None
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - the descriptor was checked, a path could be swapped
-        check_private(descriptor)
-        content = file.read(limit + 1)
+    try:
+        check_private(descriptor)  # before anything else: a folder could not even be wrapped as a file
+        content = b""
+        while len(content) <= limit and (piece := os.read(descriptor, limit + 1 - len(content))):
+            content += piece
+    except OSError:
+        raise Sealed("a key file is absent or cannot be read") from None
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise Sealed("a key file is too long")
     return content
