@@ -1,7 +1,7 @@
 """Keys that are wrong, absent, closed or another deployment's: one stable code each, and never a value."""
 
-import os
 import shutil
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -79,8 +79,6 @@ def test_a_keystore_of_another_deployment(place, bundle, other_keystore):
 
 
 def test_a_keystore_relabelled_as_ours(place, bundle, other_keystore):
-    import sqlite3
-
     with sqlite3.connect(other_keystore) as db:
         db.execute("UPDATE keystore SET deployment = ?", (DEPLOYMENT,))
     db.close()
@@ -104,8 +102,6 @@ def test_a_twin_keystore_opens_no_value(place, bundle, tmp_path, root_key_file):
 
 def test_a_damaged_keystore_page_fails_what_it_held_alone(place, bundle):
     """Every page flipped in turn is found when it is read; a byte of the root page keeps the vault shut."""
-    import sqlite3
-
     scene = Scene.on(opened(place, bundle))
     scene.vault.close()
     good = place.keystore.with_name("good")
@@ -168,4 +164,4 @@ def test_a_vault_that_starts_sealed_serves_health_and_503(place, bundle, tmp_pat
             assert (answer.status_code, answer.json()["code"]) == (503, "sealed"), answer.url
             assert answer.headers["retry-after"]
             assert not [secret for secret in SECRETS if secret in answer.text]
-    assert os.listdir(tmp_path).count("checkpoint") == 0
+    assert not (tmp_path / "checkpoint").exists()
