@@ -100,7 +100,7 @@ INTERNAL: Final = frozenset(
 """Codes that are kept from callers on purpose; a test holds that every error is either here or above."""
 
 _BY_STATUS: Final = {
-    400: "bad_request",
+    400: "malformed_body",  # the framework says 400 of nothing but a body it cannot parse
     401: "token_required",
     403: "forbidden",
     404: "not_found",

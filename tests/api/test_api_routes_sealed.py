@@ -1,0 +1,57 @@
+"""A vault whose root key does not open is served sealed: it says so, and nothing else."""
+
+import pytest
+from maison_callers import ELSEWHERE, STRANGER, app_of, problem_of
+from starlette.testclient import TestClient
+
+from vault.errors import Sealed, StoreUnavailable
+
+ROUTES = (
+    ("GET", "/readyz"),
+    ("GET", "/v1/catalogue"),
+    ("GET", "/audit/checkpoint"),
+    ("GET", "/audit/keys"),
+    ("GET", "/.well-known/oauth-authorization-server"),
+    ("GET", "/.well-known/oauth-protected-resource"),
+    ("GET", f"/v1/subjects/{STRANGER}"),
+    ("POST", "/v1/subjects/search"),
+    ("POST", "/v1/disclosures"),
+)
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    def closed(_):
+        raise Sealed
+
+    with TestClient(app_of(closed, tmp_path), base_url=ELSEWHERE, raise_server_exceptions=False) as http:
+        yield http
+
+
+def test_everything_that_needs_a_key_says_sealed_and_try_again(sealed):
+    for method, path in ROUTES:
+        answer = sealed.request(method, path, headers={"Authorization": "DPoP x", "DPoP": "x"}, json={})
+        problem_of(answer, 503, "sealed")
+        assert answer.headers["retry-after"] == "1"
+    for path in ("/oauth/token", "/oauth/introspect", "/oauth/revoke"):
+        answer = sealed.post(path, content="grant_type=client_credentials&token=x", headers=FORM | {"DPoP": "x"})
+        problem_of(answer, 503, "sealed")
+
+
+def test_the_process_is_alive_all_the_same(sealed):
+    answer = sealed.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_an_open_vault_is_ready(maison):
+    assert maison.http.get("/healthz").json() == {"status": "ok"}
+    assert maison.http.get("/readyz").json() == {"status": "ready"}
+
+
+def test_a_vault_that_cannot_open_for_another_reason_does_not_serve(tmp_path):
+    def gone(_):
+        raise StoreUnavailable
+
+    with pytest.raises(StoreUnavailable), TestClient(app_of(gone, tmp_path)):
+        pass
