@@ -74,6 +74,7 @@ def create_app(settings: Settings, *, opener: Callable[[Settings], Vault] = boot
         docs_url=None,  # the stock page loads scripts from elsewhere; the document itself is committed in docs/
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,  # it would send a body, and its token, to whatever the Host header names
         middleware=stack(settings, entropy=SystemEntropy(), log=log, limits={"/v1/imports": settings.max_import_bytes}),
     )
     app.state.services = None

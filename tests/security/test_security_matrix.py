@@ -1,0 +1,193 @@
+"""The authorisation matrix: every route of the running application against every kind of caller.
+
+The table below says what each route lets in. A route that is not in it fails the test, so that a new one cannot come
+in unconsidered; so does a line whose route is gone. (OWASP API Security 2023: API1, API2, API3, API5.)
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from maison_callers import CONSENT, NDJSON, NOTICE, PERSON, STRANGER, WITHDRAWAL, disable, fresh, ndjson
+
+from api.app import create_app
+from api.settings import load
+
+OPEN = "open"  # anybody: no personal data, no token
+CLIENT = "client"  # a registered system's own signed assertion, in the body
+SERVICE = ("lookup", "subject.write", "consent.write", "import")
+DISCLOSURE = "disclosure"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a route asks for, and a request that is good in everything but perhaps the caller."""
+
+    needs: str
+    body: Any = None
+    headers: tuple = ()
+    # Whether a caller of another brand with every right of its own is told that there is nothing here.
+    owned: bool = False
+
+
+ROUTES = {
+    ("GET", "/healthz"): Expected(OPEN),
+    ("GET", "/readyz"): Expected(OPEN),
+    ("GET", "/v1/catalogue"): Expected(OPEN),
+    ("GET", "/audit/checkpoint"): Expected(OPEN),
+    ("GET", "/audit/keys"): Expected(OPEN),
+    ("GET", "/.well-known/oauth-authorization-server"): Expected(OPEN),
+    ("GET", "/.well-known/oauth-protected-resource"): Expected(OPEN),
+    ("POST", "/oauth/token"): Expected(CLIENT),
+    ("POST", "/oauth/introspect"): Expected(CLIENT),
+    ("POST", "/oauth/revoke"): Expected(CLIENT),
+    ("POST", "/v1/subjects"): Expected("subject.write", {"fields": PERSON}),
+    ("GET", "/v1/subjects/{reference}"): Expected("lookup", owned=True),
+    ("PATCH", "/v1/subjects/{reference}"): Expected(
+        "subject.write", {"set": {"preferred_language": "en"}}, (("If-Match", '"1"'),), owned=True
+    ),
+    ("POST", "/v1/subjects/search"): Expected("lookup", {"by": "client_number", "value": "AU-0042"}),
+    ("POST", "/v1/consents"): Expected(
+        "consent.write", {"reference": "{reference}", **CONSENT, "notice": NOTICE}, owned=True
+    ),
+    ("POST", "/v1/consents/withdraw"): Expected(
+        "consent.write", {"reference": "{reference}", **WITHDRAWAL}, owned=True
+    ),
+    ("POST", "/v1/imports"): Expected(
+        "import", ndjson({"ref": "1", "fields": PERSON}), (("Content-Type", NDJSON), ("Idempotency-Key", "matrix"))
+    ),
+    ("POST", "/v1/disclosures"): Expected(DISCLOSURE, {"reference": "{reference}"}, owned=True),
+    ("POST", "/v1/disclosures/bulk"): Expected(DISCLOSURE, {"references": ["{reference}"]}),
+}
+
+
+def published(app):
+    """Every (method, path) that the application answers."""
+    found = set()
+    for context in iter_route_contexts(app.routes):
+        found |= {(method, context.path) for method in (context.methods or set()) - {"HEAD", "OPTIONS"}}
+    return found
+
+
+def filled(value, reference):
+    if isinstance(value, str):
+        return value.replace("{reference}", reference)
+    if isinstance(value, list):
+        return [filled(each, reference) for each in value]
+    if isinstance(value, dict):
+        return {name: filled(each, reference) for name, each in value.items()}
+    return value
+
+
+def call(caller, route, token, reference):
+    """Send the route's good request under a token, or without one."""
+    method, path = route[0], route[1].replace("{reference}", reference)
+    expected = ROUTES[route]
+    headers = list(expected.headers)
+    if isinstance(expected.body, bytes):
+        return caller.send(method, path, token, content=expected.body, headers=headers, **_unproved(token))
+    return caller.send(method, path, token, filled(expected.body, reference), headers=headers, **_unproved(token))
+
+
+def _unproved(token):
+    return {} if token else {"proofs": []}
+
+
+def code_of(answer):
+    return answer.json().get("code") if "json" in answer.headers.get("content-type", "") else None
+
+
+@pytest.fixture
+def known(pos):
+    return pos.created(PERSON, CONSENT)
+
+
+def token_of(caller, kind, reference):
+    if kind == DISCLOSURE:
+        return caller.granted(reference, ("phone", "masked"), max_uses=50)
+    return caller.service(kind)
+
+
+def test_every_route_is_in_the_table_and_every_line_has_its_route(tmp_path):
+    app = create_app(load({"data_dir": tmp_path}))
+    assert published(app) == set(ROUTES)
+    # Nor does the framework add any of its own: no document, no page.
+    assert app.openapi_url is app.docs_url is app.redoc_url is None
+
+
+def test_nobody_gets_in_where_a_token_is_needed(maison, pos, known):
+    for route, expected in ROUTES.items():
+        answer = call(pos, route, "", known)
+        if expected.needs == OPEN:
+            assert answer.status_code in {200, 404}, route  # no checkpoint may be signed yet
+        elif expected.needs == CLIENT:
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), route
+        else:
+            assert (answer.status_code, code_of(answer)) == (401, "token_required"), route
+            assert call(pos, route, "x" * 43, known).status_code == 401, route
+
+
+def test_each_scope_opens_its_routes_and_no_others(pos, known):
+    closed = [route for route, expected in ROUTES.items() if expected.needs not in {OPEN, CLIENT}]
+    # Changes last, and withdrawal the very last: the disclosure token is to live until it was tried everywhere.
+    closed.sort(key=lambda route: (ROUTES[route].needs == "subject.write", ROUTES[route].needs == "consent.write"))
+    tokens = {kind: token_of(pos, kind, known) for kind in (*SERVICE, DISCLOSURE)}
+    for route in closed:
+        for kind, token in tokens.items():
+            answer = call(pos, route, token, known)
+            if kind == ROUTES[route].needs:
+                assert answer.status_code < 300, (route, kind, answer.text)
+            else:
+                assert (answer.status_code, code_of(answer)) == (403, "insufficient_scope"), (route, kind)
+
+
+def test_another_brand_with_every_right_of_its_own_finds_nothing_here(pos, sister, known):
+    theirs = sister.created(PERSON, CONSENT)
+    for route, expected in ROUTES.items():
+        if not expected.owned:
+            continue
+        token = token_of(sister, expected.needs, theirs)
+        answer, unknown = call(sister, route, token, known), call(sister, route, token, STRANGER)
+        assert (answer.status_code, code_of(answer)) == (404, "unknown_reference"), route
+        assert answer.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}, route
+    bulk = call(sister, ("POST", "/v1/disclosures/bulk"), token_of(sister, DISCLOSURE, theirs), known)
+    assert bulk.json() == {"disclosures": [{"reference": known, "error": "unknown_reference"}]}
+    found = sister.search("client_number", "AU-0042").json()["candidates"]
+    assert [each["reference"] for each in found] == [theirs]
+    assert pos.describe(known).json()["version"] == 1
+    assert pos.disclose(token_of(pos, DISCLOSURE, known)).status_code == 200
+
+
+def test_another_brands_token_is_nobodys_to_introspect_or_revoke(pos, sister, known):
+    token = token_of(pos, DISCLOSURE, known)
+    assert sister.http.post("/oauth/introspect", data=sister.form(token=token)).json() == {"active": False}
+    assert sister.http.post("/oauth/revoke", data=sister.form(token=token)).status_code == 200
+    assert pos.disclose(token).status_code == 200
+
+
+def test_a_disabled_system_is_let_in_nowhere(maison, pos, known):
+    tokens = {kind: token_of(pos, kind, known) for kind in (*SERVICE, DISCLOSURE)}
+    disable(maison.vault, pos)
+    for route, expected in ROUTES.items():
+        if expected.needs == OPEN:
+            continue
+        if expected.needs == CLIENT:
+            form = pos.form(token=tokens["lookup"], scope="lookup")
+            answer = pos.http.post(route[1], data=form, headers={"DPoP": pos.proof("POST", route[1])})
+            assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), route
+        else:
+            answer = call(pos, route, tokens[expected.needs], known)
+            assert (answer.status_code, code_of(answer)) == (401, "invalid_token"), route
+
+
+def test_no_system_reaches_above_its_registration(maison, known):
+    for scope in SERVICE:
+        one = maison.system(f"one-{scope.replace('.', '-')}", "aurelle", scopes={scope}, purposes=())
+        assert one.service(scope)
+        for other in SERVICE:
+            if other != scope:
+                assert one.ask(scope=other).json()["error"] == "invalid_scope"
+        refused = one.wish(known, ("phone", "masked"))
+        assert refused.json()["code"] == "purpose_not_registered"
+    assert fresh()
