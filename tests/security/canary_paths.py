@@ -47,7 +47,9 @@ class Recorder(httpx2.BaseTransport):
         path = urlsplit(str(request.url)).path
         meant = response.status_code == 200 and (path.startswith("/v1/disclosures") or path == "/v1/imports")
         headers = repr(response.headers.raw)
-        self.exchanges.append(Exchange(f"{request.method} {path[:14]}", response.status_code, headers, response.content, meant))
+        self.exchanges.append(
+            Exchange(f"{request.method} {path[:14]}", response.status_code, headers, response.content, meant)
+        )
         return response
 
 
@@ -102,7 +104,11 @@ def given(purpose, notice):
     return {"purpose": purpose, "notice": shown, "channel": "boutique", "place": clear(), "collector": clear()}
 
 
-CONSENTS = (("clienteling", "clienteling"), ("clienteling.hospitality", "hospitality"), ("marketing.email", "marketing_email"))
+CONSENTS = (
+    ("clienteling", "clienteling"),
+    ("clienteling.hospitality", "hospitality"),
+    ("marketing.email", "marketing_email"),
+)
 
 
 class Prey:
@@ -366,7 +372,11 @@ class Prey:
                 {word(): word()},
             )),
         ]  # fmt: skip
-        for grant in (*({"authorization_details": each} for each in details), {"scope": word()}, {"scope": f"lookup {word()}"}):
+        for grant in (
+            *({"authorization_details": each} for each in details),
+            {"scope": word()},
+            {"scope": f"lookup {word()}"},
+        ):
             with self.may_fail():
                 self.client._run(self.client._exchange.token(grant))
         kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
