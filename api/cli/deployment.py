@@ -9,7 +9,7 @@ import uvicorn
 
 from api import bootstrap, bundles
 from api.app import create_app
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, told
 from api.settings import Settings, load
 from policies.errors import InvalidBundle
 from vault.errors import VaultError
@@ -90,7 +90,7 @@ def doctor(*, json: Json = False) -> None:
         try:
             checks.append({"check": name, "result": "ok", "detail": check(settings)})
         except (VaultError, InvalidBundle) as error:
-            checks.append({"check": name, "result": "failed", "detail": str(error) or error.code})
+            checks.append({"check": name, "result": "failed", "detail": told(error)})
     output = Output(json=json)
     described = [{"setting": each.name, "source": each.source, "value": each.value} for each in settings.describe()]
     if json:

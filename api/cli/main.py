@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from api.cli import demo, deployment, evidence, importing, officers, policy, systems
-from api.cli.output import Exit, fail
+from api.cli.output import Exit, fail, told
 from api.settings import InvalidSettings
 from audit.errors import AuditError
 from policies.errors import InvalidBundle, PolicyError
@@ -43,18 +43,11 @@ def run() -> None:
             fail(finding)
         sys.exit(Exit.FAILED)
     except (Sealed, StoreUnavailable) as error:
-        fail(_told(error))
+        fail(told(error))
         sys.exit(Exit.UNAVAILABLE)
     except (VaultError, PolicyError, AuditError) as error:
-        fail(_told(error))
+        fail(told(error))
         sys.exit(Exit.FAILED)
-
-
-def _told(error: Exception) -> str:
-    """Code and our own message; neither ever holds a value (vault.errors)."""
-    code = str(getattr(error, "code", type(error).__name__))
-    text = str(error)
-    return f"{code}: {text}" if text and text != code else code
 
 
 if __name__ == "__main__":

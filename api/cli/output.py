@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -24,19 +24,23 @@ class Exit(IntEnum):
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
+_NO_TERMINAL: Final = 240  # columns; a pipe has no edge at which to cut a path in two
+
+
 class Output:
     """Prints results to standard output and nothing else there, so that `--json` can be piped."""
 
     def __init__(self, *, json: bool) -> None:
         self.json = json
-        self.console = Console(highlight=False, quiet=json)
+        width = None if sys.stdout.isatty() else _NO_TERMINAL
+        self.console = Console(highlight=False, quiet=json, width=width)
 
     def result(self, document: Mapping[str, Any], text: str) -> None:
         """Print one result in the form asked for."""
         if self.json:
             self._document(document)
         else:
-            self.console.print(text, markup=False)
+            self.console.print(text, markup=False, soft_wrap=True)
 
     def rows(self, name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
         """Print a list: a table, or `{name: [...]}`."""
@@ -58,5 +62,12 @@ class Output:
 
 def fail(message: str, code: Exit = Exit.FAILED) -> typer.Exit:
     """Tell why on standard error; raise what this returns."""
-    Console(stderr=True, highlight=False).print(f"ecrin: {message}", markup=False)
+    Console(stderr=True, highlight=False).print(f"ecrin: {message}", markup=False, soft_wrap=True)
     return typer.Exit(code)
+
+
+def told(error: Exception) -> str:
+    """Give an error's code and our own message; neither ever holds a value (vault.errors)."""
+    code = str(getattr(error, "code", type(error).__name__))
+    text = str(error)
+    return f"{code}: {text}" if text and text != code else code

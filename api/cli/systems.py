@@ -33,6 +33,8 @@ def add(
         keys = orjson.loads(jwks.read_bytes())
     except (OSError, orjson.JSONDecodeError):
         raise fail("the key set cannot be read as JSON", Exit.USAGE) from None
+    if not isinstance(keys, dict):
+        raise fail("the key set is no JSON object", Exit.USAGE)
     new = NewSystem(
         id=system_id,
         brand=brand,
