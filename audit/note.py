@@ -11,9 +11,11 @@ Standard library and `cryptography` only: the verifier takes this file along whe
 """
 
 import binascii
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Protocol
 
@@ -29,6 +31,8 @@ SIGNATURE_SIZE = 64
 MAX_SIGNATURES = 100  # bounds the work that a hostile note can cause; the specification asks for at least 16
 MAX_NOTE = 1_000_000
 _MARK = "— "  # an em dash and a space
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NOT_IN_NAME = re.compile(r"[\s+\x00-\x1f]")
 
 
 class Signer(Protocol):
@@ -84,6 +88,7 @@ class Note:
     unverified: tuple[Signature, ...] = ()
 
 
+@lru_cache(maxsize=64)  # of a few keys, for each signature line
 def key_id(name: str, public: bytes) -> bytes:
     """Return the first four bytes of SHA-256(name || LF || type || key): tells keys of one name apart, proves nothing."""
     _check_name(name)
@@ -212,12 +217,12 @@ def _base64(encoded: str) -> bytes:
 
 
 def _check_text(text: str) -> None:
-    if not text.endswith("\n") or any(char < " " and char != "\n" for char in text):
+    if not text.endswith("\n") or _CONTROL.search(text):
         raise VerificationError("a note's text ends with a line feed and has no other control character")
 
 
 def _check_name(name: str) -> None:
-    if not name or "+" in name or any(char.isspace() or char < " " for char in name):
+    if not name or _NOT_IN_NAME.search(name):
         raise VerificationError("a key name is not empty and has no space and no plus sign")
 
 
