@@ -116,6 +116,7 @@ class CsvReader:
         for column, cell in zip(self._columns, cells, strict=True):
             if not cell:
                 continue
+            cell = cell.replace("\r\n", "\n")  # noqa: PLW2901 - a line end within quotes, as spreadsheets write it
             if column in _ROW_COLUMNS:
                 row[column] = cell
             else:

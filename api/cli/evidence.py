@@ -64,6 +64,9 @@ def _of_vault(database: Path | None, notes: list[str]) -> list[Result]:
     try:
         keys = {shard: _key(vault, shard) for shard in range(vault.shards)}
         ours = evidence.outside_notes(vault, settings.checkpoint_file)
+        if database is None and vault.engine.dialect.name == "sqlite":
+            # Our own file as well is read like a stranger's: whatever type somebody put into a column.
+            database = Path(settings.database.database or "")
         if database is not None:
             with open_sqlite(database) as logs:
                 return [verify_log(log, [keys[log.shard]], [*ours.get(log.shard, ()), *notes]) for log in logs]

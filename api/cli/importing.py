@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
-import anyio
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -12,9 +11,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from api import intakes, rows
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail
-from api.rows import CsvReader, Read
+from api.rows import CsvReader, Read, TooLong
 from policies.catalogue import Catalogue
 from vault import systems
+from vault.idempotency import LONGEST_KEY
 from vault.systems import SystemRecord, SystemStatus
 from vault.unit import Vault, execute, settled
 
@@ -35,6 +35,8 @@ def import_(
     json: Json = False,
 ) -> None:
     """Import rows as one registered system. Resumable: rows that are in already are skipped."""
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise fail(f"the key has 1 to {LONGEST_KEY} characters", Exit.USAGE)
     counts: dict[str, int] = {}
     refused: list[dict[str, Any]] = []
     with opened() as vault:
@@ -94,17 +96,24 @@ def _batches(file: Path, catalogue: Catalogue) -> Iterator[list[Read]]:
         yield pending
 
 
-def _records(file: Path, *, quoted: bool) -> list[bytes]:
-    async def gathered() -> list[bytes]:
-        return [record async for record in rows.records(_pieces(file), quoted=quoted)]
-
-    return anyio.run(gathered)
-
-
-async def _pieces(file: Path) -> AsyncIterator[bytes]:
+def _records(file: Path, *, quoted: bool) -> Iterator[bytes]:
     with file.open("rb") as opened_file:
-        while piece := opened_file.read(_PIECE):
-            yield piece
+        cut = rows.records(_pieces(opened_file), quoted=quoted)
+        # Nothing in it ever waits, so each step ends at once and needs no event loop; the file is never held whole.
+        while True:
+            try:
+                next(cut.__anext__().__await__())
+            except StopIteration as step:
+                yield step.value
+            except StopAsyncIteration:
+                return
+            except TooLong:
+                raise fail("a record is too long; is a quote left open?", Exit.FAILED) from None
+
+
+async def _pieces(opened_file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := opened_file.read(_PIECE):
+        yield piece
 
 
 def _fields(answer: dict[str, Any]) -> str:
