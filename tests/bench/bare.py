@@ -13,3 +13,8 @@ class Asked(BaseModel):
 @app.post("/bare")
 async def bare(asked: Asked) -> dict[str, object]:
     return {"purpose": "none", "fields": {name: {"level": None} for name in asked.fields or ()}}
+
+
+@app.get("/readyz")
+async def readyz() -> dict[str, str]:
+    return {}
