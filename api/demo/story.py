@@ -108,7 +108,9 @@ class Story:
             "a pseudonym for this maison alone: no name, no number, nothing that leads to another maison"
         )
         person = self.group.person(1)
-        recorded = aurelle.give_consent(reference, consent("clienteling", person, DAY))
+        evidence = consent("clienteling", person, DAY)
+        del evidence["event_at"]  # now: a consent dated before a withdrawal would not undo it
+        recorded = aurelle.give_consent(reference, evidence)
         self._hold(recorded.state == "given", "consent is on record")
         self.narrator.fact("She agrees to be advised personally", f"notice clienteling v1, event {recorded.event[:8]}…")
         return reference
