@@ -40,7 +40,7 @@ def measure(deployment: Deployment, *, quick: bool) -> list[Line]:
                 f"import, {values} fields, {deployment.engine}, {streams} stream{'s' * (streams > 1)}",
                 rate,
                 "subjects/s",
-                [Verdict("subjects/s", rate, HOLD[values])],
+                [Verdict("subjects/s", rate, HOLD[values], ratio=False)],
                 aim=AIM[values],
                 extra={"fields/s": f"{rate * values:,.0f}"},
             )

@@ -13,12 +13,13 @@ from rich.table import Table
 
 @dataclass
 class Verdict:
-    """A ratio (or value) beside the bound that design §12 sets. Printed, never asserted: machines are noisy."""
+    """A ratio (or, with a unit for `what`, a rate) beside the bound that design §12 sets. Printed, never asserted."""
 
     what: str
     value: float
     bound: float
     at_most: bool = False
+    ratio: bool = True
 
     @property
     def holds(self) -> bool:
@@ -26,9 +27,9 @@ class Verdict:
 
     def __str__(self) -> str:
         sign = "≤" if self.at_most else "≥"
-        return (
-            f"[{'green' if self.holds else 'red'}]{_number(self.value)} × {self.what} ({sign} {_number(self.bound)})[/]"
-        )
+        colour, word = ("green", "holds") if self.holds else ("red", "misses")
+        told = f"{_number(self.value)}{' ×' if self.ratio else ''} {self.what}"
+        return f"{told}: [{colour}]{word} {sign} {_number(self.bound)}[/]"
 
 
 @dataclass
@@ -80,7 +81,9 @@ def table(title: str, lines: list[Line]) -> Table:
 
 def show(title: str, lines: list[Line]) -> None:
     """Print one section at once: a run takes minutes."""
-    Console().print(table(title, lines))
+    console = Console()
+    # A pipe has no width of its own; a table folded into 80 columns cannot be read.
+    Console(width=None if console.is_terminal else 150).print(table(title, lines))
 
 
 def write(path: Path, sections: dict[str, list[Line]]) -> None:
