@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import bootstrap, problems
+from api import bootstrap, openapi, problems
 from api.batcher import Batcher
 from api.middleware.stack import stack
 from api.observability.events import Event
@@ -81,4 +81,5 @@ def create_app(settings: Settings, *, opener: Callable[[Settings], Vault] = boot
     problems.install(app)
     for module in (health, oauth, catalogue, subjects, consents, disclosures, imports, audit):
         app.include_router(module.router)
+    openapi.install(app)
     return app

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from signing_server import checkpointed
 
 ROOT = Path(__file__).parents[2]
 
@@ -113,20 +114,6 @@ def importer(home, ecrin, jwks):
     arguments = ("--brand", "aurelle", "--jwks", jwks, "--scope", "import", "--imports-for", "vantier")
     assert ecrin("system", "add", "aurelle-crm", *arguments).code == 0
     return "aurelle-crm"
-
-
-def checkpointed(home):
-    """Sign a checkpoint over what is in the log, as the server does each second."""
-    from api import bootstrap
-    from api.settings import load
-    from vault import evidence
-
-    settings = load()
-    vault = bootstrap.open_from(settings)
-    try:
-        evidence.sign_checkpoints(vault, settings.checkpoint_file)
-    finally:
-        vault.close()
 
 
 @pytest.fixture

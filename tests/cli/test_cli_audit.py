@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 
 import pytest
-from conftest import checkpointed
+from signing_server import checkpointed
 
 
 @pytest.fixture

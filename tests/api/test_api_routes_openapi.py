@@ -1,0 +1,55 @@
+"""The committed OpenAPI document is the running code's, and tells what a caller has to know."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from api.app import create_app
+from api.problems import KINDS
+from api.settings import load
+
+COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
+OPEN = {"/healthz", "/readyz", "/v1/catalogue", "/audit/checkpoint", "/audit/keys"}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    return create_app(load({"data_dir": tmp_path_factory.mktemp("none")})).openapi()
+
+
+@pytest.fixture(scope="module")
+def operations(document):
+    return {(m, path): each for path, methods in document["paths"].items() for m, each in methods.items()}
+
+
+def headers(operation):
+    return {each["name"]: each["required"] for each in operation.get("parameters", ()) if each["in"] == "header"}
+
+
+def test_the_committed_document_is_current(document):
+    written = json.dumps(document, indent=2, sort_keys=True) + "\n"
+    assert COMMITTED.read_text("utf-8") == written, "run `make openapi`"
+
+
+def test_every_operation_says_how_it_refuses_and_none_promises_the_frameworks_error(document, operations):
+    assert "HTTPValidationError" not in json.dumps(document)
+    for place, operation in operations.items():
+        assert "application/problem+json" in operation["responses"]["default"]["content"], place
+        assert "422" not in operation["responses"]
+        assert operation["description"], place
+    assert document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == sorted(KINDS)
+
+
+def test_tokens_proofs_keys_and_versions_are_told_where_they_are_needed(operations):
+    for (method, path), operation in operations.items():
+        needs_token = path.startswith("/v1/") and path not in OPEN
+        assert (operation.get("security") == [{"dpop": []}]) is needs_token, path
+        assert headers(operation).get("DPoP", False) is (needs_token or path == "/oauth/token"), path
+        assert ("If-Match" in headers(operation)) is (method == "patch")
+    assert headers(operations["post", "/v1/imports"])["Idempotency-Key"] is True
+    assert headers(operations["post", "/v1/subjects"])["Idempotency-Key"] is False
+    assert "ETag" in operations["get", "/v1/subjects/{reference}"]["responses"]["200"]["headers"]
+    # Nothing personal has a place in an address: the only parameter of a path is a reference, and no query exists.
+    places = {(each["in"], each["name"]) for one in operations.values() for each in one.get("parameters", ())}
+    assert {place for place in places if place[0] != "header"} == {("path", "reference")}
