@@ -38,7 +38,7 @@ class Plan:
     requests: list[Request]
     key: dict | None = None  # private JWK the tokens are bound to
     connections: int = 16
-    seconds: float = 60.0
+    seconds: float = 45.0  # proofs are signed before the start and good for 60 s
     warm_up: int = 0  # this many first answers are not timed
     keep_bodies: int = 0
 
