@@ -1,0 +1,113 @@
+"""docs/api.md is true: its examples are sent and compared, its tables are the code's, no route is missing."""
+
+import re
+from pathlib import Path
+
+import pytest
+from documented_requests import DOCUMENT, MORE, Example, Reader, examples
+from served_maison import maison, pos  # noqa: F401 - fixtures
+
+from api import rar
+from api.app import create_app
+from api.oauth.errors import _STATUS
+from api.oauth.issue import SERVICE_SECONDS
+from api.problems import KINDS
+from api.settings import load
+from vault import evidence
+
+TEXT = DOCUMENT.read_text(encoding="utf-8")
+EXAMPLES = examples(TEXT)
+
+
+def test_every_example_runs_as_documented(maison, pos, tmp_path):  # noqa: F811
+    reader = Reader(pos)
+    wrong = {}
+    for example in EXAMPLES:
+        if example.path == "/audit/checkpoint":
+            evidence.sign_checkpoints(maison.vault, tmp_path / "checkpoint")  # a job does this while serving
+        differences = reader.compare(example, reader.send(example))
+        if differences:
+            wrong[str(example)] = differences
+    assert wrong == {}
+
+
+def test_every_route_has_an_example_and_every_example_its_route(tmp_path):
+    paths = create_app(load({"data_dir": tmp_path})).openapi()["paths"]
+    routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    patterns = {
+        (method, path): re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace(".", r"\."))) for method, path in routes
+    }
+    shown = set()
+    for example in EXAMPLES:
+        matching = [
+            route
+            for route, pattern in patterns.items()
+            if route[0] == example.method and pattern.fullmatch(example.path)
+        ]
+        exact = [route for route in matching if route[1] == example.path]
+        assert len(exact or matching) == 1, str(example)
+        shown.update(exact or matching)
+    assert shown == routes
+    assert {f"{method} {path}" for method, path in routes} <= set(re.findall(r"^### (\w+ /\S+)$", TEXT, re.MULTILINE))
+
+
+def test_the_table_of_problems_is_the_codes():
+    table = TEXT.partition("<!-- problems:begin")[2].partition("<!-- problems:end")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (.+?) \| (yes)? ?\|$", table, re.MULTILINE)
+    assert [(code, int(status), title, bool(retry)) for code, status, title, retry in rows] == [
+        (code, kind.status, kind.title, kind.retry) for code, kind in KINDS.items()
+    ]
+
+
+def test_the_table_of_oauth_errors_is_the_codes():
+    table = TEXT.partition("### Errors of the OAuth endpoints")[2].partition("\n\n`not_granted`")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", table, re.MULTILINE))
+    assert rows == {error: str(int(status)) for error, status in _STATUS.items() if error != "unauthorized_client"}
+    spoken = set(re.findall(r"`(\w+)`", table))
+    said = set()
+    for path in (
+        Path(rar.__file__),
+        *Path(rar.__file__).with_name("oauth").glob("*.py"),
+        Path(rar.__file__).parent / "routes/oauth.py",
+    ):
+        source = path.read_text(encoding="utf-8")
+        said.update(
+            re.findall(r'OAuthError\(\s*"\w+",\s*"(\w+)"', source) + re.findall(r'Malformed\("(\w+)"\)', source)
+        )
+    assert said <= spoken
+
+
+def test_the_lifetimes_are_the_codes():
+    minutes = {rar.Level.RAW: 5, rar.Level.MASKED: 15, rar.Level.GENERALISED: 60}
+    assert {level: rar.life(frozenset({level})) for level in minutes} == {k: v * 60 for k, v in minutes.items()}
+    assert SERVICE_SECONDS == 300
+    assert "lives 5 minutes if it opens a raw value, 15 if a masked one, else an hour" in " ".join(TEXT.split())
+
+
+@pytest.mark.parametrize(
+    ("said", "got", "agree"),
+    [
+        ({"a": 1}, {"a": 1}, True),
+        ({"a": 1}, {"a": 2}, False),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1, MORE: MORE}, {"a": 1, "b": 2}, True),
+        ({"a": 1}, {}, False),
+        ([1, MORE], [1, 2, 3], True),
+        ([1, 2], [1], False),
+        ("ab…", "abc", True),
+        ("ab…", "b", False),
+        (["a" * 32, "a" * 32], ["b" * 32, "b" * 32], True),
+        (["a" * 32, "a" * 32], ["b" * 32, "c" * 32], False),
+        ("ref_" + "0" * 26, "a" * 32, False),
+    ],
+)
+def test_a_difference_is_noticed(said, got, agree):
+    assert (Reader(None)._differences(said, got, "answer") == []) is agree
+
+
+def test_a_block_without_its_answer_is_an_error():
+    request = "```http\nGET /healthz\n```\n"
+    (example,) = examples(request + '```http\n200\n\n{"status": "ok"}\n```\n')
+    assert example == Example("GET", "/healthz", {}, "", 200, {}, '{"status": "ok"}')
+    with pytest.raises(AssertionError):
+        examples(request)
