@@ -15,7 +15,7 @@ another row could have answered: what was tampered with is never papered over.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import bindparam
 from sqlalchemy import select as sql_select
@@ -31,7 +31,7 @@ from vault.compartments import domain
 from vault.envelope import FieldContext, Sealed
 from vault.errors import IntegrityFailure, UnrecordedDisclosure
 from vault.keys.service import Slot
-from vault.store.keysets import padded
+from vault.store.lookup import look_up
 from vault.store.tables import metadata
 from vault.unit import Commit, UnitOfWork, Vault
 from vault.values import FieldValue, JsonValue
@@ -154,13 +154,12 @@ def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: date | None
     found: dict[tuple[bytes, int], list[SealedRow]] = {}
     if wanted:
         fields = {each.field.id: each.field.category_id for grant in grants for each in grant.fields}
-        parameters = {
-            "subjects": padded(list({subject for subject, _ in wanted})),
-            "categories": padded(sorted(set(fields.values()))),
-            "fields": padded(sorted(fields)),
+        keys: dict[str, list[Any]] = {
+            "subjects": list({subject for subject, _ in wanted}),
+            "categories": sorted(set(fields.values())),
+            "fields": sorted(fields),
         }
-        statement = _CURRENT if as_known_on is None else _HISTORY
-        for row in map(SealedRow._make, uow.conn.execute(statement, parameters).all()):
+        for row in map(SealedRow._make, look_up(uow.conn, _CURRENT if as_known_on is None else _HISTORY, keys)):
             at = (row.subject, row.field_id)
             if at in wanted:
                 found.setdefault(at, []).append(row)

@@ -19,7 +19,7 @@ from policies.model import ConsentStatus, SubjectFacts
 from policies.purposes import Purposes
 from vault.errors import KeyUnavailable
 from vault.keys.service import KeyService, Slot
-from vault.store.keysets import padded
+from vault.store.lookup import look_up
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 
@@ -108,40 +108,40 @@ def log_keys(keys: KeyService, known: Sequence[Known]) -> list[bytes]:
 
 
 def _load_chunk(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], Known]:
-    parameters = {
-        "ids": padded(list(dict.fromkeys(subject_id for _, subject_id in pairs))),
-        "brands": padded(list(dict.fromkeys(brand for brand, _ in pairs))),
+    keys: dict[str, list[Any]] = {
+        "ids": list(dict.fromkeys([subject_id for _, subject_id in pairs])),
+        "brands": list(dict.fromkeys([brand for brand, _ in pairs])),
     }
     statuses: dict[tuple[str, bytes], dict[str, ConsentStatus]] = {}
     epochs: dict[tuple[str, bytes], dict[str, int]] = {}
-    for subject_id, brand, purpose, state, until_at, epoch in uow.conn.execute(_CONSENTS, parameters):
+    for subject_id, brand, purpose, state, until_at, epoch in look_up(uow.conn, _CONSENTS, keys):
         statuses.setdefault((brand, subject_id), {})[purpose] = _status(state, until_at, uow.now)
         epochs.setdefault((brand, subject_id), {})[purpose] = epoch
 
-    brands_of: dict[bytes, set[str]] = {}
-    rows: dict[bytes, Any] = {}
-    for found_row in uow.conn.execute(_SUBJECTS, parameters):
-        rows[found_row.id] = found_row
-        if found_row.brand is not None:
-            brands_of.setdefault(found_row.id, set()).add(found_row.brand)
+    related: set[tuple[str, bytes]] = set()
+    rows: dict[bytes, tuple[Any, ...]] = {}
+    for subject_id, brand, *row in look_up(uow.conn, _SUBJECTS, keys):
+        rows[subject_id] = tuple(row)
+        if brand is not None:
+            related.add((brand, subject_id))
 
     found = {}
-    for brand, subject_id in pairs:
+    for pair in pairs:
+        _, subject_id = pair
         if subject_id not in rows:
             continue
-        row = rows[subject_id]
+        state, restricted, minor, region, epoch, log_slot, log_generation, log_key = rows[subject_id]
         facts = SubjectFacts(
-            known_to_brand=brand in brands_of.get(subject_id, ()),
+            known_to_brand=pair in related,
             # Erasing counts as erased: no token may race the destruction of the keys.
-            erased=row.state != "active",
-            restricted=row.restricted,
-            minor=row.minor,
-            region=row.region,
-            consents=statuses.get((brand, subject_id), {}),
+            erased=state != "active",
+            restricted=bool(restricted),
+            minor=bool(minor),
+            region=region,
+            consents=statuses.get(pair, {}),
         )
-        slot = Slot(row.log_slot, row.log_generation)
-        epoch_of = epochs.get((brand, subject_id), {})
-        found[brand, subject_id] = Known(subject_id, facts, row.epoch, epoch_of, slot, row.log_key)
+        slot = Slot(log_slot, log_generation)
+        found[pair] = Known(subject_id, facts, epoch, epochs.get(pair, {}), slot, log_key)
     return found
 
 

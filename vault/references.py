@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, select
 from vault.errors import IntegrityFailure
 from vault.keys.service import KeyService
 from vault.store.bulk import insert_rows
-from vault.store.keysets import padded
+from vault.store.lookup import look_up
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 
@@ -153,7 +153,7 @@ def locate(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> list[bytes | No
     if not wanted:
         return answers
     found: dict[str, list[tuple[bytes, bytes]]] = {}
-    for mac, brand, pointer in uow.conn.execute(_BY_MAC, {"macs": padded([mac for _, mac in wanted])}).all():
+    for mac, brand, pointer in look_up(uow.conn, _BY_MAC, {"macs": [mac for _, mac in wanted]}):
         if (brand, mac) in wanted:
             found.setdefault(brand, []).append((mac, pointer))
     for brand, items in found.items():
@@ -176,9 +176,8 @@ def of_pairs(uow: UnitOfWork, pairs: Sequence[tuple[bytes, str]]) -> list[str | 
         return []
     asked = set(pairs)
     sealed: dict[str, list[tuple[bytes, bytes]]] = {}
-    for subject, brand, reference in uow.conn.execute(
-        _BY_SUBJECT, {"subjects": padded(list({each for each, _ in pairs}))}
-    ):
+    subjects = list({each for each, _ in pairs})
+    for subject, brand, reference in look_up(uow.conn, _BY_SUBJECT, {"subjects": subjects}):
         if (subject, brand) in asked:
             sealed.setdefault(brand, []).append((subject, reference))
     held: dict[tuple[bytes, str], str] = {}

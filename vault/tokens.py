@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import and_, bindparam, select, update
 from sqlmodel import col
@@ -19,7 +19,7 @@ from sqlmodel import col
 from vault.errors import Refused
 from vault.proofs import claim_proof, claim_proofs
 from vault.store.bulk import insert_rows
-from vault.store.keysets import padded
+from vault.store.lookup import look_up
 from vault.store.tables import AccessToken, System, TokenSubject
 from vault.systems import COLUMNS, SystemRecord, SystemStatus, record_of
 from vault.unit import UnitOfWork
@@ -85,8 +85,7 @@ class Session:
     jkt: str
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """A subject that a token names: the epochs it was granted under, and the uses left."""
 
     subject_id: bytes
@@ -135,11 +134,10 @@ def authenticate(uow: UnitOfWork, credentials: Sequence[Credential]) -> list[Ses
     another key's), so that nobody learns which; the log is told the cause. `proof_replayed` is told apart, because a
     client must draw a new proof. Proofs of refused tokens are not stored: strangers cannot fill the table.
     """
-    found: dict[bytes, Any] = {}
+    found: dict[bytes, tuple[Any, ...]] = {}
     hashes = list(dict.fromkeys(credential.token_hash for credential in credentials))
     for start in range(0, len(hashes), _CHUNK):
-        keys = padded(hashes[start : start + _CHUNK])
-        found |= {row[0]: row for row in uow.conn.execute(_PRESENTED, {"hashes": keys})}
+        found |= {row[0]: row for row in look_up(uow.conn, _PRESENTED, {"hashes": hashes[start : start + _CHUNK]})}
     outcomes = [_session(found.get(credential.token_hash), credential, uow.now) for credential in credentials]
     proofs = [
         (credential.proof_hash, credential.proof_expires_at)
@@ -185,16 +183,16 @@ def named(uow: UnitOfWork, token_hashes: Sequence[bytes]) -> dict[bytes, dict[by
     found: dict[bytes, dict[bytes, Named]] = {token_hash: {} for token_hash in token_hashes}
     hashes = list(found)
     for start in range(0, len(hashes), _CHUNK):
-        rows = uow.conn.execute(_NAMED, {"hashes": padded(hashes[start : start + _CHUNK])})
-        for token_hash, subject_id, shard, subject_epoch, consent_epoch, uses_left in rows:
-            found[token_hash][subject_id] = Named(subject_id, shard, subject_epoch, consent_epoch, uses_left)
+        for token_hash, *held in look_up(uow.conn, _NAMED, {"hashes": hashes[start : start + _CHUNK]}):
+            each = Named(*held)
+            found[token_hash][each.subject_id] = each
     return found
 
 
 def introspect(uow: UnitOfWork, token_hash: bytes) -> Session | None:
     """Return what a living token stands for, whoever asks and without a proof; None for any other (RFC 7662 §2.2)."""
-    row = uow.conn.execute(_PRESENTED, {"hashes": [token_hash]}).one_or_none()
-    outcome = _session(row, None, uow.now)
+    rows = look_up(uow.conn, _PRESENTED, {"hashes": [token_hash]})
+    outcome = _session(rows[0] if rows else None, None, uow.now)
     return outcome if isinstance(outcome, Session) else None
 
 
@@ -236,11 +234,11 @@ _NAMED: Final = select(
 ).where(col(TokenSubject.token_hash).in_(bindparam("hashes", expanding=True)))
 
 
-def _session(row: Any, credential: Credential | None, now: int) -> Session | Refused:
+def _session(row: tuple[Any, ...] | None, credential: Credential | None, now: int) -> Session | Refused:
     if row is None:
         return Refused("invalid_token", "token_unknown")
     token_hash, kind, epoch, jkt, scope, purpose, detail, policy_hash, expires_at, revoked = row[:_TOKEN_COLUMNS]
-    system = record_of(tuple(row[_TOKEN_COLUMNS:]))
+    system = record_of(row[_TOKEN_COLUMNS:])
     if revoked:
         return Refused("invalid_token", "token_revoked")
     if expires_at <= now:
