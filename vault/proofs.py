@@ -15,7 +15,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from vault.store.keysets import padded
-from vault.store.lookup import fetched
 from vault.unit import UnitOfWork
 
 _CHUNK: Final = 1000  # rows per statement; SQLite takes 32,766 parameters
@@ -49,10 +48,9 @@ def claim_proofs(uow: UnitOfWork, proofs: Sequence[tuple[bytes, int]]) -> list[b
 def _burn(conn: Connection, proofs: Sequence[tuple[bytes, int]]) -> set[bytes]:
     if conn.dialect.name == "postgresql":
         hashes, expiries = map(list, zip(*proofs, strict=True))
-        return {proof_hash for (proof_hash,) in fetched(conn, _BURN_POSTGRESQL, (hashes, expiries))}
+        return set(conn.exec_driver_sql(_BURN_POSTGRESQL, (hashes, expiries)).scalars())
     rows = padded(proofs)
-    burned = fetched(conn, _burn_sqlite(len(rows)), tuple(chain.from_iterable(rows)))
-    return {proof_hash for (proof_hash,) in burned}
+    return set(conn.exec_driver_sql(_burn_sqlite(len(rows)), tuple(chain.from_iterable(rows))).scalars())
 
 
 @cache

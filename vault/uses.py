@@ -13,7 +13,6 @@ from typing import Final
 from sqlalchemy import Connection
 
 from vault.store.keysets import padded
-from vault.store.lookup import fetched
 from vault.unit import UnitOfWork
 
 _CHUNK: Final = 1000  # pairs per statement; SQLite takes 32,766 parameters
@@ -64,11 +63,11 @@ def consume(uow: UnitOfWork, uses: Sequence[tuple[bytes, bytes]]) -> list[bool]:
 def _take(conn: Connection, wanted: Sequence[tuple[tuple[bytes, bytes], int]]) -> dict[tuple[bytes, bytes], int]:
     if conn.dialect.name == "postgresql":
         hashes, subjects, counts = map(list, zip(*((*pair, count) for pair, count in wanted), strict=True))
-        taken = fetched(conn, _TAKE_POSTGRESQL, (hashes, subjects, counts))
+        taken = conn.exec_driver_sql(_TAKE_POSTGRESQL, (hashes, subjects, counts))
         return {(token_hash, subject_id): uses for token_hash, subject_id, uses in taken}
     # The unit holds SQLite's only write lock: nothing moves between the two statements.
     pairs = padded([pair for pair, _ in wanted])
-    held = fetched(conn, _left_sqlite(len(pairs)), tuple(chain.from_iterable(pairs)))
+    held = conn.exec_driver_sql(_left_sqlite(len(pairs)), tuple(chain.from_iterable(pairs)))
     left = {(token_hash, subject_id): uses_left for token_hash, subject_id, uses_left in held}
     found = {pair: min(count, left.get(pair, 0)) for pair, count in wanted}
     spent = [(uses, *pair) for pair, uses in found.items() if uses]

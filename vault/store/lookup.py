@@ -33,13 +33,8 @@ def look_up(
     """
     sets = {name: padded(given) for name, given in keys.items()}
     plan = _plan(statement, conn.dialect, tuple([(name, len(given)) for name, given in sets.items()]))
-    return fetched(conn, plan.text, [sets[name][at] for name, at in plan.places])
-
-
-def fetched(conn: Connection, text: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-    """Run one statement in the driver's own placeholders and return its rows."""
     driver: Any = conn.connection.driver_connection
-    rows: list[tuple[Any, ...]] = driver.execute(text, parameters).fetchall()
+    rows: list[tuple[Any, ...]] = driver.execute(plan.text, [sets[name][at] for name, at in plan.places]).fetchall()
     return rows
 
 
