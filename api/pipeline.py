@@ -15,7 +15,7 @@ the fifth, which needs the `Commit`: nothing is unwrapped, opened or answered be
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import orjson
 
@@ -27,9 +27,11 @@ from vault import disclosure, facts, receipts, references, tokens
 from vault.errors import IntegrityFailure, Refused, UnknownReference, VaultError
 from vault.facts import Known
 from vault.tokens import Credential, Kind, Session
-from vault.unit import Commit, Finish, UnitOfWork
+from vault.unit import Commit, Finish, UnitOfWork, Vault
 
 T = TypeVar("T")
+
+ALL_FIELDS: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class _Item:
     decision: Decision | None = None
     grant: Grant | None = None
     entry: bytes = b""
+    trace: tuple[bytes | None, bytes] = (None, b"")  # the subject's log key and the hidden request id
     error: VaultError | None = None
 
 
@@ -83,8 +86,15 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
     _record(uow, [item for item in items if item.look is item.call.asked[0] or id(item.call) not in turned_away])
 
     def respond(commit: Commit) -> list[list[dict[str, Any] | VaultError] | VaultError]:
-        revealed = disclosure.reveal(uow.vault, commit, selection, [item.entry for item in granted])
-        signed = receipts.issue(uow, commit, [item.entry for item in granted])
+        entries = [item.entry for item in granted]
+        try:
+            revealed = disclosure.reveal(uow.vault, commit, selection, entries)
+            signed = receipts.issue(uow, commit, entries)
+        except VaultError as error:
+            _record_failures(uow.vault, [(item, ALL_FIELDS, error) for item in granted])
+            raise
+        unread = [(item, _unread(part)) for item, part in zip(granted, revealed, strict=True)]
+        _record_failures(uow.vault, [(item, names, IntegrityFailure()) for item, names in unread if names])
         answers = {
             id(item): _answer(item, part, receipt)
             for item, part, receipt in zip(granted, revealed, signed, strict=True)
@@ -202,8 +212,29 @@ def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     hidden = trail.request_macs(uow, [item.call.request_id for item in items])
     for item, req in zip(items, hidden, strict=True):
         log_key = keys[item.known.subject_id] if item.known is not None else None
+        item.trace = (log_key, req)
         for entry in trail.entries(item.session, item.decision, item.error, req):
             item.entry = uow.record(entry, log_key=log_key)
+
+
+def _record_failures(vault: Vault, failed: Sequence[tuple[_Item, frozenset[str], VaultError]]) -> None:
+    """Log what was authorised, and logged so, but could not be opened or signed for (in a unit of its own).
+
+    The first entry stands: over-reporting is allowed, under-reporting never. If this one cannot be made durable, the
+    caller gets that error and no value.
+    """
+    if not failed:
+        return
+    with vault.unit() as uow:
+        for item, names, error in failed:
+            if item.session is not None and item.decision is not None:
+                entry = trail.failed(item.session, item.decision, names, error, item.trace[1])
+                uow.record(entry, log_key=item.trace[0])
+        uow.commit()
+
+
+def _unread(revealed: disclosure.Revealed) -> frozenset[str]:
+    return frozenset([name for name, part in revealed if isinstance(part, IntegrityFailure)])
 
 
 def _answer(item: _Item, revealed: disclosure.Revealed, receipt: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Never a value, never a reference, never the caller's own words. A look that was 
 given, and what was refused.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
@@ -59,6 +59,13 @@ def entries(
     if given:
         found.append(_entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, actor, session, decision, given, _policies(given), req))
     return found
+
+
+def failed(session: Session, decision: Decision, names: Collection[str], error: VaultError, req: bytes | None) -> Entry:
+    """Build the entry of a disclosure that was allowed and then failed, for the fields named, or for all if none is."""
+    given = [a for a in decision.answers if a.granted is not None and (not names or a.wanted.field in names)]
+    why = (f"failed.{cause(error)}",)
+    return _entry(Act.FIELD_DISCLOSED, Outcome.ERROR, actor_of(session), session, decision, given, why, req)
 
 
 def cause(error: VaultError) -> str:
