@@ -86,7 +86,10 @@ def test_the_document_quotes_the_script_whole():
 
 
 @pytest.mark.server
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("openssl")), reason="*** WALK-THROUGH NOT TESTED *** needs curl and openssl")
+@pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("openssl")),
+    reason="*** WALK-THROUGH NOT TESTED *** needs curl and openssl",
+)
 def test_the_script_prints_what_the_document_says(tmp_path):
     port = free_port()
     data, work = tmp_path / "data", tmp_path / "work"
