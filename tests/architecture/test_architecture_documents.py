@@ -2,10 +2,16 @@
 
 import ast
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from api.cli.main import app
+from api.cli.output import Exit
+from api.observability.events import Event
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted(
@@ -16,6 +22,8 @@ DOCUMENTS = sorted(
         *(ROOT / ".ci").rglob("*.md"),
     ]
 )
+PACKAGES = ("api", "vault", "policies", "audit")
+PLACE = re.compile(r"`((?:api|vault|policies|audit|tests)/[\w/.-]+)(?:::([\w.]+))?`")
 TEST_ID = re.compile(r"tests/[\w/]+\.py(?:::\w+)*")
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -99,3 +107,76 @@ def test_every_decision_is_in_the_index():
     assert records
     assert sorted(LINK.findall(index)) == records
     assert [record[:4] for record in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_named_places_of_the_code_exist(document):
+    """`path/file.py::name` names a function, class or constant of that file, or a method as `Class.method`."""
+    missing = []
+    for path, inside in PLACE.findall(document.read_text(encoding="utf-8")):
+        found = ROOT / path
+        if not found.exists() or (inside and inside.replace(".", "::") not in defined_in(found)):
+            missing.append(f"{path}::{inside}")
+    assert not missing
+
+
+def commands():
+    """Give every command of the command line as it is typed."""
+    found = set()
+    for word, command in get_command(app).commands.items():
+        inner = getattr(command, "commands", None)
+        found.update([word] if inner is None else [f"{word} {each}" for each in inner])
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_named_commands_exist(document):
+    text = document.read_text(encoding="utf-8")
+    groups = {each.split()[0] for each in commands() if " " in each}
+    named = re.findall(r"(?:`|\$ |; )ecrin ([a-z]+)(?: ([a-z]+))?", text)
+    assert {f"{word} {inner}" if word in groups else word for word, inner in named} <= commands()
+
+
+def test_operations_names_every_command():
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    assert not [each for each in commands() - {"openapi", "demo"} if f"`ecrin {each}`" not in page]
+
+
+def test_operations_lists_the_exit_codes():
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    table = page.partition("### Exit codes")[2].partition("### ")[0]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == [int(each) for each in Exit]
+
+
+def test_operations_lists_the_events_that_are_written():
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- events:begin")[2].partition("<!-- events:end")[0]
+    listed = {
+        each for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for each in re.findall(r"`([\w.]+)`", row)
+    }
+    vocabulary = ROOT / "api/observability/events.py"
+    written = {
+        Event[each].value
+        for path in (ROOT / "api").rglob("*.py")
+        if path != vocabulary
+        for each in re.findall(r"\bEvent\.([A-Z_]+)", path.read_text(encoding="utf-8"))
+    }
+    assert listed == written
+
+
+def test_the_story_of_the_readme_is_the_storys():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("<!-- story:begin")[2].partition("<!-- story:end")[0]
+    told = (ROOT / "api/demo/story.py").read_text(encoding="utf-8")
+    chapters = re.findall(r'\.chapter\("(.+?)"\)', told)
+    assert re.findall(r"^\d+\. (.+)$", shown, re.MULTILINE) == chapters
+
+
+def test_the_changes_name_this_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_documents_claim_nothing_that_nobody_checked():
+    claims = re.compile(r"FIPS.validated|zero.knowledge|\banonym|military|unbreakable|state.of.the.art", re.IGNORECASE)
+    assert not [(name(path), hit) for path in DOCUMENTS for hit in claims.findall(path.read_text(encoding="utf-8"))]
