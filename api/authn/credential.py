@@ -30,7 +30,7 @@ async def credential(request: Request) -> Credential:
     proof = dpop.verify(
         request.headers.getlist("dpop"),
         method=request.method,
-        url=services.settings.public_url + request.url.path,
+        url=services.settings.public_url + request.scope["path"],
         access_token=token,
         now=services.vault.clock.now(),
     )

@@ -10,6 +10,7 @@ import uvicorn
 from api import bootstrap, bundles
 from api.app import create_app
 from api.cli.output import Exit, Json, Output, fail, told
+from api.cli.worker import served
 from api.settings import Settings, load
 from policies.errors import InvalidBundle
 from vault.errors import VaultError
@@ -62,7 +63,7 @@ def serve() -> None:
 
 def run_server(settings: Settings) -> None:
     """Run uvicorn in this process, or its workers in processes of their own."""
-    target = create_app(settings) if settings.workers == 1 else "api.cli.worker:application"
+    target = served(settings) if settings.workers == 1 else "api.cli.worker:application"
     uvicorn.run(
         target,
         factory=settings.workers > 1,
