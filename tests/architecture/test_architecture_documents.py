@@ -97,6 +97,7 @@ def test_every_control_of_the_threat_model_names_its_test():
         if re.match(r"\| T\d+ ", line)
     ]
     assert len(rows) > 20
+    assert len({row.split()[1] for row in rows}) == len(rows)
     assert not [row for row in rows if not TEST_ID.search(row) and "*open*" not in row]
 
 
