@@ -38,6 +38,9 @@ def create_app(settings: Settings, *, opener: Callable[[Settings], Vault] = boot
             log.warning(Event.SEALED)
             yield
             return
+        except Exception as error:
+            log.fault(Event.FAILED, error)
+            raise
         batcher = Batcher(vault, most_in_batch=settings.batch_size, most_waiting=settings.queue_size)
         jobs = (
             Periodic(

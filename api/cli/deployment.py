@@ -17,6 +17,7 @@ from vault.errors import VaultError
 from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import initialise, migrate
 
+STARTUP_FAILED = 3  # the exit code with which uvicorn gives up
 GRACE_SECONDS = 10  # for requests under way when a stop is asked for
 
 
@@ -64,23 +65,28 @@ def serve() -> None:
 def run_server(settings: Settings) -> None:
     """Run uvicorn in this process, or its workers in processes of their own."""
     target = served(settings) if settings.workers == 1 else "api.cli.worker:application"
-    uvicorn.run(
-        target,
-        factory=settings.workers > 1,
-        workers=settings.workers,
-        host=settings.host,
-        port=settings.port,
-        access_log=False,  # its lines hold paths; ours hold route templates
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        http="httptools",
-        loop="uvloop",
-        ws="none",
-    )
+    try:
+        uvicorn.run(
+            target,
+            factory=settings.workers > 1,
+            workers=settings.workers,
+            host=settings.host,
+            port=settings.port,
+            access_log=False,  # its lines hold paths; ours hold route templates
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            http="httptools",
+            loop="uvloop",
+            ws="none",
+        )
+    except SystemExit as ended:
+        if ended.code == STARTUP_FAILED:
+            raise fail("the service did not start; the log says why", Exit.UNAVAILABLE) from None
+        raise
 
 
 def doctor(*, json: Json = False) -> None:

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from api import intakes, rows
-from api.cli.opened import opened
+from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail
 from api.rows import CsvReader, Read, TooLong
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import Catalogue
 from vault import systems
 from vault.idempotency import LONGEST_KEY
@@ -41,6 +42,7 @@ def import_(
     refused: list[dict[str, Any]] = []
     with opened() as vault:
         acting = _system(vault, system)
+        _note(vault, acting, Act.IMPORT_STARTED)
         size = file.stat().st_size
         columns = (TextColumn("importing"), BarColumn(), DownloadColumn())
         with Progress(*columns, console=Console(stderr=True), disable=json) as bar:
@@ -54,11 +56,18 @@ def import_(
                     if answer["status"] == "refused":
                         refused.append(answer)
                 bar.advance(task, sum(len(read.content) + 1 for read in reads))
+        _note(vault, acting, Act.IMPORT_COMPLETED, sum(counts.values()))
     text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "no rows"
     lines = [f"  {each['ref']}: {each['code']} {_fields(each)}".rstrip() for each in refused]
     Output(json=json).result({"counts": counts, "refused": refused}, "\n".join([text, *lines]))
     if refused:
         raise typer.Exit(Exit.FAILED)
+
+
+def _note(vault: Vault, system: SystemRecord, act: Act, count: int | None = None) -> None:
+    with vault.unit() as uow:
+        uow.record(Entry(act, Outcome.ALLOW, Actor(ActorKind.SYSTEM, system.id, via=OPERATOR.id), n=count))
+        uow.commit()
 
 
 def _take_in(system: SystemRecord, key: str) -> Any:

@@ -1,5 +1,6 @@
 """The `ecrin` command. Subcommands live in their own modules; failures become exit codes here, and nowhere a traceback."""
 
+import os
 import sys
 
 import typer
@@ -32,6 +33,7 @@ app.add_typer(evidence.app, name="audit")
 
 def run() -> None:
     """Run the command line of this process and exit."""
+    os.umask(0o077)  # whatever this process makes is its account's alone: data, keys, checkpoints
     try:
         app()
     except InvalidSettings as error:

@@ -15,6 +15,7 @@ class Event(StrEnum):
     READY = "service.ready"
     STOPPING = "service.stopping"
     STOPPED = "service.stopped"
+    FAILED = "service.failed"
     SEALED = "service.sealed"
     REQUEST = "http.request"
     FAULT = "http.fault"
