@@ -147,9 +147,11 @@ class Scene:
             assert time.monotonic() < deadline, "no writer has written anything"
             time.sleep(0.005)
 
-    def wait_for_victims(self, before, count):
+    def wait_for_victims(self, before, count, patience=60):
         """Wait until that many have opened the vault: each says so by the slots it takes."""
+        deadline = time.monotonic() + patience
         while True:
+            assert time.monotonic() < deadline, "a writer did not open the vault"
             self.wait_for_notes(before)
             with self.notes.open("rb") as file:
                 file.seek(before)
