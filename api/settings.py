@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     root_passphrase_file: Path | None = Field(default=None, description="Passphrase that opens root_sealed_path.")
     root_sealed_path: Path = Field(default=Path(), description="Root key sealed by the passphrase.")
     checkpoint_file: Path = Field(default=Path(), description="Copy of the last checkpoint kept outside the database.")
-    shards: int = Field(default=1, ge=1, le=1024, description="Logs to spread subjects over. Fixed at `ecrin init`.")
+    shards: int = Field(default=1, ge=1, le=1, description="Logs to spread subjects over: one, in this release.")
 
     public_url: str = Field(default="http://127.0.0.1:8420", description="Base URL callers use; DPoP proofs name it.")
     issuer: str = Field(default="", description="OAuth issuer, the one accepted audience. Default: public_url.")
