@@ -7,7 +7,9 @@ are bare errors here; the benchmark only sends what is granted.
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, select, update
 
 from api import bootstrap
@@ -49,6 +51,12 @@ async def _lifespan(app):
 
 
 app = FastAPI(openapi_url=None, lifespan=_lifespan)
+
+
+@app.exception_handler(OperationalError)
+async def _busy(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer a busy SQLite as a service would: the caller keeps its connection and may try again."""
+    return JSONResponse({"error": "busy"}, 503)
 
 
 @app.get("/readyz")
