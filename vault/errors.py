@@ -58,6 +58,12 @@ class StoreFull(StoreUnavailable):
     code = "store_full"
 
 
+class KeyHolderUnavailable(StoreUnavailable):
+    """The key holder process did not answer, or not in time: nothing was stored on it and nothing disclosed."""
+
+    code = "key_holder_unavailable"
+
+
 class Overloaded(VaultError):
     """Too much is waiting already; nothing was begun."""
 
