@@ -135,19 +135,21 @@ def test_another_root_is_sealed(keystore, tmp_path):
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE keystore SET format = 2",
+        "UPDATE keystore SET format = 1",
+        "UPDATE keystore SET format = 3",
         "UPDATE keystore SET epoch = 1",
         "UPDATE keystore SET fanout = 9",
         "UPDATE keystore SET depth = 1",
-        "UPDATE keystore SET trees = 2",
-        "UPDATE keystore SET top_key = CAST(substr(top_key, 1, 32) || zeroblob(104) AS BLOB)",
-        "UPDATE keystore SET top_key = CAST(substr(top_key, 1, 135) AS BLOB)",
+        "UPDATE epoch SET epoch = 1",
+        "UPDATE epoch SET top_key = CAST(substr(top_key, 1, 32) || zeroblob(104) AS BLOB)",
+        "UPDATE epoch SET top_key = CAST(substr(top_key, 1, 135) AS BLOB)",
         "DELETE FROM keystore",
-        "DELETE FROM part WHERE name = 'top'",
-        "DELETE FROM part WHERE name = 'service'",
-        "UPDATE part SET body = x'00' WHERE name = 'top'",
-        "UPDATE part SET body = (SELECT body FROM part WHERE name = 'service') WHERE name = 'top'",
-        "UPDATE part SET body = (SELECT body FROM part WHERE name = 'top') WHERE name = 'service'",
+        "DELETE FROM epoch",
+        "UPDATE epoch SET top = x''",
+        "UPDATE epoch SET service = x''",
+        "UPDATE epoch SET top = x'00'",
+        "UPDATE epoch SET top = service",
+        "UPDATE epoch SET service = top",
     ],
 )
 def test_an_altered_head_or_part_is_an_integrity_failure(keystore, statement):
@@ -157,7 +159,7 @@ def test_an_altered_head_or_part_is_an_integrity_failure(keystore, statement):
         open_keystore(path, provider, DEPLOYMENT)
 
 
-@pytest.mark.parametrize("table", ["keystore", "part"])
+@pytest.mark.parametrize("table", ["keystore", "epoch", "retired", "leaving"])
 def test_a_missing_table_is_an_integrity_failure(keystore, table):
     path, provider = keystore
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -171,9 +173,8 @@ def test_parts_of_two_keystores_do_not_mix(keystore, tmp_path):
     path, provider = keystore
     other, _ = create(tmp_path, name="other.db", provider=provider)
     with closing(sqlite3.connect(other)) as db:
-        parts = dict(db.execute("SELECT name, body FROM part"))
-    for name, body in parts.items():
-        change(path, "UPDATE part SET body = ? WHERE name = ?", body, name)
+        ((top, service),) = db.execute("SELECT top, service FROM epoch")
+    change(path, "UPDATE epoch SET top = ?, service = ?", top, service)
     with pytest.raises(IntegrityFailure):
         open_keystore(path, provider, DEPLOYMENT)
 
@@ -260,7 +261,7 @@ def test_no_leaf_is_in_the_file_in_clear(keystore):
     """The one unsealed thing would be a leaf; a leaf shows by wrapping a known key to a known result."""
     path, provider = keystore
     with closing(open_keystore(path, provider, DEPLOYMENT)) as service:
-        keys = [bytes(service._tree.leaf_page(0, leaf // 8).key(leaf % 8)) for leaf in range(64)]
+        keys = [bytes(service._view.tree.leaf_page(0, leaf // 8).key(leaf % 8)) for leaf in range(64)]
     content = path.read_bytes()
     assert len(set(keys)) == 64
     assert not any(key in content for key in keys)

@@ -45,7 +45,7 @@ def made(geometry):
 
 
 def tree_of(geometry, root, pages, *, deployment=DEPLOYMENT, limit=4):
-    return PageTree(deployment, geometry, (root,), pages.get, limit)
+    return PageTree(deployment, geometry, (root,), lambda address, _: pages.get(address), limit)
 
 
 def leaves(geometry, tree):

@@ -136,7 +136,7 @@ def test_a_label_for_macs_gives_no_sealing_key(service):
 
 
 def test_signatures_verify_under_their_own_key_only(service):
-    for key, other in itertools.permutations(SigningKey):
+    for key, other in itertools.permutations(SigningKey, 2):
         (signature,) = service.sign(key, [b"statement"])
         Ed25519PublicKey.from_public_bytes(service.public_key(key)).verify(signature, b"statement")
         with pytest.raises(InvalidSignature):
@@ -225,11 +225,11 @@ def test_a_forked_child_is_refused(fresh):
 
 def test_a_keystore_that_cannot_be_written_says_so_and_gives_nothing_out(fresh):
     with closing(fresh()) as service:
-        service._file._db.execute("PRAGMA query_only = ON")
+        service._store._db.execute("PRAGMA query_only = ON")
         with pytest.raises(StoreUnavailable) as raised:
             service.reserve(1)
         assert raised.value.__suppress_context__
-        service._file._db.execute("PRAGMA query_only = OFF")
+        service._store._db.execute("PRAGMA query_only = OFF")
         assert service.reserve(1)[0].number == 0
 
 

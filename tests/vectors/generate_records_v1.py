@@ -1,6 +1,6 @@
 """Write tests/vectors/records_v1.json: `python tests/vectors/generate_records_v1.py`.
 
-One worked example of each small record of docs/formats.md, under the service keys of keystore_v1.json.
+One worked example of each small record of docs/formats.md, under the service keys of keystore_v2.json.
 """
 
 import base64
@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import oracle_records as oracle
-from generate_keystore_v1 import drawn
+from generate_keystore_v2 import drawn
 
 FILE = Path(__file__).with_name("records_v1.json")
 NOW = 1_790_000_000
@@ -71,7 +71,7 @@ def document():
     promise = f"{ORIGIN}/receipt\n{ENTRY_ID.hex()}\n{base64.b64encode(leaf).decode()}\n{NOW}\n"
     return {
         "format": "ecrin records v1",
-        "note": "Bytes in hex, texts as they are. Service keys: keystore_v1.json. Two equal entries make the tree.",
+        "note": "Bytes in hex, texts as they are. Service keys: keystore_v2.json. Two equal entries make the tree.",
         "value": oracle.value_record({"system": "eu", "value": "52"}, "aurelle-paris", NOW, first_day=739860).hex(),
         "reference": {
             "bits": BITS.hex(),

@@ -92,13 +92,14 @@ def part_context(label, deployment, epoch):
     return lp(label, deployment.encode(), number(epoch, 8))
 
 
-def top_page(fanout, depth, service_key, trees):
+def top_page(fanout, depth, service_key, index_key, trees):
     """`trees`: (root page key, generation) of each."""
     return (
         number(fanout, 2)
         + number(depth, 1)
         + number(len(trees), 4)
         + service_key
+        + index_key
         + b"".join(key + number(generation, 4) for key, generation in trees)
     )
 
@@ -121,12 +122,18 @@ def address(tree, level, position):
     return tree << 36 | level << 32 | position
 
 
-def service_keys(index, siv_root, log, receipt):
-    return b"\x01" + b"\x01" + index + b"\x02" + siv_root + b"\x03" + log + b"\x04" + receipt
+def service_keys(mac_root, siv_root, log, receipt, erasure):
+    keys = (mac_root, siv_root, log, receipt, erasure)
+    return b"\x02" + b"".join(number(at, 1) + key for at, key in enumerate(keys, 1))
 
 
 def label_mac(index, label, message):
     return hmac.new(expand(index, lp(b"ecrin/mac/v1", label.encode()), 32), message, hashlib.sha256).digest()
+
+
+def search_token(index, index_key, label, message):
+    cipher = Cipher(AES(index_key), ECB())  # noqa: S305 - the block cipher itself
+    return cipher.encryptor().update(label_mac(index, label, message)[:16])
 
 
 def label_seal(siv_root, label, context, plaintext):

@@ -4,7 +4,7 @@ import json
 from contextlib import closing
 from pathlib import Path
 
-import generate_keystore_v1 as generator
+import generate_keystore_v2 as generator
 import oracle_keystore as oracle
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -15,19 +15,17 @@ from hypothesis import strategies as st
 from vault.errors import IntegrityFailure, Sealed
 from vault.keys.keystore import open_keystore
 from vault.keys.local import KeyFileProvider, PassphraseProvider
-from vault.keys.pagefile import Head, create_file
+from vault.keys.pagefile import create_file
 from vault.keys.service import SigningKey, Slot
 from vault.runtime import SystemEntropy
 
-DOCUMENT = json.loads(Path(__file__).with_name("keystore_v1.json").read_text())
+DOCUMENT = json.loads(Path(__file__).with_name("keystore_v2.json").read_text())
 ANSWERS = DOCUMENT["answers"]
 KEYSTORE = DOCUMENT["keystore"]
 
 
-def write(path, head):
-    parts = [(name, bytes.fromhex(body)) for name, body in DOCUMENT["part"].items()]
-    pages = [(int(address), bytes.fromhex(body)) for address, body in DOCUMENT["page"].items()]
-    assert create_file(path, "0", Head(**head | {"top_key": bytes.fromhex(head["top_key"])}), parts, pages)
+def write(path, document):
+    assert create_file(path, "0", *generator.stored(document))
     return path
 
 
@@ -45,7 +43,8 @@ def sealed(folder):
 
 def test_the_file_holds_what_it_should():
     assert len(DOCUMENT["page"]) == 3
-    assert (len(ANSWERS["wraps"]), len(ANSWERS["mac"]), len(ANSWERS["seal"]), len(ANSWERS["sign"])) == (4, 3, 8, 2)
+    counts = {"wraps": 3, "mac": 3, "blind": 3, "seal": 8, "sign": 3}
+    assert {name: len(ANSWERS[name]) for name in counts} == counts
 
 
 def test_the_second_implementation_still_writes_the_frozen_file():
@@ -54,17 +53,20 @@ def test_the_second_implementation_still_writes_the_frozen_file():
 
 @pytest.mark.parametrize("root", [bare, sealed])
 def test_the_frozen_keystore_opens_and_answers(tmp_path, root):
-    path = write(tmp_path / "keys.db", KEYSTORE)
+    path = write(tmp_path / "keys.db", DOCUMENT)
     dek = bytes.fromhex(ANSWERS["dek"])
     with closing(open_keystore(path, root(tmp_path), KEYSTORE["deployment"])) as service:
         slots = [Slot(each["slot"], each["generation"]) for each in ANSWERS["wraps"]]
         wrapped = [bytes.fromhex(each["wrapped"]) for each in ANSWERS["wraps"]]
         assert service.wrap([(slot, dek) for slot in slots]) == wrapped
-        assert service.unwrap(list(zip(slots, wrapped, strict=True))) == [dek] * 4
+        assert service.unwrap(list(zip(slots, wrapped, strict=True))) == [dek] * 3
         refused = [Slot(*each) for each in ANSWERS["refused_slots"]]
-        assert service.wrap([(slot, dek) for slot in refused]) == [None] * 5
+        assert service.wrap([(slot, dek) for slot in refused]) == [None] * 6
         for each in ANSWERS["mac"]:
             assert service.mac(each["label"], [bytes.fromhex(each["message"])])[0].hex() == each["mac"]
+        for each in ANSWERS["blind"]:
+            (token,) = service.blind(each["label"], [bytes.fromhex(each["message"])], KEYSTORE["epoch"])
+            assert token.hex() == each["token"]
         for each in ANSWERS["seal"]:
             context, plaintext = bytes.fromhex(each["context"]), bytes.fromhex(each["plaintext"])
             assert service.seal(each["label"], [(context, plaintext)])[0].hex() == each["sealed"]
@@ -73,24 +75,32 @@ def test_the_frozen_keystore_opens_and_answers(tmp_path, root):
             assert service.public_key(SigningKey(name)).hex() == each["public_key"]
             assert service.sign(SigningKey(name), [bytes.fromhex(each["message"])])[0].hex() == each["signature"]
         status = service.status()
-        assert (status.epoch, status.slots_reserved, status.slots_total) == (3, 0, 4)
+        assert (status.epoch, status.slots_reserved, status.slots_total, status.retired) == (3, 0, 4, 1)
 
 
 @pytest.mark.parametrize(
-    ("part", "value", "error"),
+    ("table", "part", "value", "error"),
     [
-        ("epoch", 2, IntegrityFailure),
-        ("epoch", 4, IntegrityFailure),
-        ("fanout", 3, IntegrityFailure),
-        ("depth", 1, IntegrityFailure),
-        ("trees", 2, IntegrityFailure),
-        ("format", 0, IntegrityFailure),
-        ("root_ref", "ff" * 16, Sealed),
+        ("keystore", "epoch", 2, IntegrityFailure),
+        ("keystore", "fanout", 3, IntegrityFailure),
+        ("keystore", "depth", 1, IntegrityFailure),
+        ("keystore", "format", 0, IntegrityFailure),
+        ("keystore", "format", 1, IntegrityFailure),
+        ("epoch", "epoch", 4, IntegrityFailure),
+        ("epoch", "root_ref", "ff" * 16, Sealed),
     ],
 )
-def test_its_head_is_bound(tmp_path, part, value, error):
-    path = write(tmp_path / "keys.db", KEYSTORE | {part: value})
+def test_its_head_is_bound(tmp_path, table, part, value, error):
+    path = write(tmp_path / "keys.db", DOCUMENT | {table: DOCUMENT[table] | {part: value}})
     with pytest.raises(error):
+        open_keystore(path, bare(tmp_path), KEYSTORE["deployment"])
+
+
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_an_epoch_under_another_number_does_not_open(tmp_path, epoch):
+    moved = {table: DOCUMENT[table] | {"epoch": epoch} for table in ("keystore", "epoch")}
+    path = write(tmp_path / "keys.db", DOCUMENT | moved)
+    with pytest.raises(IntegrityFailure):
         open_keystore(path, bare(tmp_path), KEYSTORE["deployment"])
 
 

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 from contextlib import closing
 
-import generate_keystore_v1 as frozen
+import generate_keystore_v2 as frozen
 import generate_records_v1 as generator
 import pytest
 from generate_records_v1 import BITS, BRAND, CONSENT, ENTRY_ID, LOG_KEY, NOW, REQUEST, SUBJECT, TOKEN
@@ -15,7 +15,7 @@ from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment, encod
 from audit.merkle import Frontier, leaf_hash
 from vault import consentchain, evidence, references, search, tokens, values
 from vault.keys.local import KeyFileProvider
-from vault.keys.pagefile import Head, create_file
+from vault.keys.pagefile import create_file
 from vault.keys.service import SigningKey
 from vault.runtime import SystemEntropy
 from vault.search import Indexed
@@ -30,10 +30,7 @@ def vault(tmp_path, bundle, clock):
     kept = frozen.document()
     (tmp_path / "root").touch(mode=0o600)
     (tmp_path / "root").write_bytes(bytes.fromhex(kept["root"]))
-    head = Head(**kept["keystore"] | {"top_key": bytes.fromhex(kept["keystore"]["top_key"])})
-    parts = [(name, bytes.fromhex(body)) for name, body in kept["part"].items()]
-    pages = [(int(address), bytes.fromhex(body)) for address, body in kept["page"].items()]
-    assert create_file(tmp_path / "keystore", "0", head, parts, pages)
+    assert create_file(tmp_path / "keystore", "0", *frozen.stored(kept))
     provider = KeyFileProvider(tmp_path / "root", SystemEntropy())
     place = Place(f"sqlite:///{tmp_path / 'data'}", tmp_path / "keystore", provider)
     initialise(place, "vectors", clock=clock, entropy=SystemEntropy())

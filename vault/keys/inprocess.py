@@ -5,19 +5,22 @@ Every verb holds one lock for its whole batch. The work per item is a microsecon
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from vault.errors import KeyUnavailable, Sealed
-from vault.keys.pagefile import PageFile
-from vault.keys.pagetree import KEY, Geometry, PageTree, slot_number, split_slot
+from vault.errors import IntegrityFailure, KeyUnavailable, Sealed
+from vault.keys.pagestore import PageStore, Snapshot
+from vault.keys.pagetree import KEY, slot_number, split_slot
 from vault.keys.service import KeyState, KeyStatus, SigningKey, Slot
-from vault.keys.servicekeys import ServiceKeys
+from vault.keys.servicekeys import IndexKey
+from vault.keys.view import Opener, View
 
 _WRAPPED: Final = 40
+_TOKEN: Final = 16
 _BLOCK: Final = 1024  # slots set aside per write to disk; what a crash leaves of a block is never given out
 _BLOCK_SHARE: Final = 64  # but at most this part of all slots, so that several processes can share a small tree
 
@@ -27,25 +30,29 @@ class InProcessKeyService:
 
     Every verb raises Sealed once closed. It must not be carried across a fork: two processes would give out one
     block of slots twice, so the child is refused.
+
+    Each batch of verbs on leaves and index keys first asks the store whether anybody else wrote. What concerns keys it
+    then takes over: the leaves to be denied and, after an epoch change, everything, under the new root. What it held
+    of the old epoch is wiped.
     """
 
-    def __init__(
-        self, file: PageFile, tree: PageTree, keys: ServiceKeys, geometry: Geometry, trees: int, epoch: int
-    ) -> None:
-        self._file = file
-        self._tree = tree
-        self._keys: ServiceKeys | None = keys
-        self._geometry = geometry
-        self._total = trees * geometry.leaves
-        self._epoch = epoch
-        self._block = max(1, min(_BLOCK, self._total // _BLOCK_SHARE))
+    def __init__(self, store: PageStore, opener: Opener) -> None:
+        self._store = store
+        self._opener = opener
+        store.changed()  # before the snapshot: what is written in between is seen twice, not missed
+        snapshot = store.snapshot()
+        self._view: View | None = opener.open(snapshot)
+        self._denied = snapshot.denied
+        self._revision = snapshot.head.revision
+        self._stale = False
+        self._last = KeyStatus(KeyState.UNSEALED, snapshot.head.epoch, store.reserved(), self._view.total)
+        self._block = _BLOCK
         self._unused = range(0)
-        self._reserved = file.reserved()
         self._process = os.getpid()
         self._lock = Lock()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'sealed' if self._keys is None else 'unsealed'}>"
+        return f"<{type(self).__name__} {'sealed' if self._view is None else 'unsealed'}>"
 
     def reserve(self, count: int) -> list[Slot]:
         """Allocate `count` fresh slots. Raises KeyUnavailable('exhausted') and takes none when too few are left.
@@ -53,27 +60,27 @@ class InProcessKeyService:
         The generation is 0: allocation only moves forward over leaves that were never drawn again.
         """
         with self._lock:
-            self._opened()
+            view = self._current()
             ordinals: list[int] = []
             if count > len(self._unused):
                 short = count - len(self._unused)
-                block = self._file.reserve(short, max(short, self._block), self._total)
+                wanted = max(1, min(self._block, view.total // _BLOCK_SHARE))
+                block = self._store.reserve(short, max(short, wanted), view.total)
                 if len(block) < short:
                     raise KeyUnavailable("exhausted")
                 ordinals.extend(self._unused)
                 self._unused = block
-                self._reserved = block.stop
                 count = short
             ordinals.extend(self._unused[:count])
             self._unused = self._unused[count:]
-            leaves = self._geometry.leaves
+            leaves = view.geometry.leaves
             return [Slot(slot_number(*divmod(ordinal, leaves)), 0) for ordinal in ordinals]
 
     def wrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
         """Wrap 32-byte data keys under their leaf: 40 bytes each; None for an absent leaf, page, or generation."""
         wrapped: list[bytes | None] = []
         with self._lock:
-            self._opened()
+            self._current()
             failed: set[tuple[int, int]] = set()
             last = key = None
             for slot, dek in items:
@@ -86,7 +93,7 @@ class InProcessKeyService:
         """Unwrap data keys. RFC 3394 checks 64 bits; the commitment in each message settles what that leaves open."""
         deks: list[bytes | None] = []
         with self._lock:
-            self._opened()
+            self._current()
             failed: set[tuple[int, int]] = set()
             last = key = None
             for slot, wrapped in items:
@@ -98,10 +105,42 @@ class InProcessKeyService:
                     deks.append(None)
         return deks
 
+    def rewrap(self, items: Sequence[tuple[Slot, Slot, bytes]]) -> list[bytes | None]:
+        """Wrap data keys under another leaf. None where either leaf is absent or retired, or the bytes are altered."""
+        deks = self.unwrap([(old, wrapped) for old, _, wrapped in items])
+        opened = [(new, dek) for (_, new, _), dek in zip(items, deks, strict=True) if dek is not None]
+        wrapped = iter(self.wrap(opened))
+        return [None if dek is None else next(wrapped) for dek in deks]
+
+    def retire(self, slots: Sequence[Slot]) -> None:
+        """Queue leaves for destruction. A slot that names no possible leaf is passed over: nothing is there."""
+        with self._lock:
+            possible = list(filter(self._current().possible, slots))
+            if possible:
+                self._stale = True  # before the write: an acknowledgement may be lost
+                self._store.retire(possible)
+
+    def recall(self, slots: Sequence[Slot]) -> list[bool]:
+        """Take leaves off the queue; True also for a leaf that was never on it."""
+        with self._lock:
+            possible = list(filter(self._current().possible, slots))
+            self._stale = True
+            recalled = dict(zip(possible, self._store.recall(possible), strict=True))
+            self._current()
+            failed: set[tuple[int, int]] = set()
+            return [recalled.get(slot, False) or self._leaf(slot, failed) is not None for slot in slots]
+
+    def alive(self, slots: Sequence[Slot]) -> list[bool]:
+        """Whether each leaf exists at that generation, its page opens, and it is not retired."""
+        with self._lock:
+            self._current()
+            failed: set[tuple[int, int]] = set()
+            return [self._leaf(slot, failed) is not None for slot in slots]
+
     def mac(self, label: str, messages: Sequence[bytes]) -> list[bytes]:
         """HMAC-SHA-256 under the key of `label`. Callers compare the results in constant time or by an index."""
         with self._lock:
-            base = self._opened().hmac(label)
+            base = self._opened().keys.hmac(label)
             macs = []
             for message in messages:
                 mac = base.copy()
@@ -116,14 +155,14 @@ class InProcessKeyService:
         random identifiers. Not for personal values: those go into field envelopes.
         """
         with self._lock:
-            keys = self._opened()
+            keys = self._opened().keys
             siv, name = keys.siv(label), label.encode()
             return [siv.encrypt(plaintext, [name, context]) for context, plaintext in items]
 
     def open(self, label: str, items: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
         """Open (context, sealed) pairs."""
         with self._lock:
-            keys = self._opened()
+            keys = self._opened().keys
             siv, name = keys.siv(label), label.encode()
             opened: list[bytes | None] = []
             for context, sealed in items:
@@ -133,46 +172,132 @@ class InProcessKeyService:
                     opened.append(None)
             return opened
 
+    def blind(self, label: str, messages: Sequence[bytes], epoch: int) -> list[bytes]:
+        """Search tokens under the index key of `epoch`. Raises KeyUnavailable when it is gone."""
+        with self._lock:
+            view = self._current()
+            index, base = self._index(view, epoch), view.keys.hmac(label)
+            blocks = bytearray()
+            for message in messages:
+                mac = base.copy()
+                mac.update(message)
+                blocks += mac.finalize()[:_TOKEN]
+            return _tokens(index.blind(bytes(blocks)))
+
+    def reblind(self, tokens: Sequence[bytes], old: int, new: int) -> list[bytes]:
+        """Move tokens between epochs. Raises KeyUnavailable, or IntegrityFailure for a token not of 16 bytes."""
+        if any(len(token) != _TOKEN for token in tokens):
+            raise IntegrityFailure(IntegrityFailure.code)
+        with self._lock:
+            view = self._current()
+            before, after = self._index(view, old), self._index(view, new)
+            return _tokens(after.blind(before.unblind(b"".join(tokens))))
+
+    def index_epochs(self) -> tuple[int, ...]:
+        """Epochs whose index key is held, newest first."""
+        with self._lock:
+            return tuple(sorted(self._current().index, reverse=True))
+
     def sign(self, key: SigningKey, messages: Sequence[bytes]) -> list[bytes]:
         """Ed25519 (RFC 8032) signatures, 64 bytes each."""
         with self._lock:
-            signing = self._opened().signing(key)
+            signing = self._opened().keys.signing(key)
             return [signing.sign(message) for message in messages]
 
     def public_key(self, key: SigningKey) -> bytes:
         """Return the raw 32-byte Ed25519 public key."""
         with self._lock:
-            return self._opened().public(key)
+            return self._opened().keys.public(key)
 
     def status(self) -> KeyStatus:
         """State and counts. `slots_reserved` counts whole blocks of all processes; once closed, what was last known."""
         with self._lock:
-            if self._keys is None:
-                return KeyStatus(KeyState.SEALED, self._epoch, self._reserved, self._total)
-            self._reserved = self._file.reserved()
-            return KeyStatus(KeyState.UNSEALED, self._epoch, self._reserved, self._total)
+            if self._view is None:
+                return self._last
+            view = self._current()
+            head, change = self._store.head(), self._store.change()
+            self._last = KeyStatus(
+                KeyState.UNSEALED,
+                view.epoch,
+                self._store.reserved(),
+                view.total,
+                len(self._store.retired()),
+                head.retiring,
+                None if change is None else change.state.value,
+            )
+            return self._last
+
+    def refresh(self) -> None:
+        """Look at what others did. Does nothing once closed."""
+        with self._lock:
+            if self._view is not None:
+                self._current()
 
     def close(self) -> None:
-        """Forget every key, give back what is unused of the last block, close the file. Closing twice is fine."""
+        """Forget every key, give back what is unused of the last block, close the store. Closing twice is fine."""
         with self._lock:
-            if self._keys is None or self._process != os.getpid():
+            if self._view is None or self._process != os.getpid():
                 return
-            self._keys = None
-            self._tree.close()
+            self._last = replace(self._last, state=KeyState.SEALED)
+            self._view.close()
+            self._view = None
             try:
                 if self._unused:
-                    self._file.give_back(self._unused)
+                    self._store.give_back(self._unused)
             finally:
                 self._unused = range(0)
-                self._file.close()
+                self._store.close()
 
-    def _opened(self) -> ServiceKeys:
-        """Return the keys, or refuse. The caller holds the lock."""
-        if self._keys is None:
+    def _opened(self) -> View:
+        """Return what is open, or refuse. The caller holds the lock."""
+        if self._view is None:
             raise Sealed("the key service is closed")
         if self._process != os.getpid():
             raise Sealed("the key service was opened before a fork: open the keystore in each process")
-        return self._keys
+        return self._view
+
+    def _current(self) -> View:
+        """Return what is open, as others left it. The caller holds the lock."""
+        view = self._opened()
+        if self._store.changed():
+            self._stale = True
+        return self._renew(view) if self._stale else view
+
+    def _renew(self, view: View) -> View:
+        """Take over what others wrote. Until that succeeded it is tried at every batch."""
+        snapshot = self._store.snapshot()
+        head = snapshot.head
+        if head.revision != self._revision:
+            if head.structure != view.structure:
+                view = self._reopen(view, snapshot)
+            self._denied, self._revision = snapshot.denied, head.revision
+            for epoch in view.index.keys() - {head.epoch, head.retiring}:
+                del view.index[epoch]
+        self._stale = False
+        return view
+
+    def _reopen(self, view: View, snapshot: Snapshot) -> View:
+        """Open the view anew and wipe the old one.
+
+        Why the old view may serve when the new root does not answer: until the old root is destroyed no page of its
+        epoch is purged, and every leaf that goes with it is denied. The next step of the change tries again.
+        """
+        try:
+            renewed = self._opener.open(snapshot, view)
+        except Sealed:
+            if snapshot.head.retiring == view.epoch:
+                return view
+            raise
+        view.close()
+        self._view = renewed
+        return renewed
+
+    @staticmethod
+    def _index(view: View, epoch: int) -> IndexKey:
+        try:
+            return view.index[epoch]
+        except KeyError:
+            raise KeyUnavailable("the index key of this epoch is gone") from None
 
     def _leaf(self, slot: Slot, failed: set[tuple[int, int]]) -> memoryview | None:
         """Find a leaf key. `failed` is the batch's own: a page that does not open is tried once per batch.
@@ -180,13 +305,25 @@ class InProcessKeyService:
         Why a key is good only until the next call: looking up another slot may drive its page out of memory, and a
         page is wiped as it goes. Fields of one compartment follow each other, so callers keep the last key.
         """
+        if slot in self._denied:
+            return None
         number, generation = slot
+        view = self._opened()
         tree, ordinal = split_slot(number)
-        place, child = divmod(ordinal, self._geometry.fanout)
+        place, child = divmod(ordinal, view.geometry.fanout)
         if (tree, place) in failed:
             return None
-        page = self._tree.leaf_page(tree, place)
+        page = view.tree.leaf_page(tree, place)
         if page is None:
+            # Its row may have been purged since this batch began: then the new view has it under a new key.
+            renewed = self._current()
+            if renewed is not view:
+                failed.clear()
+                return self._leaf(slot, failed)
             failed.add((tree, place))
             return None
         return page.key(child) if page.generations.get(child, 0) == generation else None
+
+
+def _tokens(blocks: bytes) -> list[bytes]:
+    return [blocks[at : at + _TOKEN] for at in range(0, len(blocks), _TOKEN)]

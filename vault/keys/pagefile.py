@@ -1,84 +1,27 @@
-"""The keystore's SQLite file: sealed pages, two sealed parts, and one row that says whose they are.
+"""The keystore in one SQLite file: a `PageStore` for one host.
 
-Its own file, never the data database: erasing later means that every older copy of *this* file dies, while old data
-backups stay useful. Nothing in it is a key in clear. WAL with `synchronous=FULL`: a reservation that was answered is
-on disk; `secure_delete`: superseded pages do not linger in free pages.
+Its own file, never the data database: erasing means that every older copy of *this* file dies, while old data backups
+stay useful. WAL with `synchronous=FULL`: what was answered is on disk; `secure_delete`: what was purged does not linger
+in free pages.
 """
 
 import os
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
-from urllib.parse import quote
+from typing import Final
 
-from vault.errors import IntegrityFailure, Sealed, StoreFull, StoreUnavailable, VaultError
+from vault.errors import IntegrityFailure, Sealed, VaultError
+from vault.keys.pagechange import NEWER, ChangeFile
+from vault.keys.pagesql import connect, fill, translated
+from vault.keys.pagestore import ChangeState, EpochRow, PageRow, PageStore, Rows, Snapshot
 from vault.keys.private_file import check_private, publish
+from vault.keys.service import Slot
 
-FORMAT: Final = 1
-
-_BUSY: Final = 10.0  # seconds to wait for another process's reservation
-_SCHEMA: Final = """
-CREATE TABLE keystore (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    format INTEGER NOT NULL,
-    deployment TEXT NOT NULL,
-    epoch INTEGER NOT NULL CHECK (epoch >= 0),
-    root_ref TEXT NOT NULL,
-    top_key BLOB NOT NULL,
-    fanout INTEGER NOT NULL,
-    depth INTEGER NOT NULL,
-    trees INTEGER NOT NULL CHECK (trees >= 1),
-    reserved INTEGER NOT NULL CHECK (reserved >= 0),
-    created_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE part (name TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
-CREATE TABLE page (address INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
-"""
-# Our statements are fixed, so an error in one means that the file has another schema: not a keystore of ours.
-_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
+_RECALLABLE: Final = (ChangeState.BUILT.value, ChangeState.REPLICATED.value)
 
 
-class Head(NamedTuple):
-    """The one row: format, deployment, epoch, name of the root, wrapped key of the top page, shape, time of making.
-
-    In clear and therefore not believed: what opens the top page is bound to deployment, epoch and root; the shape is
-    repeated inside it.
-    """
-
-    format: int
-    deployment: str
-    epoch: int
-    root_ref: str
-    top_key: bytes
-    fanout: int
-    depth: int
-    trees: int
-    created_at: int
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn sqlite3's errors into ours, without their text or chain."""
-    try:
-        yield
-    except sqlite3.Error as failure:
-        raise _translate(failure) from None
-
-
-def _translate(failure: sqlite3.Error) -> VaultError:
-    code = getattr(failure, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
-    if code in _CORRUPT:
-        return IntegrityFailure(IntegrityFailure.code)
-    if code in _FULL:
-        return StoreFull("the keystore cannot be written")
-    return StoreUnavailable("the keystore did not answer")
-
-
-class PageFile:
-    """An open keystore file. Not thread-safe: the key service locks around it. Never carry one across a fork."""
+class PageFile(ChangeFile):
+    """An open keystore file: `vault.keys.pagestore.PageStore`. Never carry one across a fork."""
 
     def __init__(self, path: Path) -> None:
         """Open an existing file. Raises Sealed when absent, UnsafeFile when exposed. Never creates one."""
@@ -90,10 +33,11 @@ class PageFile:
             check_private(descriptor)
         finally:
             os.close(descriptor)
-        with _translated():
-            self._db = _connect(path)
+        with translated():
+            self._db = connect(path)
+        self._version = -1
         try:
-            with _translated():
+            with translated():
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA secure_delete = ON")
                 self._db.execute("PRAGMA trusted_schema = OFF")
@@ -103,46 +47,89 @@ class PageFile:
             self._db.close()
             raise
 
-    def head(self) -> Head:
-        """Read the one row. Raises IntegrityFailure when it is missing or of a format this release does not know."""
-        with _translated():
+    def changed(self) -> bool:
+        """Compare SQLite's count of other connections' commits: a few microseconds, and no lock."""
+        with translated():
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version == self._version:
+            return False
+        self._version = version
+        return True
+
+    def snapshot(self) -> Snapshot:
+        """Read head, epochs and denied leaves as of one moment."""
+        with self.reading():
+            head = self.head()
+            numbers = [number for number in (head.epoch, head.retiring) if number is not None]
+            epochs = tuple(row for number in numbers if (row := self.epoch(number)) is not None)
+            with translated():
+                denied = self._db.execute(
+                    "SELECT number, generation FROM retired UNION SELECT number, generation FROM leaving"
+                    " WHERE epoch = ?",
+                    (head.retiring,),
+                ).fetchall()
+        return Snapshot(head, epochs, frozenset(Slot(*row) for row in denied))
+
+    def epoch(self, number: int) -> EpochRow | None:
+        """Read what opens one epoch."""
+        with translated():
             row = self._db.execute(
-                "SELECT format, deployment, epoch, root_ref, top_key, fanout, depth, trees, created_at FROM keystore"
+                "SELECT epoch, root_ref, top_key, top, service FROM epoch WHERE epoch = ?", (number,)
             ).fetchone()
-        if row is None or row[0] != FORMAT:
-            raise IntegrityFailure(IntegrityFailure.code)
-        return Head(*row)
+        return None if row is None else EpochRow(*row)
 
-    def part(self, name: str) -> bytes:
-        """Read a sealed part. Raises IntegrityFailure when it is missing."""
-        with _translated():
-            row = self._db.execute("SELECT body FROM part WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            raise IntegrityFailure(IntegrityFailure.code)
-        return bytes(row[0])
-
-    def page(self, address: int) -> bytes | None:
+    def page(self, address: int, generation: int) -> bytes | None:
         """Read a sealed page; None when it is missing or its place in the file is damaged."""
         try:
-            with _translated():
-                row = self._db.execute("SELECT body FROM page WHERE address = ?", (address,)).fetchone()
+            with translated():
+                row = self._db.execute(
+                    "SELECT body FROM page WHERE address = ? AND generation = ?", (address, generation)
+                ).fetchone()
         except IntegrityFailure:
             return None
         return None if row is None else bytes(row[0])
 
+    def current(self) -> Iterator[tuple[int, int]]:
+        """List the highest generation at each address: read from the index alone."""
+        with translated():
+            yield from self._db.execute("SELECT address, max(generation) FROM page GROUP BY address")
+
+    def current_pages(self) -> Iterator[PageRow]:
+        """Read those pages."""
+        with translated():
+            query = f"SELECT address, generation, body FROM page WHERE NOT {NEWER} ORDER BY address"  # noqa: S608 - ours
+            yield from map(PageRow._make, self._db.execute(query))
+
+    def rows(self) -> Rows:
+        """Read everything but the pages, of the current epoch only."""
+        with self.reading():
+            head = self.head()
+            epoch = self.epoch(head.epoch)
+            with translated():
+                leaving = self._db.execute(
+                    "SELECT number, generation, epoch, recalled FROM leaving ORDER BY epoch, number, generation"
+                ).fetchall()
+            return Rows(
+                head,
+                self.reserved(),
+                () if epoch is None else (epoch,),
+                tuple(sorted(self.retired())),
+                tuple((Slot(number, generation), at, bool(recalled)) for number, generation, at, recalled in leaving),
+                self.change(),
+                tuple(self.history()),
+            )
+
+    # Allocation
+
     def reserved(self) -> int:
         """Return how many leaves have been set aside, by all processes."""
-        with _translated():
+        with translated():
             return int(self._db.execute("SELECT reserved FROM keystore").fetchone()[0])
 
     def reserve(self, least: int, wanted: int, total: int) -> range:
-        """Set aside the next leaves, durably: `wanted`, or what is left of `total`, if that is at least `least`.
-
-        Returns them as ordinals over all trees; an empty range when fewer than `least` are left. BEGIN IMMEDIATE
-        makes it exclusive across processes; the commit is on disk before the answer.
-        """
+        """Set aside the next leaves as ordinals over all trees; the commit is on disk before the answer."""
         with self._writing():
-            first = int(self._db.execute("SELECT reserved FROM keystore").fetchone()[0])
+            first = self.reserved()
             end = min(first + wanted, total)
             if end - first < least:
                 return range(0)
@@ -150,63 +137,96 @@ class PageFile:
         return range(first, end)
 
     def give_back(self, unused: range) -> None:
-        """Undo the unused end of a reservation, if no other came after it. The caller gives none of it out later."""
+        """Undo the unused end of a reservation, if no other came after it."""
         with self._writing():
             self._db.execute("UPDATE keystore SET reserved = ? WHERE reserved = ?", (unused.start, unused.stop))
 
+    def skip(self, ordinal: int) -> None:
+        """Never give out a leaf below `ordinal`."""
+        with self._writing():
+            self._db.execute("UPDATE keystore SET reserved = max(reserved, ?)", (ordinal,))
+
+    # The queue
+
+    def retired(self) -> frozenset[Slot]:
+        """Read the queue."""
+        with translated():
+            return frozenset(map(Slot._make, self._db.execute("SELECT number, generation FROM retired")))
+
+    def retire(self, slots: Iterable[Slot]) -> None:
+        """Put leaves on the queue."""
+        with self._writing(heard=True):
+            self._db.executemany(
+                "INSERT INTO retired (number, generation) SELECT ?1, ?2 WHERE NOT EXISTS"
+                " (SELECT 1 FROM leaving WHERE number = ?1 AND generation = ?2 AND NOT recalled)"
+                " ON CONFLICT DO NOTHING",
+                slots,
+            )
+
+    def recall(self, slots: Sequence[Slot]) -> list[bool]:
+        """Take leaves off the queue, or mark them to be carried over while the old root can still open them."""
+        recalled = []
+        with self._writing(heard=True):
+            for slot in slots:
+                found = self._db.execute("DELETE FROM retired WHERE number = ? AND generation = ?", slot).rowcount
+                found += self._db.execute(
+                    "UPDATE leaving SET recalled = 1 WHERE number = ? AND generation = ? AND epoch IN"
+                    " (SELECT keystore.retiring FROM keystore JOIN epoch ON epoch.epoch = keystore.retiring"
+                    " JOIN change ON change.state IN (?, ?))",
+                    (*slot, *_RECALLABLE),
+                ).rowcount
+                recalled.append(found > 0)
+        return recalled
+
+    # Copies
+
+    def update(self, source: PageStore) -> None:
+        """Make this file a copy of another keystore in one transaction."""
+        with source.reading(), self._writing():
+            wanted = dict(source.current())
+            held = set(self._db.execute("SELECT address, generation FROM page"))
+            self._db.executemany(
+                "DELETE FROM page WHERE address = ? AND generation = ?",
+                [key for key in held if wanted.get(key[0]) != key[1]],
+            )
+            missing = [key for key in wanted.items() if key not in held]
+            self._insert_pages(PageRow(*key, body) for key in missing if (body := source.page(*key)) is not None)
+            for table in ("keystore", "epoch", "retired", "leaving", "change", "destroyed", "lease"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            fill(self._db, source.rows())
+        with translated():
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the file."""
-        with _translated():
+        with translated():
             self._db.close()
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with _translated():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            finally:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
 
-
-def create_file(
-    path: Path, unique: str, head: Head, parts: Iterable[tuple[str, bytes]], pages: Iterable[tuple[int, bytes]]
-) -> bool:
+def create_file(path: Path, unique: str, rows: Rows, pages: Iterable[PageRow]) -> bool:
     """Write a whole new keystore, mode 0600; it appears complete or not at all. False, changing nothing, if it exists.
 
     Built beside its final name without a journal, which is safe because nobody relies on it before it is published.
     """
     unfinished = path.with_name(f"{path.name}.{unique}.unfinished")
-    try:
-        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with translated():
         try:
-            with _translated():
-                _fill(unfinished, head, parts, pages)
+            os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            _write(unfinished, rows, pages)
             return publish(unfinished, path)
         finally:
             for suffix in ("", "-wal", "-shm"):
                 path.with_name(unfinished.name + suffix).unlink(missing_ok=True)
-    except OSError:
-        raise StoreFull("the keystore cannot be written") from None
 
 
-def _fill(path: Path, head: Head, parts: Iterable[tuple[str, bytes]], pages: Iterable[tuple[int, bytes]]) -> None:
-    db = _connect(path)
+def _write(path: Path, rows: Rows, pages: Iterable[PageRow]) -> None:
+    db = connect(path)
     try:
         db.execute("PRAGMA journal_mode = OFF")
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
-        for statement in _SCHEMA.split(";"):
-            db.execute(statement)
-        db.execute(
-            "INSERT INTO keystore (one, format, deployment, epoch, root_ref, top_key, fanout, depth, trees, created_at,"
-            " reserved) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-            head,
-        )
-        db.executemany("INSERT INTO part (name, body) VALUES (?, ?)", parts)
-        db.executemany("INSERT INTO page (address, body) VALUES (?, ?)", pages)
+        fill(db, rows, schema=True)
+        db.executemany("INSERT INTO page (address, generation, body) VALUES (?, ?, ?)", pages)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
     finally:
@@ -216,10 +236,3 @@ def _fill(path: Path, head: Head, parts: Iterable[tuple[str, bytes]], pages: Ite
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Connect to an existing file: mode=rw makes SQLite refuse to create one."""
-    return sqlite3.connect(
-        f"file:{quote(str(path))}?mode=rw", uri=True, timeout=_BUSY, isolation_level=None, check_same_thread=False
-    )

@@ -6,7 +6,7 @@ random keys, so handing out a slot touches no page and does not show.
 
 Two kinds of write must never be confused. *Adding* may seal a page again under the key it has. *Removing* a leaf must
 re-draw that leaf and every page key up to the root, and step their generations, or an old copy of a page would still
-open. This release builds and reads; removal comes with epochs. Generations of children are listed in the parent, so
+open. `vault.keys.redraw` does the second kind and nothing else does. Generations of children are listed in the parent, so
 that a page cannot be exchanged for an older one.
 """
 
@@ -21,6 +21,7 @@ from vault.keys.message import bind, open_message, seal_message
 from vault.runtime import Entropy
 
 KEY: Final = 32
+GENERATIONS: Final = 1 << 32
 _LABEL: Final = b"ecrin/page/v1"
 _PLACE = struct.Struct(">IBII")
 _COUNT = struct.Struct(">H")
@@ -170,7 +171,7 @@ class _Pages:
 class PageTree:
     """Opens pages on demand and keeps the recently used. Not thread-safe: the key service locks around it.
 
-    `fetch(address)` gives a sealed page or None. `limit` bounds the leaf pages kept, about 4 KiB each.
+    `fetch(address, generation)` gives a sealed page or None. `limit` bounds the leaf pages kept, about 4 KiB each.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class PageTree:
         deployment: bytes,
         geometry: Geometry,
         roots: tuple[TreeRoot, ...],
-        fetch: Callable[[int], bytes | None],
+        fetch: Callable[[int, int], bytes | None],
         limit: int,
     ) -> None:
         self._deployment = deployment
@@ -215,7 +216,7 @@ class PageTree:
             if parent is None:
                 return None
             key, generation = parent.key(child), parent.generations.get(child, 0)
-        sealed = self._fetch(place.address)
+        sealed = self._fetch(place.address, generation)
         if sealed is None:
             return None
         try:

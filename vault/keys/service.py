@@ -1,6 +1,6 @@
 """The one interface behind which every key lives (design §6).
 
-Two homes implement it: `InProcessKeyService` here, and later a key holder process on a Unix socket. All verbs take
+Two homes implement it: `InProcessKeyService` here, and a key holder process on a Unix socket. All verbs take
 batches, because one call per record, not per field, is what makes a separate process affordable. Leaf keys never
 cross this interface: callers hand over and receive data keys only.
 """
@@ -23,6 +23,7 @@ class SigningKey(StrEnum):
 
     LOG = "log"
     RECEIPT = "receipt"
+    ERASURE = "erasure"
 
 
 class KeyState(StrEnum):
@@ -40,6 +41,9 @@ class KeyStatus:
     epoch: int
     slots_reserved: int
     slots_total: int
+    retired: int = 0  # leaves that wait for the next epoch change
+    retiring: int | None = None  # the epoch before, while its root still exists
+    change: str | None = None  # how far an epoch change under way has come: a `ChangeState`
 
 
 class KeyService(Protocol):
@@ -69,6 +73,45 @@ class KeyService(Protocol):
         """Open what `seal` made from the same context."""
         ...
 
+    def retire(self, slots: Sequence[Slot]) -> None:
+        """Queue leaves for destruction, durably in the keystore.
+
+        After it returns no key service of this keystore wraps, unwraps or wraps anew under them. May be repeated.
+        """
+        ...
+
+    def recall(self, slots: Sequence[Slot]) -> list[bool]:
+        """Take leaves off the queue. True: it will not be destroyed. False: it is gone, or its root is going.
+
+        Also after the build of the next epoch and before the destruction of the old root: the leaf is then carried
+        over by the change before it goes on, and refused until it was.
+        """
+        ...
+
+    def alive(self, slots: Sequence[Slot]) -> list[bool]:
+        """Whether each leaf exists at that generation and is not retired."""
+        ...
+
+    def rewrap(self, items: Sequence[tuple[Slot, Slot, bytes]]) -> list[bytes | None]:
+        """Wrap data keys anew: (leaf that opens, leaf that is to open, 40 wrapped bytes). No data key leaves."""
+        ...
+
+    def blind(self, label: str, messages: Sequence[bytes], epoch: int) -> list[bytes]:
+        """Search tokens of 16 bytes, which die with their epoch.
+
+        AES-256 of one block, the first half of HMAC-SHA-256 under the key of `label`, under the index key of `epoch`.
+        Raises KeyUnavailable for an epoch whose index key is gone.
+        """
+        ...
+
+    def reblind(self, tokens: Sequence[bytes], old: int, new: int) -> list[bytes]:
+        """Move search tokens from one epoch to another, without what they stand for. Raises as `blind` does."""
+        ...
+
+    def index_epochs(self) -> tuple[int, ...]:
+        """Epochs whose index key can be used, newest first: one, or two while an epoch is retiring."""
+        ...
+
     def sign(self, key: SigningKey, messages: Sequence[bytes]) -> list[bytes]:
         """Ed25519 signatures, 64 bytes each."""
         ...
@@ -79,6 +122,14 @@ class KeyService(Protocol):
 
     def status(self) -> KeyStatus:
         """State and counts, also when sealed."""
+        ...
+
+    def refresh(self) -> None:
+        """Hear of what other processes did to the keystore, and forget what it no longer holds.
+
+        Every verb on leaves does so by itself. Call it each second as well: a service that nobody uses would keep
+        opened pages of a destroyed epoch in memory.
+        """
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Keys of the service itself: search and hash keys, small sealed items, signatures. Drawn once, sealed in one part.
+"""Keys of the service itself: search and hash keys, small sealed items, signatures. Drawn once, sealed as one message.
 
 One root each for HMAC and for AES-SIV; a use is told apart from every other by its label, which goes into the
 derivation (HKDF-Expand, RFC 5869: the roots are uniformly random, so there is nothing to extract).
@@ -10,7 +10,10 @@ from functools import lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
@@ -21,11 +24,11 @@ from vault.keys.service import SigningKey
 from vault.runtime import Entropy
 
 _ROOT: Final = 32
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _ITEM = struct.Struct(">B32s")
 _INDEX: Final = 1
 _SIV: Final = 2
-_SIGNING: Final = {SigningKey.LOG: 3, SigningKey.RECEIPT: 4}
+_SIGNING: Final = {SigningKey.LOG: 3, SigningKey.RECEIPT: 4, SigningKey.ERASURE: 5}
 _NUMBERS: Final = frozenset({_INDEX, _SIV, *_SIGNING.values()})
 _LABELS: Final = 1024  # derived keys kept; labels are per brand, field and use: far fewer
 
@@ -33,6 +36,29 @@ _LABELS: Final = 1024  # derived keys kept; labels are per brand, field and use:
 def draw(entropy: Entropy) -> bytes:
     """Draw a set of service keys: format(1), then number(1) and 32 random bytes for each."""
     return bytes((_FORMAT,)) + b"".join(_ITEM.pack(number, entropy.bytes(_ROOT)) for number in sorted(_NUMBERS))
+
+
+class IndexKey:
+    """The key of one epoch's search tokens: single blocks of AES-256.
+
+    Why safe: a block cipher on single blocks is a keyed permutation, and every block here is half of an HMAC, so equal
+    blocks are equal tokens, which is what a search value is for, and nothing else shows.
+    """
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = Cipher(AES256(key), ECB())  # noqa: S305 - single random blocks, see above
+
+    def blind(self, blocks: bytes) -> bytes:
+        """Encrypt each block of 16 bytes."""
+        encryptor = self._cipher.encryptor()
+        return encryptor.update(blocks) + encryptor.finalize()
+
+    def unblind(self, tokens: bytes) -> bytes:
+        """Decrypt each block of 16 bytes."""
+        decryptor = self._cipher.decryptor()
+        return decryptor.update(tokens) + decryptor.finalize()
 
 
 class ServiceKeys:
