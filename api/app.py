@@ -1,31 +1,40 @@
 """The application factory: one app per settings, everything wired in the lifespan, nothing at import."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from api import bootstrap, openapi, problems
+from api import bootstrap, openapi, problems, roots
 from api.batcher import Batcher
 from api.middleware.stack import stack
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.periodic import Periodic
 from api.routes import audit, catalogue, consents, disclosures, health, imports, oauth, subjects
+from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
 from vault import evidence, housekeeping
-from vault.errors import Sealed
+from vault.errors import KeyHolderUnavailable, Sealed
+from vault.keys.service import KeyService
 from vault.runtime import SystemClock, SystemEntropy
 from vault.unit import Vault
 
 HOUSEKEEPING_SECONDS = 60.0
 
 
-def create_app(settings: Settings, *, opener: Callable[[Settings], Vault] = bootstrap.open_from) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    opener: Callable[[Settings], Vault] = bootstrap.open_to_serve,
+    reopen: Callable[[Settings, Vault], KeyService] = bootstrap.open_keys,
+) -> FastAPI:
     """Build the application. The vault opens when it starts serving; `opener` lets a test hand in its own clock.
 
-    A vault whose root key does not open is served sealed: health answers, everything else is 503 `sealed`.
+    A vault whose root key does not open is served sealed: health, metadata, catalogue and the log's checkpoint answer,
+    everything else is 503 `sealed`, and it is looked at again until it opens (`api.sealing`). `reopen` opens the
+    process's own keys; it is not used where the key holder has them.
     """
     log = Log(SystemClock(), level=settings.log_level)
 
@@ -33,32 +42,32 @@ def create_app(settings: Settings, *, opener: Callable[[Settings], Vault] = boot
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             vault = opener(settings)
-        except Sealed:
-            app.state.services = None
-            log.warning(Event.SEALED)
-            yield
-            return
         except Exception as error:
             log.fault(Event.FAILED, error)
             raise
+        own = (lambda: reopen(settings, vault)) if settings.keyd_socket is None else None
+        sealing = Sealing(settings, vault, log, roots.seal_mark(settings), own)
+        try:
+            sealing.look()
+        except Exception as error:
+            log.fault(Event.FAILED, error)
+            vault.close()
+            raise
         batcher = Batcher(vault, most_in_batch=settings.batch_size, most_waiting=settings.queue_size)
+
+        def sign_checkpoints() -> None:
+            with suppress(Sealed, KeyHolderUnavailable):  # the door is about to close, or closed: told there
+                evidence.sign_checkpoints(vault, settings.checkpoint_file)
+
         jobs = (
-            Periodic(
-                settings.checkpoint_seconds,
-                lambda: evidence.sign_checkpoints(vault, settings.checkpoint_file),
-                log,
-                Event.CHECKPOINT_REFUSED,
-            ),
+            Periodic(LOOK_SECONDS, sealing.look, log, Event.SEAL_UNREADABLE),
+            Periodic(settings.checkpoint_seconds, sign_checkpoints, log, Event.CHECKPOINT_REFUSED),
             Periodic(HOUSEKEEPING_SECONDS, lambda: housekeeping.purge(vault), log, Event.STORE_LOST),
         )
-        app.state.services = Services(settings, vault, batcher)
-        evidence.note_start(vault)
-        # Before the first request: a log that cannot be vouched for, such as one brought back from backup, is not served.
-        evidence.sign_checkpoints(vault, settings.checkpoint_file)
+        app.state.services = Services(settings, vault, batcher, sealing)
         batcher.start()
         for job in jobs:
             job.start()
-        log.info(Event.READY)
         try:
             yield
         finally:

@@ -1,11 +1,17 @@
 """The composition root: settings in, an opened vault out. The server, the CLI and the tests all come through here."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from api import bundles
-from api.settings import InvalidSettings, Settings
-from vault.keys.local import KeyFileProvider, PassphraseProvider
-from vault.keys.provider import RootProvider
+from api.roots import provider_of
+from api.settings import Settings
+from vault.errors import Sealed
+from vault.keys.closed import closed_keys
+from vault.keys.keyd.client import KeydClient
+from vault.keys.keystore import open_keystore
+from vault.keys.local import KeyFileProvider
+from vault.keys.service import KeyService, KeyState
 from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import Place, open_vault
 from vault.unit import Vault
@@ -17,21 +23,51 @@ def place_of(settings: Settings) -> Place:
     return Place(url, settings.keystore_path, provider_of(settings))
 
 
-def provider_of(settings: Settings) -> RootProvider:
-    """Return the provider of the root key: a file sealed by a passphrase, or a bare key file. Reads the passphrase."""
-    entropy = SystemEntropy()
-    if settings.root_passphrase_file is None:
-        return KeyFileProvider(settings.root_key_file or Path(), entropy)
-    try:
-        passphrase = settings.root_passphrase_file.read_bytes().strip()
-        return PassphraseProvider(settings.root_sealed_path, passphrase, entropy)
-    except OSError:
-        raise InvalidSettings(("root_passphrase_file: cannot be read",)) from None
-    except ValueError:
-        raise InvalidSettings(("root_passphrase_file: the passphrase is too short",)) from None
-
-
 def open_from(settings: Settings) -> Vault:
-    """Open the vault that the settings describe. Raises what `vault.setup.open_vault` raises, and `InvalidBundle`."""
+    """Open the vault that the settings describe. Raises what `vault.setup.open_vault` raises, and `InvalidBundle`.
+
+    Where the key holder has the keys, `Sealed` and `KeyHolderUnavailable` are raised on its word.
+    """
+    if settings.keyd_socket is None:
+        return _open(settings, None)
+    vault = open_to_serve(settings)
+    try:
+        sealed = vault.keys.status().state is KeyState.SEALED
+    except BaseException:
+        vault.close()
+        raise
+    if sealed:
+        vault.close()
+        raise Sealed("the key holder is sealed")
+    return vault
+
+
+def open_to_serve(settings: Settings) -> Vault:
+    """Open all of the vault that needs no key. Its keys are sealed, or in the holder, whatever that says now."""
+    socket = settings.keyd_socket
+    if socket is None:
+        return _open(settings, lambda _: closed_keys())
+    return _open(settings, lambda deployment: KeydClient(socket, deployment))
+
+
+def open_keys(settings: Settings, vault: Vault) -> KeyService:
+    """Open this process's own keystore for a vault that was opened without."""
+    place = place_of(settings)
+    return open_keystore(place.keystore, place.provider, vault.deployment)
+
+
+def _data_place_of(settings: Settings) -> Place:
+    """Say where the data lives; of the root nothing is read, which may be another account's."""
+    url = settings.database.render_as_string(hide_password=False)
+    return Place(url, settings.keystore_path, KeyFileProvider(Path(), SystemEntropy()))
+
+
+def _open(settings: Settings, keys: Callable[[str], KeyService] | None) -> Vault:
     bundle = bundles.load(settings.bundle_path)
-    return open_vault(place_of(settings), bundle, clock=SystemClock(), entropy=SystemEntropy())
+    return open_vault(
+        _data_place_of(settings) if keys else place_of(settings),
+        bundle,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        keys=keys,
+    )

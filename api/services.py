@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from api.batcher import Batcher
+from api.sealing import Sealing
 from api.settings import Settings
 from vault.errors import Sealed
 from vault.unit import Vault
@@ -17,11 +18,20 @@ class Services:
     settings: Settings
     vault: Vault
     batcher: Batcher
+    sealing: Sealing | None = None  # None: always open
 
 
 def services_of(request: Request) -> Services:
-    """Find the process's services from a request. Raises `Sealed` while the root key is not open."""
+    """Find the process's services from a request. Raises `Sealed` or `KeyHolderUnavailable` while keys are not open."""
+    services = keyless(request)
+    if services.sealing is not None:
+        services.sealing.check()
+    return services
+
+
+def keyless(request: Request) -> Services:
+    """Find the services for a route that needs no key, and is therefore served by a sealed vault too."""
     services: Services | None = request.app.state.services
-    if services is None:
+    if services is None:  # the lifespan did not run
         raise Sealed
     return services

@@ -76,6 +76,13 @@ class Settings(BaseSettings):
     )
     workers: int = Field(default=1, ge=1, le=64, description="Server processes. SQLite allows one.")
 
+    keyd_socket: Path | None = Field(
+        default=None, description="Socket of the key holder, which then has keystore and root. Default: no holder."
+    )
+    keyd_accounts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Comma-separated accounts that the key holder answers beside its own."
+    )
+
     bundle_path: Path | None = Field(default=None, description="Policy bundle folder. Default: the built-in maisons.")
 
     max_body_bytes: int = Field(default=1 << 20, ge=1 << 12, le=1 << 24, description="Limit of ordinary requests.")
@@ -86,9 +93,9 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Longest time between signed checkpoints.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "keyd_accounts", mode="before")
     @classmethod
-    def _split_proxies(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="before")

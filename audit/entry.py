@@ -35,7 +35,8 @@ class Act(StrEnum):
     """The closed list of events, `object.past_verb`. `code` is short and stable, for alert rules and exports.
 
     A code is never given to another event. Letters: S subjects, F fields, C consent, T tokens, A authentication,
-    I identities of systems and officers, P policies, B bulk import, L the log and the deployment itself.
+    I identities of systems and officers, K the keys and their seal, P policies, B bulk import, L the log and the
+    deployment itself.
     """
 
     code: str
@@ -80,6 +81,10 @@ class Act(StrEnum):
     SYSTEM_CHANGED = "system.changed", "I04"
     OFFICER_CREATED = "officer.created", "I05"
     OFFICER_ROLE_CHANGED = "officer.role_changed", "I06"
+
+    KEYS_SEALED = "keys.sealed", "K01"
+    KEYS_UNSEALED = "keys.unsealed", "K02"
+    KEYS_SECRET_OFFERED = "keys.secret_offered", "K03"
 
     POLICY_LOADED = "policy.loaded", "P01"
     POLICY_CHANGED = "policy.changed", "P02"

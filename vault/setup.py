@@ -5,6 +5,7 @@ deployment, and `open_vault` refuses a mixture: a database restored beside anoth
 field by field instead, and writes would be lost to it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from vault.errors import SchemaMismatch, WrongDeployment
 from vault.keys.keystore import create_keystore, open_keystore
 from vault.keys.pagetree import Geometry
 from vault.keys.provider import RootProvider
+from vault.keys.service import KeyService
 from vault.runtime import Clock, Entropy
 from vault.store.engine import open_engine, translate
 from vault.store.schema import check_head, migrate
 from vault.store.tables import Deployment
 from vault.unit import ENTRY_ID_BYTES, Vault
 
-__all__ = ["Place", "check_head", "initialise", "log_origin", "migrate", "open_vault"]
+__all__ = ["Place", "check_head", "initialise", "log_origin", "migrate", "open_vault", "prepare_keystore"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,16 @@ def initialise(
     shards: int = 1,
     origin: str | None = None,
     geometry: Geometry = Geometry(),  # noqa: B008 - frozen
+    keystore: bool = True,
 ) -> None:
-    """Create the keystore, the tables, and a log whose first entry says that the deployment began.
+    """Create the keystore (unless the key holder has it), the tables, and a log whose first entry says that the deployment began.
 
     `origin` names the log to the world (a schema-less URL by custom); it is the deployment's name unless given. Safe
     to repeat after a crash: a keystore already made for the same deployment is kept, a database is filled once.
     Raises `WrongDeployment` if either belongs to another deployment.
     """
-    if place.keystore.exists():
-        open_keystore(place.keystore, place.provider, deployment).close()
-    else:
-        create_keystore(place.keystore, place.provider, deployment, geometry, entropy=entropy, clock=clock)
+    if keystore:
+        prepare_keystore(place, deployment, clock=clock, entropy=entropy, geometry=geometry)
     migrate(place.database)
     engine = open_engine(place.database, pool_size=1)
     try:
@@ -64,24 +65,50 @@ def initialise(
         engine.dispose()
 
 
+def prepare_keystore(
+    place: Place,
+    deployment: str,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    geometry: Geometry = Geometry(),  # noqa: B008 - frozen
+) -> None:
+    """Create the keystore, or make sure that the one there is this deployment's and opens."""
+    if place.keystore.exists():
+        open_keystore(place.keystore, place.provider, deployment).close()
+    else:
+        create_keystore(place.keystore, place.provider, deployment, geometry, entropy=entropy, clock=clock)
+
+
 def open_vault(
-    place: Place, bundle: Bundle, *, clock: Clock, entropy: Entropy, pool_size: int = 8, engine: Engine | None = None
+    place: Place,
+    bundle: Bundle,
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    pool_size: int = 8,
+    engine: Engine | None = None,
+    keys: Callable[[str], KeyService] | None = None,
 ) -> Vault:
     """Open a deployment: keystore unsealed, database at head, and both of the same name.
 
-    `engine` replaces the one opened from `place.database`. Raises `WrongDeployment`, `SchemaMismatch`, `Sealed`,
+    `engine` replaces the one opened from `place.database`; `keys`, given the deployment's name, makes the key service
+    that takes the keystore's place, and may make a sealed one. Raises `WrongDeployment`, `SchemaMismatch`, `Sealed`,
     `UnsafeSetting` or `StoreUnavailable`.
     """
     engine = engine or open_engine(place.database, pool_size=pool_size)
     try:
         check_head(engine)
         deployment, shards, origin = _identity(engine)
-        keys = open_keystore(place.keystore, place.provider, deployment)
+        if keys is None:
+            opened: KeyService = open_keystore(place.keystore, place.provider, deployment)
+        else:
+            opened = keys(deployment)
     except BaseException:
         engine.dispose()
         raise
     return Vault(
-        engine, keys, bundle, clock=clock, entropy=entropy, deployment=deployment, origin=origin, shards=shards
+        engine, opened, bundle, clock=clock, entropy=entropy, deployment=deployment, origin=origin, shards=shards
     )
 
 

@@ -14,6 +14,7 @@ from api.cli.worker import served
 from api.settings import Settings, load
 from policies.errors import InvalidBundle
 from vault.errors import VaultError
+from vault.keys.keyd.client import KeydClient
 from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import initialise, migrate
 
@@ -33,10 +34,13 @@ def install(app: typer.Typer) -> None:
 def initialise_from(settings: Settings) -> None:
     """Make keystore, root key, database and log as the settings say. Safe to repeat."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.keyd_socket is not None:
+        # `ecrin keyd --init` has made the keystore; a holder of another deployment is refused by its greeting.
+        KeydClient(settings.keyd_socket, settings.deployment).progress()
     place = bootstrap.place_of(settings)
     initialise(
         place, settings.deployment, clock=SystemClock(), entropy=SystemEntropy(), shards=settings.shards,
-        origin=settings.log_origin,
+        origin=settings.log_origin, keystore=settings.keyd_socket is None,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from api.problems import Problem
 from api.routes.answers import Json
-from api.services import services_of
+from api.services import keyless, services_of
 from audit.note import vkey
 from audit.receipt import receipt_key_name
 from vault import evidence
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 @router.get("/checkpoint", response_class=PlainTextResponse)
 async def checkpoint(request: Request) -> Response:
     """Return the newest signed checkpoint (C2SP tlog-checkpoint) as text."""
-    note = await anyio.to_thread.run_sync(evidence.latest_checkpoint, services_of(request).vault)
+    note = await anyio.to_thread.run_sync(evidence.latest_checkpoint, keyless(request).vault)
     if note is None:
         raise Problem("not_found")
     return PlainTextResponse(note, headers={"Cache-Control": "no-cache"})

@@ -23,14 +23,15 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> dict[str, str]:
     """Answer 200 only if a disclosure could be served now: keys open, database there and at this release's schema."""
     vault = services_of(request).vault
-    if vault.keys.status().state is KeyState.SEALED:
-        raise Problem("sealed")
     try:
-        await anyio.to_thread.run_sync(_probe, vault)
+        sealed = await anyio.to_thread.run_sync(_probe, vault)
     except VaultError:
         raise Problem("not_ready") from None
+    if sealed:
+        raise Problem("sealed")
     return {"status": "ready"}
 
 
-def _probe(vault: Vault) -> None:
+def _probe(vault: Vault) -> bool:
     check_head(vault.engine)
+    return vault.keys.status().state is KeyState.SEALED

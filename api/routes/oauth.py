@@ -18,7 +18,7 @@ from api.oauth.issue import issue_tokens
 from api.oauth.revocation import revoke
 from api.oauth.token_request import read_token_request
 from api.problems import request_id_of
-from api.services import services_of
+from api.services import keyless, services_of
 from api.settings import Settings
 
 router = APIRouter(tags=["oauth"])
@@ -98,5 +98,5 @@ def _json(content: Mapping[str, Any]) -> Response:
 
 
 def _document(request: Request, describe: Callable[[Settings], Mapping[str, Any]]) -> Response:
-    content = orjson.dumps(describe(services_of(request).settings))
+    content = orjson.dumps(describe(keyless(request).settings))
     return Response(content, 200, _CACHEABLE, "application/json")

@@ -127,10 +127,15 @@ class Holder:
         state = KeyState.SEALED if self._service is None else KeyState.UNSEALED
         return Progress(state, self._unsealer.needed, len(self._secrets), self._unsealer.total)
 
+    @property
+    def unattended(self) -> bool:
+        """Whether it is closed, and should open as soon as its root does, without anybody."""
+        return self._service is None and not self._unsealer.needed and not self._mark.is_set()
+
     def start(self) -> None:
         """Open what opens without anybody, unless it was sealed on purpose. Raises what the opener raises."""
-        if not self._mark.is_set() and len(self._secrets) >= self._unsealer.needed:
-            with self._lock:
+        with self._lock:
+            if self._service is None and not self._mark.is_set() and len(self._secrets) >= self._unsealer.needed:
                 self._open()
 
     def offer(self, secret: bytes) -> Progress:

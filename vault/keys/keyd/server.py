@@ -25,6 +25,7 @@ from vault.keys.service import KeyState
 
 _TICK: Final = 0.5  # seconds between looks at the epoch and at peers that do not go on
 _STALLED: Final = 10.0  # seconds that one frame may take to arrive, or its answer to be taken
+_RETRY: Final = 5.0  # seconds between tries of a root that needs nobody and does not open
 _MOST_PEERS: Final = 256
 _BACKLOG: Final = 64
 _PIECE: Final = 1 << 18
@@ -113,6 +114,7 @@ class KeydServer:
         self._bell, self._rope = socket.socketpair()
         self._ended: Ended | None = None
         self._epoch: int | None = None
+        self._next_try = time.monotonic() + _RETRY
         self._selector = selectors.DefaultSelector()
         self._controls: dict[int, Callable[..., Any]] = {
             wire.HELLO.number: self._hello,
@@ -248,10 +250,10 @@ class KeydServer:
     def _hand_over(self) -> None:
         with suppress(BlockingIOError):
             self._bell.recv(_PIECE)
+        if self._epoch is None and self._holder.progress().state is KeyState.UNSEALED:
+            self._note_epoch()
         while self._done:
             peer, frame = self._done.pop(0)
-            if self._epoch is None and self._holder.progress().state is KeyState.UNSEALED:
-                self._note_epoch()
             peer.busy = False
             if peer in self._peers:
                 with suppress(OSError):
@@ -278,7 +280,10 @@ class KeydServer:
     def _tick(self, now: float) -> None:
         for peer in [each for each in self._peers if each.waiting and now - each.waiting > _STALLED]:
             self._drop(peer)
-        if self._epoch is None or self._ended is not None:
+        if self._ended is not None:
+            return
+        if self._epoch is None:
+            self._try_to_open(now)
             return
         with suppress(VaultError):
             service = self._holder.service
@@ -288,6 +293,19 @@ class KeydServer:
             if status.epoch != self._epoch and status.retiring is None:
                 self._report(Happening.RENEWED)
                 self._ended = Ended.RENEW
+
+    def _try_to_open(self, now: float) -> None:
+        """Open without anybody where that is meant: a root that came back, a provider that answers again."""
+        if now < self._next_try or not self._holder.unattended:
+            return
+        self._next_try = now + _RETRY
+
+        def run() -> None:
+            with suppress(VaultError):
+                self._holder.start()
+            self._ring()
+
+        Thread(target=run, name="ecrin-unsealing", daemon=True).start()
 
     def _note_epoch(self) -> None:
         with suppress(VaultError):
