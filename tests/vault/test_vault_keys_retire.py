@@ -3,6 +3,7 @@
 from contextlib import closing
 
 import pytest
+from key_homes import HOMES, PROCESS, at_home
 
 from vault.errors import IntegrityFailure, KeyUnavailable, Sealed, StoreUnavailable
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
@@ -14,14 +15,20 @@ DEPLOYMENT = "retire-test"
 DEK = bytes(range(32))
 
 
+@pytest.fixture(params=HOMES)
+def home(request):
+    """Where the keys are: in this process, or in a key holder behind a socket."""
+    return request.param
+
+
 @pytest.fixture
-def fresh(tmp_path):
+def fresh(tmp_path, home):
     """A keystore of 64 slots, and a way to open it again and again."""
     provider = KeyFileProvider(tmp_path / "root", SystemEntropy())
     create_keystore(
         tmp_path / "keys.db", provider, DEPLOYMENT, Geometry(8, 2), entropy=SystemEntropy(), clock=SystemClock()
     )
-    return lambda: open_keystore(tmp_path / "keys.db", provider, DEPLOYMENT)
+    return lambda: at_home(home, lambda: open_keystore(tmp_path / "keys.db", provider, DEPLOYMENT))
 
 
 def test_a_retired_leaf_is_refused_by_every_service_and_after_opening_again(fresh):
@@ -123,6 +130,7 @@ def test_a_token_of_another_size_is_refused(fresh):
         service.reblind([bytes(16), bytes(15)], 0, 0)
 
 
+@pytest.mark.parametrize("home", [PROCESS], indirect=True)
 def test_a_queue_that_cannot_be_written_says_so_and_denies_nothing(fresh):
     with closing(fresh()) as service:
         service._store._db.execute("PRAGMA query_only = ON")

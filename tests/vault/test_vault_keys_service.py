@@ -1,4 +1,4 @@
-"""The in-process key service: batches, labels, bounds, threads, closing."""
+"""What every key service does, in either home: batches, labels, bounds, threads, closing."""
 
 import itertools
 import os
@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
+from key_homes import HOMES, PROCESS, at_home
 
 from vault.errors import KeyUnavailable, Sealed, StoreUnavailable
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
@@ -30,20 +31,35 @@ def keystore(tmp_path_factory):
     return folder / "keys.db", provider
 
 
+@pytest.fixture(scope="module", params=HOMES)
+def home(request):
+    """Where the keys are: in this process, or in a key holder behind a socket."""
+    return request.param
+
+
+in_this_process = pytest.mark.parametrize("home", [PROCESS], indirect=True)
+
+
 @pytest.fixture(scope="module")
-def service(keystore):
-    with closing(open_keystore(*keystore, DEPLOYMENT)) as opened:
+def again(keystore, home):
+    """A way to open the module's keystore again."""
+    return lambda: at_home(home, lambda: open_keystore(*keystore, DEPLOYMENT))
+
+
+@pytest.fixture(scope="module")
+def service(again):
+    with closing(again()) as opened:
         yield opened
 
 
 @pytest.fixture
-def fresh(tmp_path):
+def fresh(tmp_path, home):
     """A keystore of 64 slots, and a way to open it again and again."""
     provider = KeyFileProvider(tmp_path / "root", SystemEntropy())
     create_keystore(
         tmp_path / "keys.db", provider, DEPLOYMENT, Geometry(8, 2), entropy=SystemEntropy(), clock=SystemClock()
     )
-    return lambda: open_keystore(tmp_path / "keys.db", provider, DEPLOYMENT)
+    return lambda: at_home(home, lambda: open_keystore(tmp_path / "keys.db", provider, DEPLOYMENT))
 
 
 @given(st.lists(st.tuples(st.integers(0, 511), st.binary(min_size=32, max_size=32)), max_size=20))
@@ -155,19 +171,19 @@ def test_reserve_gives_each_slot_once_until_none_is_left(fresh):
         assert service.status().slots_reserved == service.status().slots_total == 64
 
 
-def test_closing_gives_back_what_was_not_used(service, keystore):
+def test_closing_gives_back_what_was_not_used(again):
     """Nothing of a block is lost by a clean stop, and nothing is given out twice."""
-    with closing(open_keystore(*keystore, DEPLOYMENT)) as one:
+    with closing(again()) as one:
         first = one.reserve(1)[0].number
-    with closing(open_keystore(*keystore, DEPLOYMENT)) as two, closing(open_keystore(*keystore, DEPLOYMENT)) as three:
+    with closing(again()) as two, closing(again()) as three:
         assert two.reserve(1)[0].number == first + 1
         later = three.reserve(1)[0].number
         assert later > first + 1
         two.close()  # not the last block: its rest stays set aside
-        with closing(open_keystore(*keystore, DEPLOYMENT)) as between:
+        with closing(again()) as between:
             assert between.reserve(1)[0].number == later + 8  # after the whole block of `three`
         assert three.reserve(1)[0].number == later + 1
-    with closing(open_keystore(*keystore, DEPLOYMENT)) as four:
+    with closing(again()) as four:
         assert four.reserve(1)[0].number == later + 9
 
 
@@ -207,6 +223,7 @@ def test_a_closed_service_is_sealed_and_says_so(fresh):
             verb()
 
 
+@in_this_process
 def test_a_forked_child_is_refused(fresh):
     """It would give out the same block of slots as its parent."""
     with closing(fresh()) as service:
@@ -223,6 +240,7 @@ def test_a_forked_child_is_refused(fresh):
         assert service.reserve(1)[0].number == 1
 
 
+@in_this_process
 def test_a_keystore_that_cannot_be_written_says_so_and_gives_nothing_out(fresh):
     with closing(fresh()) as service:
         service._store._db.execute("PRAGMA query_only = ON")
@@ -233,6 +251,7 @@ def test_a_keystore_that_cannot_be_written_says_so_and_gives_nothing_out(fresh):
         assert service.reserve(1)[0].number == 0
 
 
+@in_this_process
 def test_no_repr_shows_more_than_the_state(fresh):
     service = fresh()
     assert repr(service) == "<InProcessKeyService unsealed>"
