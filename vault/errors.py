@@ -27,6 +27,12 @@ class IntegrityFailure(VaultError):
     code = "integrity_failure"
 
 
+class Damaged(IntegrityFailure):
+    """Part of the keystore itself is missing or altered: it must be restored from a copy before anything is erased."""
+
+    code = "keystore_damaged"
+
+
 class KeyUnavailable(VaultError):
     """The key service does not hold, or no longer gives, the key for a slot."""
 
@@ -62,6 +68,19 @@ class KeyHolderUnavailable(StoreUnavailable):
     """The key holder process did not answer, or not in time: nothing was stored on it and nothing disclosed."""
 
     code = "key_holder_unavailable"
+
+
+class TooFewCopies(VaultError):
+    """Fewer than two copies of the keystore were read back: the old root is not destroyed."""
+
+    code = "too_few_copies"
+    retryable = True
+
+
+class RootSurvives(VaultError):
+    """A root opens what it must not open, or still opens after its destruction: nothing may be called erased."""
+
+    code = "root_survives"
 
 
 class Overloaded(VaultError):

@@ -44,8 +44,8 @@ class ChangeFile(Transactions):
     def change(self) -> ChangeRow | None:
         """Read the change under way."""
         with translated():
-            row = self._db.execute("SELECT epoch, root_ref, state, verified, copies FROM change").fetchone()
-        return None if row is None else ChangeRow(row[0], row[1], ChangeState(row[2]), row[3], row[4])
+            row = self._db.execute("SELECT epoch, root_ref, ends, state, verified, copies FROM change").fetchone()
+        return None if row is None else ChangeRow(row[0], row[1], row[2], ChangeState(row[3]), row[4], row[5])
 
     def begin(self, owner: str, change: ChangeRow) -> None:
         """Record a change as prepared."""
@@ -53,7 +53,8 @@ class ChangeFile(Transactions):
             if self.change() is not None:
                 raise Conflict("an epoch change is under way")
             self._db.execute(
-                "INSERT INTO change (one, epoch, root_ref, state, verified, copies) VALUES (1, ?, ?, ?, ?, ?)", change
+                "INSERT INTO change (one, epoch, root_ref, ends, state, verified, copies) VALUES (1, ?, ?, ?, ?, ?, ?)",
+                change,
             )
 
     def build(
@@ -98,8 +99,12 @@ class ChangeFile(Transactions):
         with self._writing(owner, heard=True):
             if self.head().structure != structure:
                 raise Conflict("the keystore changed while it was copied")
-            self._step(ChangeState.BUILT, ChangeState.REPLICATED, self.head().epoch)
-            self._db.execute("UPDATE change SET verified = ?, copies = ?", (structure, copies))
+            written = self._db.execute(
+                "UPDATE change SET state = ?, verified = ?, copies = ? WHERE state IN (?, ?)",
+                (ChangeState.REPLICATED, structure, copies, ChangeState.BUILT, ChangeState.REPLICATED),
+            )
+            if written.rowcount != 1:
+                raise Conflict("the epoch change is not in this state")
 
     def destroying(self, owner: str) -> bool:
         """Close the door to recalls, unless somebody came through it."""

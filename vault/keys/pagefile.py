@@ -100,6 +100,12 @@ class PageFile(ChangeFile):
             query = f"SELECT address, generation, body FROM page WHERE NOT {NEWER} ORDER BY address"  # noqa: S608 - ours
             yield from map(PageRow._make, self._db.execute(query))
 
+    def drawn_anew(self) -> list[int]:
+        """List the addresses that hold pages of more than one generation."""
+        with translated():
+            found = self._db.execute("SELECT address FROM page GROUP BY address HAVING count(*) > 1")
+            return [address for (address,) in found]
+
     def rows(self) -> Rows:
         """Read everything but the pages, of the current epoch only."""
         with self.reading():

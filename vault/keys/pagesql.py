@@ -59,6 +59,7 @@ CREATE TABLE change (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     epoch INTEGER NOT NULL,
     root_ref TEXT NOT NULL,
+    ends TEXT NOT NULL,
     state TEXT NOT NULL,
     verified INTEGER,
     copies INTEGER NOT NULL
@@ -119,7 +120,8 @@ def fill(db: sqlite3.Connection, rows: Rows, *, schema: bool = False) -> None:
     )
     if rows.change is not None:
         db.execute(
-            "INSERT INTO change (one, epoch, root_ref, state, verified, copies) VALUES (1, ?, ?, ?, ?, ?)", rows.change
+            "INSERT INTO change (one, epoch, root_ref, ends, state, verified, copies) VALUES (1, ?, ?, ?, ?, ?, ?)",
+            rows.change,
         )
     db.executemany(
         "INSERT INTO destroyed (epoch, root_ref, effective_at, evidence, destruction_class, copies, recorded_at)"

@@ -70,13 +70,14 @@ class ChangeState(StrEnum):
 
 
 class ChangeRow(NamedTuple):
-    """The change under way: to `epoch`, whose root has the name `root_ref`.
+    """The change under way: to `epoch`, whose root is named `root_ref`, from the one before, whose root is `ends`.
 
     `verified` is the structure that `copies` places held when they were read back.
     """
 
     epoch: int
     root_ref: str
+    ends: str
     state: ChangeState
     verified: int | None = None
     copies: int = 0
@@ -142,6 +143,10 @@ class PageStore(Protocol):
 
     def current_pages(self) -> Iterator[PageRow]:
         """Read those pages, in the same order."""
+        ...
+
+    def drawn_anew(self) -> list[int]:
+        """List the addresses that hold pages of more than one generation: those that the change under way drew."""
         ...
 
     def rows(self) -> Rows:

@@ -12,7 +12,7 @@ that a page cannot be exchanged for an older one.
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -69,6 +69,11 @@ class Place(NamedTuple):
         """One number for the database: tree(27 bits) | level(4) | position(32)."""
         return (self.tree << 4 | self.level) << 32 | self.position
 
+    @classmethod
+    def at(cls, address: int) -> "Place":
+        """Read such a number."""
+        return cls(address >> 36, address >> 32 & 0xF, address & _LEAF_MASK)
+
 
 class TreeRoot(NamedTuple):
     """What opens a tree: key and generation of its root page. Lies in the top page."""
@@ -116,6 +121,12 @@ def build(
                 )
 
     return root, subtree(Place(tree, geometry.depth - 1, 0), root.key, memoryview(entropy.bytes(size)))
+
+
+def encode_page(keys: bytes | bytearray, generations: Mapping[int, int]) -> bytes:
+    """Write a page as it is sealed: its keys, then the generations of children that were ever drawn again."""
+    steps = b"".join(_STEP.pack(child, step) for child, step in sorted(generations.items()))
+    return bytes(keys) + _COUNT.pack(len(generations)) + steps
 
 
 class OpenPage:

@@ -1,0 +1,216 @@
+"""Copies of the keystore: where they are kept, and how one is known to be as good as the original.
+
+A copy is a keystore file that holds the current epoch and nothing of the one that is to end. It is brought up to date in
+one transaction, so at every moment it is a whole copy of one epoch or of the next. It is good when it opens through the
+root of the current epoch, and when a digest over all its pages, keyed by what that root opened, is that of the original.
+"""
+
+import os
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from cryptography.hazmat.primitives.hashes import SHA256, SHA512
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from vault.errors import (
+    Damaged,
+    IntegrityFailure,
+    Sealed,
+    StoreFull,
+    StoreUnavailable,
+    VaultError,
+    WrongDeployment,
+)
+from vault.keys.message import bind
+from vault.keys.pagefile import PageFile, create_file
+from vault.keys.pagestore import PageStore
+from vault.keys.provider import RootProvider
+from vault.keys.toppage import OpenEpoch, deployment_bytes, open_epoch
+from vault.runtime import Entropy
+
+NEEDED: Final = 2  # copies that must be read back before a root is destroyed
+
+_FILE: Final = "keystore.copy"
+_LABEL: Final = b"ecrin/copy-digest/v1"
+_PAGE = struct.Struct(">QII")  # address, generation, length
+
+
+class CopyInfo(NamedTuple):
+    """What a copy says of itself, unproved: deployment, epoch, structure, and the UTC second it was written."""
+
+    place: str
+    deployment: str
+    epoch: int
+    structure: int
+    written_at: int
+
+
+class CopyPlace(Protocol):
+    """One place that keeps a copy, independent of the keystore and of every other place."""
+
+    @property
+    def name(self) -> str:
+        """What operators call it. No two places share one."""
+        ...
+
+    def put(self, source: PageStore, *, anew: bool = False) -> None:
+        """Bring the copy up to date, durably; `anew` writes all of it, over what is there.
+
+        Raises Sealed when there is no copy, IntegrityFailure when it is damaged: it can then be written anew only.
+        Raises WrongDeployment when it is another deployment's; StoreUnavailable or StoreFull.
+        """
+        ...
+
+    def opened(self) -> AbstractContextManager[PageStore]:
+        """Open the copy, to read it back. Raises Sealed when there is none."""
+        ...
+
+    def listed(self) -> tuple[CopyInfo, ...]:
+        """List what is kept here."""
+        ...
+
+
+class FolderPlace:
+    """A copy in a folder: another disk, or one mounted from another host. The folder is never made."""
+
+    def __init__(self, folder: Path, entropy: Entropy) -> None:
+        self._folder = folder
+        self._path = folder / _FILE
+        self._entropy = entropy
+
+    @property
+    def name(self) -> str:
+        """The folder's path."""
+        return str(self._folder)
+
+    def put(self, source: PageStore, *, anew: bool = False) -> None:
+        """Write what the copy lacks, or all of it."""
+        if not self._folder.is_dir():
+            raise StoreUnavailable("a folder for copies is absent")  # not made: it may be a disk that is not there
+        if anew:
+            self._write(source)
+            return
+        with self.opened() as copy:
+            self._check(copy, source)
+            copy.update(source)
+
+    @contextmanager
+    def opened(self) -> Iterator[PageStore]:
+        """Open the copy."""
+        file = PageFile(self._path)
+        try:
+            yield file
+        finally:
+            file.close()
+
+    def listed(self) -> tuple[CopyInfo, ...]:
+        """Read the head of the copy, if there is one that can be read."""
+        try:
+            with self.opened() as copy:
+                head = copy.head()
+            written = int(self._path.stat().st_mtime)
+        except (Sealed, IntegrityFailure, OSError):
+            return ()
+        return (CopyInfo(self.name, head.deployment, head.epoch, head.structure, written),)
+
+    def _write(self, source: PageStore) -> None:
+        """Write all of it under another name and give it its own: at every moment the old copy or the new is there."""
+        try:
+            with self.opened() as copy:
+                self._check(copy, source)
+        except (Sealed, IntegrityFailure):
+            pass  # absent or damaged
+        unique = self._entropy.bytes(8).hex()
+        fresh = self._folder / f"{_FILE}.{unique}"
+        with source.reading():
+            create_file(fresh, unique, source.rows(), source.current_pages())
+        try:
+            for suffix in ("-wal", "-shm"):  # of a damaged copy: they would be taken for parts of the new one
+                self._path.with_name(_FILE + suffix).unlink(missing_ok=True)
+            fresh.replace(self._path)
+            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError:
+            raise StoreFull("a copy of the keystore cannot be written") from None
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    @staticmethod
+    def _check(copy: PageStore, source: PageStore) -> None:
+        if copy.head().deployment != source.head().deployment:
+            raise WrongDeployment("the folder keeps a copy of another deployment's keystore")
+
+
+def digest(store: PageStore, opened: OpenEpoch) -> bytes:
+    """HMAC-SHA-256 over every page of the current epoch, under a key derived from the top key: 32 bytes.
+
+    Over sealed pages: they are authenticated, so equal bytes under equal keys are equal leaves, and nothing of a
+    million opened pages has to pass through memory.
+    """
+    mac = HMAC(HKDFExpand(SHA512(), 32, bind(_LABEL)).derive(opened.top_key), SHA256())
+    mac.update(opened.top.encode())
+    for address, generation, body in store.current_pages():
+        mac.update(_PAGE.pack(address, generation, len(body)))
+        mac.update(body)
+    return mac.finalize()
+
+
+def read_back(place: CopyPlace, original: PageStore, expected: bytes, provider: RootProvider) -> None:
+    """Prove that a copy holds what the original holds and opens through the root of its epoch.
+
+    Raises IntegrityFailure when it does not, Sealed when it is absent or its root does not open it.
+    """
+    head = original.head()
+    with place.opened() as copy, copy.reading():
+        found = copy.head()
+        row = copy.epoch(head.epoch)
+        same = ("deployment", "epoch", "structure", "fanout", "depth")
+        if row is None or any(getattr(head, each) != getattr(found, each) for each in same):
+            raise IntegrityFailure(IntegrityFailure.code)
+        opened = open_epoch(deployment_bytes(head.deployment), row, found, provider)
+        # Compared in the open: whoever could measure it holds both files already.
+        if digest(copy, opened) != expected:
+            raise IntegrityFailure(IntegrityFailure.code)
+
+
+def replicate(
+    store: PageStore,
+    places: Sequence[CopyPlace],
+    current: OpenEpoch,
+    provider: RootProvider,
+    renew: Callable[[], None],
+    prove_whole: Callable[[], None],
+) -> int:
+    """Bring all copies up to date; return how many were read back. One that is absent or damaged is written anew.
+
+    Never before `prove_whole` opened every page of the keystore: a damaged page must not go over a sound copy. `renew`
+    is called before each long step, to keep the lease. Raises Damaged; what a place raises only makes it not count.
+    """
+    expected = digest(store, current)
+    good, sound = 0, False
+    for place in places:
+        renew()
+        try:
+            try:
+                place.put(store)
+                read_back(place, store, expected, provider)
+            except (Sealed, IntegrityFailure):
+                if not sound:
+                    prove_whole()
+                    sound = True
+                renew()
+                place.put(store, anew=True)
+                read_back(place, store, expected, provider)
+        except Damaged:
+            raise
+        except VaultError:
+            continue
+        good += 1
+    return good
