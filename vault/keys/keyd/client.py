@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from vault.errors import KeyHolderUnavailable, KeyUnavailable, Sealed
+from vault.errors import KeyHolderUnavailable, KeyUnavailable, Sealed, VaultError
 from vault.keys.keyd import wire
 from vault.keys.keyd.server import peer_account
 from vault.keys.keyd.wire import Malformed, Progress, Verb
@@ -165,7 +165,10 @@ class KeydClient:
         for last in (False, True) if again else (True,):
             connection = self._connection(deadline, fresh=not again)
             try:
-                content = _round_trip(connection, frame, deadline)
+                return wire.result_of(verb, _round_trip(connection, frame, deadline))
+            except Malformed:
+                connection.close()
+                raise KeyHolderUnavailable("the key holder speaks another language") from None
             except TimeoutError:
                 connection.close()
                 self._dark_until = time.monotonic() + _DARK
@@ -176,15 +179,11 @@ class KeydClient:
                 self._forget_idle()
                 if last:
                     raise KeyHolderUnavailable("the key holder went away") from None
-                continue
-            except BaseException:
-                connection.close()
+            except VaultError:  # an answer like any other
                 raise
-            try:
-                return wire.result_of(verb, content)
-            except Malformed:
-                connection.close()
-                raise KeyHolderUnavailable("the key holder speaks another language") from None
+            except BaseException:
+                connection.close()  # its answer is still to come, and must not be taken for another's
+                raise
             finally:
                 self._give_back(connection)
         raise KeyHolderUnavailable("the key holder went away")
