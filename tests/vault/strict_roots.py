@@ -61,3 +61,34 @@ def open_wrapped(root, wrapped, bound):
         return AESGCM(root).decrypt(wrapped[:12], wrapped[12:], bound)
     except (InvalidTag, ValueError):
         raise IntegrityFailure(IntegrityFailure.code) from None
+
+
+class FolderRoots(StrictRoots):
+    """The same, for several processes: a file for each root."""
+
+    def __init__(self, folder, entropy, clock):
+        super().__init__(entropy, clock)
+        self._folder = folder
+
+    def create(self, ref):
+        path = self._folder / f"root-{ref}"
+        if (self._folder / f"gone-{ref}").exists():
+            raise Sealed("a destroyed root is never made again")
+        if not path.exists():
+            path.write_bytes(self._entropy.bytes(32))
+
+    def status(self, ref):
+        if (self._folder / f"root-{ref}").exists():
+            return RootStatus(RootState.LIVE)
+        return RootStatus(RootState.GONE if (self._folder / f"gone-{ref}").exists() else RootState.UNKNOWN)
+
+    def destroy(self, ref):
+        (self._folder / f"gone-{ref}").touch()
+        (self._folder / f"root-{ref}").unlink(missing_ok=True)
+        return Destruction(self._clock.now(), f"strict:{ref}", self.destruction_class)
+
+    def _root(self, ref):
+        try:
+            return (self._folder / f"root-{ref}").read_bytes()
+        except OSError:
+            raise Sealed("no such root") from None

@@ -24,7 +24,7 @@ from vault.keys.copies import NEEDED, CopyPlace, replicate
 from vault.keys.pagestore import ChangeRow, ChangeState, DestroyedRow, EpochRow, Head, PageRow, PageStore
 from vault.keys.pagetree import PageTree, Place, build
 from vault.keys.provider import DestroyingProvider, Destruction, DestructionClass, RootState
-from vault.keys.redraw import Redraw
+from vault.keys.redraw import Redraw, Redrawn
 from vault.keys.service import Slot
 from vault.keys.survivors import leaf_of, prove_survivors, prove_whole
 from vault.keys.toppage import OpenEpoch, deployment_bytes, draw_epoch, open_epoch, root_context, seal_epoch
@@ -170,8 +170,7 @@ class EpochChange:
             head = self._store.head()
             name, old = deployment_bytes(head.deployment), self._open(head.epoch)
             drawn = self._redraw(old).remove(self._store.retired())
-            parts = old.top.geometry, drawn.roots, old.service
-            new = draw_epoch(name, change.epoch, change.root_ref, self._provider, parts, self._entropy)
+            new = self._drawn(name, change, old, drawn)
             self._prove_apart(name, old, new)
             row = seal_epoch(name, new)
             built = self._store.build(self._owner, row, drawn.pages, drawn.drawn, drawn.void)
@@ -282,6 +281,10 @@ class EpochChange:
     def _redraw(self, opened: OpenEpoch) -> Redraw:
         name = deployment_bytes(self._store.head().deployment)
         return Redraw(name, opened.top.geometry, opened.top.roots, self._store.page, self._entropy)
+
+    def _drawn(self, name: bytes, change: ChangeRow, old: OpenEpoch, drawn: Redrawn) -> OpenEpoch:
+        parts = old.top.geometry, drawn.roots, old.service
+        return draw_epoch(name, change.epoch, change.root_ref, self._provider, parts, self._entropy)
 
     def _tree(self, opened: OpenEpoch) -> PageTree:
         name = deployment_bytes(self._store.head().deployment)
