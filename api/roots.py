@@ -8,18 +8,18 @@ from pathlib import Path
 from api.settings import InvalidSettings, Settings
 from vault.keys.keyd.holder import SealMark, Unattended, Unsealer
 from vault.keys.local import KeyFileProvider, PassphraseProvider
-from vault.keys.provider import RootProvider
+from vault.keys.provider import DestroyingProvider
 from vault.runtime import SystemEntropy
 
 
-def provider_of(settings: Settings) -> RootProvider:
-    """Return the provider of the root key: a file sealed by a passphrase, or a bare key file. Reads the passphrase."""
+def provider_of(settings: Settings) -> DestroyingProvider:
+    """Return the provider of the root key that `root_provider` names. Reads the passphrase; opens nothing."""
     entropy = SystemEntropy()
-    if settings.root_passphrase_file is None:
-        return KeyFileProvider(settings.root_key_file or Path(), entropy)
+    if settings.root_provider == "file":
+        return KeyFileProvider(settings.root_folder, entropy)
     try:
-        passphrase = settings.root_passphrase_file.read_bytes().strip()
-        return PassphraseProvider(settings.root_sealed_path, passphrase, entropy)
+        passphrase = (settings.root_passphrase_file or Path()).read_bytes().strip()
+        return PassphraseProvider(settings.root_folder, passphrase, entropy)
     except OSError:
         raise InvalidSettings(("root_passphrase_file: cannot be read",)) from None
     except ValueError:

@@ -5,28 +5,24 @@ Secrets are never values here but paths of files that hold them. Anything unsafe
 socket, and no setting lowers security: what is not offered cannot be switched off.
 """
 
-import ipaddress
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+
+from api import unsafe
 
 PREFIX = "ECRIN_"
 _TEST_PREFIX = "ECRIN_TEST_"  # the test suite's own switches; no field may begin like this
 _DOTENV = ".env"
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}[a-z0-9]|[a-z0-9]")
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_PASSWORD_OPTIONS = frozenset({"password", "sslpassword"})
-_SECRET_FILES = ("root_key_file", "root_passphrase_file", "database_password_file")
+_SECRET_FILES = ("root_passphrase_file", "database_password_file")
 
 
 class InvalidSettings(Exception):
@@ -58,9 +54,12 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", description="SQLAlchemy URL without password. Default: SQLite in data_dir.")
     database_password_file: Path | None = Field(default=None, description="File with the database password.")
     keystore_path: Path = Field(default=Path(), description="The keystore database. Default: in data_dir.")
-    root_key_file: Path | None = Field(default=None, description="32-byte root key, mode 0600. Default: in data_dir.")
-    root_passphrase_file: Path | None = Field(default=None, description="Passphrase that opens root_sealed_path.")
-    root_sealed_path: Path = Field(default=Path(), description="Root key sealed by the passphrase.")
+    root_provider: Literal["file", "passphrase"] = Field(
+        default="file",
+        description="What holds the root key. Default: `passphrase` where its file is named, else `file`.",
+    )
+    root_folder: Path = Field(default=Path(), description="Root key files, mode 0700. Default: `roots` in data_dir.")
+    root_passphrase_file: Path | None = Field(default=None, description="Passphrase that opens the root key files.")
     checkpoint_file: Path = Field(default=Path(), description="Copy of the last checkpoint kept outside the database.")
     shards: int = Field(default=1, ge=1, le=1, description="Logs to spread subjects over: one, in this release.")
 
@@ -108,10 +107,9 @@ class Settings(BaseSettings):
         data = Path(values.get("data_dir", cls.model_fields["data_dir"].default))
         values.setdefault("database_url", f"sqlite:///{data / 'ecrin.db'}")
         values.setdefault("keystore_path", data / "keystore.db")
-        values.setdefault("root_sealed_path", data / "root.sealed")
+        values.setdefault("root_folder", data / "roots")
         values.setdefault("checkpoint_file", data / "checkpoint")
-        if "root_passphrase_file" not in values:
-            values.setdefault("root_key_file", data / "root.key")
+        values.setdefault("root_provider", "passphrase" if "root_passphrase_file" in values else "file")
         values["public_url"] = str(values.get("public_url", cls.model_fields["public_url"].default)).rstrip("/")
         values.setdefault("issuer", values["public_url"])
         # A loopback address names nothing to an outsider, so the deployment's own name stands in for it.
@@ -123,14 +121,15 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
-        findings = [*_url_findings("public_url", self.public_url), *_url_findings("issuer", self.issuer)]
-        findings += _binding_findings(self.host, self.public_url, self.trusted_proxies)
-        findings += _database_findings(self.database_url, self.workers)
-        findings += _secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})
+        findings = [*unsafe.url_findings("public_url", self.public_url), *unsafe.url_findings("issuer", self.issuer)]
+        findings += unsafe.binding_findings(self.host, self.public_url, self.trusted_proxies)
+        findings += unsafe.database_findings(self.database_url, self.workers)
+        findings += unsafe.secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})
+        findings += unsafe.secret_folder_findings("root_folder", self.root_folder)
         if not _DEPLOYMENT.fullmatch(self.deployment):
             findings.append("deployment: use lower-case letters, digits, dots and hyphens, at most 64")
-        if self.root_key_file is not None and self.root_passphrase_file is not None:
-            findings.append("root_key_file, root_passphrase_file: set one of them, not both")
+        if self.root_provider != "passphrase" and self.root_passphrase_file is not None:
+            findings.append("root_passphrase_file: goes with root_provider `passphrase` alone")
         if findings:
             raise ValueError("\n".join(findings))
         return self
@@ -173,8 +172,8 @@ _DERIVED = frozenset(
     {
         "database_url",
         "keystore_path",
-        "root_key_file",
-        "root_sealed_path",
+        "root_provider",
+        "root_folder",
         "checkpoint_file",
         "public_url",
         "issuer",
@@ -222,78 +221,6 @@ def _sentences(error: ValidationError) -> list[str]:
     for item in error.errors(include_input=False, include_url=False, include_context=False):
         message = item["msg"].removeprefix("Value error, ")
         found += [f"{item['loc'][0]}: {message}"] if item["loc"] else message.split("\n")
-    return found
-
-
-def _url_findings(name: str, url: str) -> list[str]:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError:
-        return [f"{name}: not a URL"]
-    if parts.scheme not in {"http", "https"} or not host:
-        return [f"{name}: not an http or https URL"]
-    found = []
-    if parts.query or parts.fragment or parts.username is not None or url != url.lower() or "%" in url:
-        found.append(f"{name}: lower case, without user, query, fragment or escapes")
-    if parts.path:
-        # A path would move the metadata documents (RFC 8414 §3.1) and every `htu`; callers gain nothing by it.
-        found.append(f"{name}: no path")
-    if parts.scheme == "http" and not _is_loopback(host):
-        found.append(f"{name}: https is required beyond the loopback interface")
-    return found
-
-
-def _binding_findings(host: str, public_url: str, proxies: tuple[str, ...]) -> list[str]:
-    found = []
-    for proxy in proxies:
-        try:
-            if ipaddress.ip_network(proxy).prefixlen == 0:
-                found.append("trusted_proxies: the whole internet is not a proxy")
-        except ValueError:
-            found.append("trusted_proxies: not an address or network")
-    if not _is_loopback(host) and not proxies:
-        found.append("host: beyond loopback, name the proxies that end TLS in trusted_proxies")
-    if not _is_loopback(host) and not public_url.startswith("https://"):
-        found.append("host: beyond loopback, public_url must be https")
-    return found
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _database_findings(text: str, workers: int) -> list[str]:
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        return ["database_url: not a database URL"]
-    found = []
-    if url.get_backend_name() not in {"sqlite", "postgresql"}:
-        found.append("database_url: sqlite or postgresql")
-    if url.password is not None or _PASSWORD_OPTIONS & url.query.keys():
-        found.append("database_url: keep the password in database_password_file")
-    if url.get_backend_name() == "sqlite" and workers > 1:
-        found.append("workers: SQLite serves one process; use PostgreSQL for more")
-    return found
-
-
-def _secret_file_findings(files: Mapping[str, Path | None]) -> list[str]:
-    """Refuse secrets that others may read. A missing file is no finding here: `ecrin init` makes it."""
-    found = []
-    for name, path in files.items():
-        try:
-            mode = path.stat().st_mode if path is not None else 0
-        except OSError:
-            continue
-        if mode & _OTHERS:
-            found.append(f"{name}: others may read it; set its mode to 0600")
     return found
 
 

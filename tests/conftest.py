@@ -18,7 +18,6 @@ from throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 BACKENDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 DEPLOYMENT = "ecrin-test"
 START = 1_790_000_000  # 2026-09-21
-ROOT_KEY = bytes(range(32))
 
 
 @dataclass
@@ -158,35 +157,32 @@ def bundle():
     return parse_bundle("maisons", files)
 
 
-@pytest.fixture(scope="session")
-def root_key_file(tmp_path_factory):
-    """A 32-byte root key, readable by its owner alone."""
-    path = tmp_path_factory.mktemp("root") / "root.key"
-    path.touch(mode=0o600)
-    path.write_bytes(ROOT_KEY)
-    return path
+@pytest.fixture
+def root_folder(tmp_path):
+    """Where the test's own roots are, or will be."""
+    return tmp_path / "roots"
 
 
 @pytest.fixture
-def place(databases, tmp_path, root_key_file):
-    """An initialised deployment of its own: database, keystore and root key."""
+def place(databases, tmp_path, root_folder):
+    """An initialised deployment of its own: database, keystore and roots, which it may destroy."""
     from vault.keys.local import KeyFileProvider
     from vault.keys.pagetree import Geometry
     from vault.runtime import SystemEntropy
     from vault.setup import Place, initialise
 
-    provider = KeyFileProvider(root_key_file, SystemEntropy())
-    keystore = databases.folder / "template.keystore"
+    keystore, roots = databases.folder / "template.keystore", databases.folder / "template.roots"
 
     def fill(url):
-        template = Place(url, keystore, provider)
+        template = Place(url, keystore, KeyFileProvider(roots, SystemEntropy()))
         shape = Geometry(fanout=16, depth=3)
         initialise(template, DEPLOYMENT, clock=HandClock(), entropy=SystemEntropy(), geometry=shape)
 
     databases.template("initialised", fill)
     url, drop = databases.cut("initialised", tmp_path)
-    mine = Place(url, tmp_path / "vault.keystore", provider)
+    mine = Place(url, tmp_path / "vault.keystore", KeyFileProvider(root_folder, SystemEntropy()))
     shutil.copy(keystore, mine.keystore)
+    shutil.copytree(roots, root_folder)
     yield mine
     drop()
 

@@ -83,7 +83,7 @@ def test_a_database_url_with_a_password_or_another_engine_is_refused_and_not_rep
     assert "hunter2" not in str(found)
 
 
-@pytest.mark.parametrize("name", ["root_key_file", "root_passphrase_file", "database_password_file"])
+@pytest.mark.parametrize("name", ["root_passphrase_file", "database_password_file"])
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777])
 def test_a_secret_that_others_may_read_is_refused(tmp_path, name, mode):
     path = tmp_path / "secret"
@@ -94,8 +94,21 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path, name, mode):
     assert getattr(load({name: path}), name) == path
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777])
+def test_a_folder_of_roots_that_others_may_enter_or_read_from_is_refused(tmp_path, mode):
+    folder = tmp_path / "roots"
+    folder.mkdir(mode=0o700)
+    (folder / "root-1").touch(mode=0o600)
+    (folder / "root-1").chmod(mode)
+    assert about({"root_folder": folder}) == {"root_folder"}
+    (folder / "root-1").chmod(0o600)
+    assert load({"root_folder": folder}).root_folder == folder
+    folder.chmod(mode | 0o700)
+    assert about({"root_folder": folder}) == {"root_folder"}
+
+
 def test_two_ways_to_the_root_key_are_refused(tmp_path):
-    assert "root_key_file" in about({"root_key_file": tmp_path / "a", "root_passphrase_file": tmp_path / "b"})
+    assert "root_passphrase_file" in about({"root_provider": "file", "root_passphrase_file": tmp_path / "b"})
 
 
 def test_sqlite_serves_one_process():
@@ -143,7 +156,7 @@ def test_a_password_file_that_cannot_be_read_is_named_and_nothing_more(tmp_path)
 def test_defaults_are_a_loopback_vault_in_one_folder():
     made = load({"data_dir": "here"})
     assert made.database_url == "sqlite:///here/ecrin.db"
-    assert {str(path.parent) for path in (made.keystore_path, made.root_key_file, made.checkpoint_file)} == {"here"}
+    assert {str(path.parent) for path in (made.keystore_path, made.root_folder, made.checkpoint_file)} == {"here"}
     assert made.issuer == made.public_url == "http://127.0.0.1:8420"
     assert not made.secure
 
@@ -162,7 +175,8 @@ def test_settings_are_frozen():
 
 def test_a_passphrase_takes_the_place_of_the_key_file(tmp_path):
     made = load({"root_passphrase_file": tmp_path / "passphrase"})
-    assert made.root_key_file is None
+    assert made.root_provider == "passphrase"
+    assert load().root_provider == "file"
 
 
 def test_the_password_joins_the_url_when_it_is_used_and_is_masked_when_printed(tmp_path):

@@ -121,7 +121,7 @@ def foreign_key():
 
 
 def test_a_log_without_its_root_key_is_verified_by_the_key_alone(signed, ecrin, copy, key):
-    (signed / "root.key").unlink()
+    shutil.rmtree(signed / "roots")
     assert ecrin("audit", "verify").code in {1, 2, 4}
     assert ecrin("audit", "verify", "--database", copy, "--key", key).code == 0
 

@@ -61,7 +61,13 @@ def test_nothing_runs_before_init(bare, ecrin, jwks):
         assert ended.code in {1, 4}, arguments
         assert "Traceback" not in ended.err
         assert ended.err or ended.out
-    assert not list(bare.glob("*.key")) if bare.exists() else True
+    assert not list(bare.glob("roots/*")) if bare.exists() else True
+
+
+def root_file(home):
+    """The one root of a new deployment."""
+    (path,) = (home / "roots").iterdir()
+    return path
 
 
 def test_init_may_be_repeated_and_keeps_what_is_there(bare, process):
@@ -72,13 +78,13 @@ def test_init_may_be_repeated_and_keeps_what_is_there(bare, process):
         "origin": "ecrin/audit",
         "keystore": str(bare / "keystore.db"),
     }
-    key = (bare / "root.key").read_bytes()
-    assert stat.S_IMODE((bare / "root.key").stat().st_mode) == 0o600
+    key = root_file(bare).read_bytes()
+    assert stat.S_IMODE(root_file(bare).stat().st_mode) == 0o600
     assert stat.S_IMODE(bare.stat().st_mode) == 0o700
     again = process("init")
     assert again.code == 0
     assert "ecrin is ready" in again.out
-    assert (bare / "root.key").read_bytes() == key
+    assert root_file(bare).read_bytes() == key
     assert process("init", ECRIN_DEPLOYMENT="another").code == 1
 
 
@@ -99,7 +105,7 @@ def test_doctor_tells_what_is_wrong_and_no_secret(home, ecrin, monkeypatch, tmp_
     (tmp_path / "password").write_text(secret)
     monkeypatch.setenv("ECRIN_DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
     monkeypatch.setenv("ECRIN_DATABASE_URL", "postgresql+psycopg://ecrin@127.0.0.1:9/none")
-    root = (home / "root.key").read_bytes()
+    root = root_file(home).read_bytes()
     for ended in (ecrin("doctor"), ecrin("doctor", "--json")):
         assert ended.code == 1
         assert str(tmp_path / "password") in ended.out  # where it is, and not what
@@ -109,7 +115,7 @@ def test_doctor_tells_what_is_wrong_and_no_secret(home, ecrin, monkeypatch, tmp_
 
 
 def test_doctor_finds_a_wrong_root_key(home, ecrin):
-    (home / "root.key").write_bytes(bytes(32))
+    root_file(home).write_bytes(bytes(32))
     ended = ecrin("doctor", "--json")
     assert ended.code == 1
     assert {each["check"]: each["result"] for each in ended.json["checks"]} == {"policies": "ok", "vault": "failed"}
@@ -145,10 +151,10 @@ def test_unsafe_settings_are_refused_before_anything_opens(home, ecrin, monkeypa
 
 
 def test_a_root_key_that_others_may_read_is_refused(home, ecrin):
-    (home / "root.key").chmod(0o644)
+    root_file(home).chmod(0o644)
     ended = ecrin("serve")
     assert ended.code == 3
-    assert "root_key_file" in ended.err
+    assert "root_folder" in ended.err
 
 
 # --- systems and officers --------------------------------------------------------------------------------------------

@@ -101,9 +101,7 @@ class Scene:
 
     def __init__(self, folder, database, bundle):
         self.folder, self.bundle = folder, bundle
-        root = folder / "root.key"
-        root.touch(mode=0o600)
-        root.write_bytes(bytes(range(32)))
+        root = folder / "roots"
         self.notes = folder / "notes"
         self.notes.touch()
         self.pin = folder / "checkpoint"

@@ -73,7 +73,7 @@ class Deployment:
 
 
 @pytest.fixture
-def deployment(place, root_key_file, databases, tmp_path):
+def deployment(place, root_folder, databases, tmp_path):
     """`ecrin serve`: one process on SQLite, two on PostgreSQL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -86,7 +86,7 @@ def deployment(place, root_key_file, databases, tmp_path):
         "ECRIN_DEPLOYMENT": "ecrin-test",
         "ECRIN_DATABASE_URL": place.database,
         "ECRIN_KEYSTORE_PATH": str(place.keystore),
-        "ECRIN_ROOT_KEY_FILE": str(root_key_file),
+        "ECRIN_ROOT_FOLDER": str(root_folder),
         "ECRIN_PORT": str(port),
         "ECRIN_PUBLIC_URL": url,
         "ECRIN_WORKERS": "2" if databases.backend == "postgresql" else "1",

@@ -27,33 +27,37 @@ def opened(place, bundle):
     return open_vault(place, bundle, clock=SystemClock(), entropy=ENTROPY)
 
 
-def key_file(path, content, mode=0o600):
+def key_file(folder, ref, content, mode=0o600):
+    folder.mkdir()
+    path = folder / ref
     path.touch(mode=0o600)
     path.write_bytes(content)
     path.chmod(mode)
-    return KeyFileProvider(path, ENTROPY)
+    return KeyFileProvider(folder, ENTROPY)
 
 
 @pytest.fixture
-def other_keystore(tmp_path, root_key_file):
-    """A keystore of another deployment under the very same root key."""
+def other_keystore(tmp_path, root_folder):
+    """A keystore of another deployment with its root in the very same folder."""
     path = tmp_path / "other.keystore"
     create_keystore(
-        path, KeyFileProvider(root_key_file, ENTROPY), "other", Geometry(16, 3), entropy=ENTROPY, clock=SystemClock()
+        path, KeyFileProvider(root_folder, ENTROPY), "other", Geometry(16, 3), entropy=ENTROPY, clock=SystemClock()
     )
     return path
 
 
-def providers(tmp_path):
+def providers(tmp_path, root_folder):
     """Root keys that must not open the vault, and what is said of each."""
+    (root,) = root_folder.iterdir()
+    (tmp_path / "nested" / root.name).mkdir(parents=True)
     return {
-        "wrong key": (key_file(tmp_path / "wrong", bytes(32)), Sealed),
+        "wrong key": (key_file(tmp_path / "wrong", root.name, bytes(32)), Sealed),
         "missing file": (KeyFileProvider(tmp_path / "absent", ENTROPY), Sealed),
-        "short file": (key_file(tmp_path / "short", bytes(31)), Sealed),
-        "long file": (key_file(tmp_path / "long", bytes(4096)), Sealed),
-        "empty file": (key_file(tmp_path / "empty", b""), Sealed),
-        "exposed file": (key_file(tmp_path / "exposed", bytes(range(32)), 0o644), UnsafeFile),
-        "folder": (KeyFileProvider(tmp_path, ENTROPY), UnsafeFile),
+        "short file": (key_file(tmp_path / "short", root.name, bytes(31)), Sealed),
+        "long file": (key_file(tmp_path / "long", root.name, bytes(4096)), Sealed),
+        "empty file": (key_file(tmp_path / "empty", root.name, b""), Sealed),
+        "exposed file": (key_file(tmp_path / "exposed", root.name, root.read_bytes(), 0o644), UnsafeFile),
+        "folder": (KeyFileProvider(tmp_path / "nested", ENTROPY), UnsafeFile),
         "wrong passphrase": (
             PassphraseProvider(tmp_path / "wrong", b"not the passphrase", ENTROPY, Cost(65536, 3, 4)),
             Sealed,
@@ -61,9 +65,9 @@ def providers(tmp_path):
     }
 
 
-def test_a_root_key_that_does_not_fit(place, bundle, tmp_path):
+def test_a_root_key_that_does_not_fit(place, bundle, tmp_path, root_folder):
     before = place.keystore.read_bytes()
-    for name, (provider, error) in providers(tmp_path).items():
+    for name, (provider, error) in providers(tmp_path, root_folder).items():
         with pytest.raises(error) as caught:
             opened(replace(place, provider=provider), bundle)
         assert type(caught.value) is error, name
@@ -86,12 +90,12 @@ def test_a_keystore_relabelled_as_ours(place, bundle, other_keystore):
         opened(replace(place, keystore=other_keystore), bundle)
 
 
-def test_a_twin_keystore_opens_no_value(place, bundle, tmp_path, root_key_file):
-    """Same deployment name, same root, other keys: nothing of ours opens under it, and it signs no log of ours."""
+def test_a_twin_keystore_opens_no_value(place, bundle, tmp_path, root_folder):
+    """Same deployment name, a root in the same folder, other keys: nothing of ours opens under it, and it signs no log of ours."""
     scene = Scene.on(opened(place, bundle))
     scene.vault.close()
     twin = tmp_path / "twin.keystore"
-    provider = KeyFileProvider(root_key_file, ENTROPY)
+    provider = KeyFileProvider(root_folder, ENTROPY)
     create_keystore(twin, provider, DEPLOYMENT, Geometry(16, 3), entropy=ENTROPY, clock=SystemClock())
     scene.vault = opened(replace(place, keystore=twin), bundle)
     for answer in errors_of(scene.run(*scene.redeem())):
@@ -144,10 +148,10 @@ def test_a_vault_sealed_while_open(vault, name):
     assert added(before, scene.stored()) == {}
 
 
-def test_a_vault_that_starts_sealed_serves_health_and_503(place, bundle, tmp_path, monkeypatch):
+def test_a_vault_that_starts_sealed_serves_health_and_503(place, bundle, tmp_path, root_folder, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = load({"public_url": "https://vault.example", "checkpoint_file": tmp_path / "checkpoint"})
-    wrong = replace(place, provider=key_file(tmp_path / "wrong", bytes(32)))
+    wrong = replace(place, provider=key_file(tmp_path / "wrong", next(root_folder.iterdir()).name, bytes(32)))
     app = create_app(settings, opener=lambda _: opened(wrong, bundle))
     token = {"authorization": "DPoP " + "t" * 43, "dpop": "p"}
     with TestClient(app, raise_server_exceptions=False) as http:

@@ -69,7 +69,8 @@ def test_files_are_private_and_nothing_unfinished_is_left(keystore, service):
     path, _ = keystore
     service.reserve(1)
     names = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
-    assert names.pop("keys.db.root") == 0o600
+    assert names.pop("keys.db.root") == 0o700
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (path.parent / "keys.db.root").iterdir()] == [0o600]
     assert names == {"keys.db": 0o600, "keys.db-wal": 0o600, "keys.db-shm": 0o600}
 
 

@@ -18,11 +18,11 @@ ENTROPY = SystemEntropy()
 
 
 def key_file(path):
-    return KeyFileProvider(path, ENTROPY)
+    return KeyFileProvider(path.parent, ENTROPY)
 
 
 def passphrase_file(path, passphrase=PASSPHRASE):
-    return PassphraseProvider(path, passphrase, ENTROPY, FLOOR)
+    return PassphraseProvider(path.parent, passphrase, ENTROPY, FLOOR)
 
 
 @pytest.fixture(params=[key_file, passphrase_file], ids=["key file", "passphrase"])
@@ -32,7 +32,10 @@ def kind(request):
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "root"
+    """The file of the root REF."""
+    folder = tmp_path / "roots"
+    folder.mkdir()
+    return folder / f"root-{REF}"
 
 
 @pytest.fixture
@@ -86,7 +89,7 @@ def test_what_was_altered_or_moved_is_an_integrity_failure(made):
 
 def test_another_root_is_sealed_and_not_an_integrity_failure(made, kind, tmp_path):
     wrapped = made.wrap(REF, KEY, b"context")
-    other = kind(tmp_path / "other")
+    other = kind(tmp_path / "other" / "root")
     other.create(REF)
     with pytest.raises(Sealed):
         other.unwrap(REF, wrapped, b"context")
@@ -126,7 +129,7 @@ def test_a_hostile_file_cannot_choose_the_cost(path, cost):
     with pytest.raises(Sealed, match="out of bounds"):
         passphrase_file(path).wrap(REF, KEY, b"")
     with pytest.raises(ValueError):
-        PassphraseProvider(path, PASSPHRASE, ENTROPY, cost)
+        PassphraseProvider(path.parent, PASSPHRASE, ENTROPY, cost)
 
 
 def test_the_default_cost_is_a_gibibyte():
@@ -167,7 +170,7 @@ def test_what_is_not_an_ordinary_file_is_refused_at_once(kind, path):
 def test_a_folder_that_cannot_be_written_is_said_so(kind, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreFull) as raised:
-        kind(tmp_path / "file" / "root").create(REF)
+        kind(tmp_path / "file" / "roots" / "root").create(REF)
     assert raised.value.__suppress_context__
 
 

@@ -29,16 +29,21 @@ def write(path, document):
     return path
 
 
+def root_file(folder, content):
+    for ref in (DOCUMENT["epoch"]["root_ref"], "ff" * 16):  # the second: another name on the very same root
+        path = folder / f"root-{ref}"
+        path.touch(mode=0o600)
+        path.write_bytes(bytes.fromhex(content))
+
+
 def bare(folder):
-    (folder / "root").touch(mode=0o600)
-    (folder / "root").write_bytes(bytes.fromhex(DOCUMENT["root"]))
-    return KeyFileProvider(folder / "root", SystemEntropy())
+    root_file(folder, DOCUMENT["root"])
+    return KeyFileProvider(folder, SystemEntropy())
 
 
 def sealed(folder):
-    (folder / "root").touch(mode=0o600)
-    (folder / "root").write_bytes(bytes.fromhex(DOCUMENT["root_file"]["content"]))
-    return PassphraseProvider(folder / "root", DOCUMENT["root_file"]["passphrase"].encode(), SystemEntropy())
+    root_file(folder, DOCUMENT["root_file"]["content"])
+    return PassphraseProvider(folder, DOCUMENT["root_file"]["passphrase"].encode(), SystemEntropy())
 
 
 def test_the_file_holds_what_it_should():

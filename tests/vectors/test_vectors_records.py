@@ -28,10 +28,11 @@ DOCUMENT = json.loads(generator.FILE.read_text())
 def vault(tmp_path, bundle, clock):
     """A vault whose service keys are those of the frozen keystore."""
     kept = frozen.document()
-    (tmp_path / "root").touch(mode=0o600)
-    (tmp_path / "root").write_bytes(bytes.fromhex(kept["root"]))
+    root = tmp_path / f"root-{kept['epoch']['root_ref']}"
+    root.touch(mode=0o600)
+    root.write_bytes(bytes.fromhex(kept["root"]))
     assert create_file(tmp_path / "keystore", "0", *frozen.stored(kept))
-    provider = KeyFileProvider(tmp_path / "root", SystemEntropy())
+    provider = KeyFileProvider(tmp_path, SystemEntropy())
     place = Place(f"sqlite:///{tmp_path / 'data'}", tmp_path / "keystore", provider)
     initialise(place, "vectors", clock=clock, entropy=SystemEntropy())
     with closing(open_vault(place, bundle, clock=clock, entropy=SystemEntropy())) as opened:

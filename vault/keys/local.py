@@ -1,6 +1,7 @@
-"""The root key in a local file: 32 bare bytes behind file permissions, or sealed by a passphrase (Argon2id).
+"""Roots in local files, one file each: 32 bare bytes behind file permissions, or sealed by a passphrase (Argon2id).
 
 Destruction class C: whoever copied the file, and knows the passphrase, keeps that root. File layouts: docs/formats.md.
+The passphrase outlives the epochs, so a copy of a sealed file is not destroyed with the file: ADR 0024 says what for.
 
 What fails how, and why that is no oracle. A file that is absent, damaged, of another kind, that the passphrase does
 not open, or that holds another root is one answer, `Sealed`. Only when the root is known to be the one that wrapped
@@ -17,14 +18,23 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from vault.errors import IntegrityFailure, Sealed, StoreFull
+from vault.errors import IntegrityFailure, Sealed
 from vault.keys.message import bind, open_message, seal_message
-from vault.keys.private_file import read_private, write_private
-from vault.keys.provider import DestructionClass, RootState, RootStatus
-from vault.runtime import Entropy
+from vault.keys.provider import (
+    Capabilities,
+    Destruction,
+    DestructionClass,
+    RootState,
+    RootStatus,
+    checked_key,
+    checked_ref,
+)
+from vault.keys.rootfolder import RootFolder
+from vault.runtime import Clock, Entropy, SystemClock
 
 MIN_PASSPHRASE: Final = 12  # bytes; six random words are better than any parameter
 
+_CLOCK: Final = SystemClock()
 _KEY: Final = 32
 _CHECK: Final = 32
 _LABEL_CHECK: Final = b"ecrin/root-check/v1"
@@ -60,69 +70,88 @@ CEILING: Final = Cost(4 * 1024 * 1024, 16, 16)  # a hostile file must not ask fo
 
 
 class KeyFileProvider:
-    """A root of 32 random bytes, bare in a 0600 file. Keep it where the backups of the keystore do not reach.
+    """Roots of 32 random bytes, each bare in a 0600 file `root-<ref>` of one folder.
 
-    An opened root is kept in memory until `forget`.
+    Keep the folder where the backups of the keystore do not reach. An opened root is kept in memory until `forget`,
+    and no longer than its file.
     """
 
-    destruction_class = DestructionClass.BEST_EFFORT
+    capabilities = Capabilities(
+        DestructionClass.BEST_EFFORT, minimum_delay=0, exportable=True, provider_copies=True, remembers=True
+    )
 
-    def __init__(self, path: Path, entropy: Entropy) -> None:
-        self._path = path
+    def __init__(self, folder: Path, entropy: Entropy, *, clock: Clock = _CLOCK) -> None:
+        self._files = RootFolder(folder)
         self._entropy = entropy
-        self._root: bytearray | None = None
+        self._clock = clock
+        self._roots: dict[str, bytearray] = {}
         self._lock = Lock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
-    def create(self, ref: str) -> None:  # noqa: ARG002 - one file, one root: its name is bound by `wrap`
+    def create(self, ref: str) -> None:
         """Draw a root and write its file. A file that exists is kept, and must open."""
         with self._lock:
-            if self._path.exists():
-                self._open()
+            if self._files.state(ref) not in {RootState.UNKNOWN, RootState.LIVE}:
+                raise Sealed("the root of this name is destroyed")
+            if self._files.live(ref):
+                self._open(ref)
                 return
-            try:
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError:
-                raise StoreFull("the folder of the root key cannot be made") from None
             root = bytearray(self._entropy.bytes(_KEY))
-            if write_private(self._path, self._encode(root), self._entropy.bytes(8).hex()):
-                self._root = root
+            if self._files.write(ref, self._encode(root), self._entropy.bytes(8).hex()):
+                self._roots[ref] = root
             else:
-                self._open()
+                self._open(ref)
 
     def wrap(self, ref: str, key: bytes, context: bytes) -> bytes:
         """Wrap 32 bytes: a 32-byte check of the root, then a 104-byte message. Raises Sealed."""
+        checked_key(key)
         with self._lock:
-            root = self._open()
+            root = self._open(ref)
             return _check(root, ref) + seal_message(memoryview(root), bind(_LABEL_WRAP, ref.encode(), context), key)
 
     def unwrap(self, ref: str, wrapped: bytes, context: bytes) -> bytes:
         """Unwrap 32 bytes. Raises Sealed or IntegrityFailure as the module says."""
         with self._lock:
-            root = self._open()
+            root = self._open(ref)
             # Constant time by habit: both sides are public to whoever holds the keystore.
             if not hmac.compare_digest(_check(root, ref), wrapped[:_CHECK]):
                 raise Sealed("the root key is not the one of this keystore")
             return open_message(memoryview(root), bind(_LABEL_WRAP, ref.encode(), context), wrapped[_CHECK:])
 
-    def status(self, ref: str) -> RootStatus:  # noqa: ARG002
-        """LIVE when the file is there, else UNKNOWN: a path cannot tell "destroyed" from "never made"."""
-        return RootStatus(RootState.LIVE if self._path.is_file() else RootState.UNKNOWN)
+    def destroy(self, ref: str) -> Destruction:
+        """Overwrite and unlink the file. Raises Sealed when nothing shows that it ever was in this folder."""
+        with self._lock:
+            self._drop(ref)
+            at = self._files.destroy(ref, self._clock.now(), self._entropy.bytes(8).hex())
+            evidence = f"file {RootFolder.name(ref)} overwritten and unlinked"
+            return Destruction(at, evidence, self.capabilities.destruction_class)
+
+    def status(self, ref: str) -> RootStatus:
+        """Tell from the folder: LIVE, GONE (its mark is there), PENDING (a crash left it half done) or UNKNOWN."""
+        return RootStatus(self._files.state(ref))
 
     def forget(self) -> None:
-        """Drop the opened root; the next use reads its file again. Overwrites what Python lets us overwrite."""
+        """Drop the opened roots; the next use reads their files again. Overwrites what Python lets us overwrite."""
         with self._lock:
-            if self._root is not None:
-                self._root[:] = bytes(len(self._root))
-            self._root = None
+            for ref in tuple(self._roots):
+                self._drop(ref)
 
-    def _open(self) -> bytearray:
+    def _open(self, ref: str) -> bytearray:
         """Return the root, from memory or from its file. The caller holds the lock."""
-        if self._root is None:
-            self._root = bytearray(self._decode(read_private(self._path, _SEALED)))
-        return self._root
+        root = self._roots.get(ref)
+        if root is not None and not self._files.live(ref):  # another process destroyed it, or its medium was taken away
+            self._drop(ref)
+            root = None
+        if root is None:
+            root = self._roots[ref] = bytearray(self._decode(self._files.read(ref, _SEALED)))
+        return root
+
+    def _drop(self, ref: str) -> None:
+        root = self._roots.pop(checked_ref(ref), None)
+        if root is not None:
+            root[:] = bytes(len(root))
 
     def _encode(self, root: bytearray) -> bytes:
         return bytes(root)
@@ -134,21 +163,32 @@ class KeyFileProvider:
 
 
 class PassphraseProvider(KeyFileProvider):
-    """A root sealed under Argon2id of a passphrase, taken as the bytes given. `cost` serves a new file only.
+    """Roots sealed under Argon2id of a passphrase, taken as the bytes given. `cost` serves new files only.
 
-    Raises ValueError for a passphrase under 12 bytes or a cost out of bounds.
+    A root created after another was opened takes that one's salt: the epoch change then runs no second Argon2id, and
+    one passphrase is not worth more by being stretched twice. Each file is one committing message with a salt of its
+    own under the stretched key. Raises ValueError for a passphrase under 12 bytes or a cost out of bounds.
     """
 
-    def __init__(self, path: Path, passphrase: bytes, entropy: Entropy, cost: Cost = DEFAULT) -> None:
+    def __init__(
+        self, folder: Path, passphrase: bytes, entropy: Entropy, cost: Cost = DEFAULT, *, clock: Clock = _CLOCK
+    ) -> None:
         if len(passphrase) < MIN_PASSPHRASE or not cost.within_bounds():
             raise ValueError("the passphrase is too short or its Argon2id cost is out of bounds")
-        super().__init__(path, entropy)
+        super().__init__(folder, entropy, clock=clock)
         self._passphrase = passphrase
         self._cost = cost
+        self._stretched: tuple[Cost, bytes, bytes] | None = None
+
+    def forget(self) -> None:
+        """Drop the opened roots and the stretched passphrase; the passphrase itself stays."""
+        super().forget()
+        self._stretched = None
 
     def _encode(self, root: bytearray) -> bytes:
         cost = self._cost
-        salt = self._entropy.bytes(_SALT)
+        known = self._stretched
+        salt = known[1] if known is not None and known[0] == cost else self._entropy.bytes(_SALT)
         head = _HEAD.pack(_MAGIC, _FORMAT, cost.memory_kib, cost.passes, cost.lanes, salt)
         # Cost and salt are in the context; the message commits to its key, so one file opens by one passphrase.
         return head + seal_message(self._derive(cost, salt), bind(_LABEL_FILE, head), bytes(root))
@@ -169,12 +209,16 @@ class PassphraseProvider(KeyFileProvider):
             raise Sealed("the root key did not open") from None
 
     def _derive(self, cost: Cost, salt: bytes) -> bytes:
+        if self._stretched is not None and self._stretched[:2] == (cost, salt):
+            return self._stretched[2]
         try:
-            return Argon2id(
+            key = Argon2id(
                 salt=salt, length=_KEY, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory_kib
             ).derive(self._passphrase)
         except (MemoryError, UnsupportedAlgorithm):
             raise Sealed("this machine cannot run Argon2id at the cost of the root key file") from None
+        self._stretched = (cost, salt, key)
+        return key
 
 
 def _check(root: bytearray, ref: str) -> bytes:

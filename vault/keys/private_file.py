@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from vault.errors import Sealed, StoreFull, UnsafeFile
@@ -67,9 +68,43 @@ def publish(unfinished: Path, path: Path) -> bool:
         os.link(unfinished, path)
     except FileExistsError:
         return False
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return True
+
+
+def destroy_private(path: Path, before_unlink: Callable[[], object] = lambda: None) -> None:
+    """Overwrite a secret file where it lies, then unlink it, each durably. An absent file is done.
+
+    `before_unlink` runs when the content is gone and the name is not.
+
+    The name may have other links (a crash of `write_private` leaves one): all of them lose the content. What a file
+    system, an SSD or a snapshot keeps of the old blocks is beyond us; the provider's class says so.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    except OSError:
+        raise StoreFull("a key file cannot be overwritten") from None
+    try:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):  # its mode does not matter: exposed or not, it has to go
+            raise UnsafeFile("a key file is not an ordinary file")
+        os.write(descriptor, bytes(state.st_size))
+        os.fsync(descriptor)
+        before_unlink()
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError:
+        raise StoreFull("a key file cannot be overwritten") from None
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

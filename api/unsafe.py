@@ -1,0 +1,102 @@
+"""What a setting must not say: each function returns findings, sentences that name the setting and never its value."""
+
+import ipaddress
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_PASSWORD_OPTIONS = frozenset({"password", "sslpassword"})
+
+
+def url_findings(name: str, url: str) -> list[str]:
+    """Refuse what is no plain base URL, and http beyond loopback."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return [f"{name}: not a URL"]
+    if parts.scheme not in {"http", "https"} or not host:
+        return [f"{name}: not an http or https URL"]
+    found = []
+    if parts.query or parts.fragment or parts.username is not None or url != url.lower() or "%" in url:
+        found.append(f"{name}: lower case, without user, query, fragment or escapes")
+    if parts.path:
+        # A path would move the metadata documents (RFC 8414 §3.1) and every `htu`; callers gain nothing by it.
+        found.append(f"{name}: no path")
+    if parts.scheme == "http" and not _is_loopback(host):
+        found.append(f"{name}: https is required beyond the loopback interface")
+    return found
+
+
+def binding_findings(host: str, public_url: str, proxies: tuple[str, ...]) -> list[str]:
+    """Refuse to listen beyond loopback without a proxy that ends TLS."""
+    found = []
+    for proxy in proxies:
+        try:
+            if ipaddress.ip_network(proxy).prefixlen == 0:
+                found.append("trusted_proxies: the whole internet is not a proxy")
+        except ValueError:
+            found.append("trusted_proxies: not an address or network")
+    if not _is_loopback(host) and not proxies:
+        found.append("host: beyond loopback, name the proxies that end TLS in trusted_proxies")
+    if not _is_loopback(host) and not public_url.startswith("https://"):
+        found.append("host: beyond loopback, public_url must be https")
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def database_findings(text: str, workers: int) -> list[str]:
+    """Refuse other engines, a password in the URL, and SQLite shared by processes."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        return ["database_url: not a database URL"]
+    found = []
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        found.append("database_url: sqlite or postgresql")
+    if url.password is not None or _PASSWORD_OPTIONS & url.query.keys():
+        found.append("database_url: keep the password in database_password_file")
+    if url.get_backend_name() == "sqlite" and workers > 1:
+        found.append("workers: SQLite serves one process; use PostgreSQL for more")
+    return found
+
+
+def secret_file_findings(files: Mapping[str, Path | None]) -> list[str]:
+    """Refuse secrets that others may read. A missing file is no finding here: `ecrin init` makes it."""
+    found = []
+    for name, path in files.items():
+        try:
+            mode = path.stat().st_mode if path is not None else 0
+        except OSError:
+            continue
+        if mode & _OTHERS:
+            found.append(f"{name}: others may read it; set its mode to 0600")
+    return found
+
+
+def secret_folder_findings(name: str, folder: Path) -> list[str]:
+    """Refuse a folder of secrets that others may enter, and what others may read in it. An absent one is no finding."""
+    try:
+        exposed = [path for path in (folder, *folder.iterdir()) if path.stat().st_mode & _OTHERS]
+    except OSError:
+        return []
+    return [
+        f"{name}: others may enter it; set its mode to 0700"
+        if path == folder
+        else f"{name}: others may read {path.name}; set its mode to 0600"
+        for path in exposed
+    ]
