@@ -58,11 +58,11 @@ class Scene:
         self.opened.append(service)
         return service
 
-    def change(self, *, places=None, kind=EpochChange, path=None):
+    def change(self, *, places=None, kind=EpochChange, path=None, **more):
         file = PageFile(path or self.path)
         self.opened.append(file)
         places = self.places if places is None else places
-        return kind(file, self.roots, places, clock=self.clock, entropy=ENTROPY)
+        return kind(file, self.roots, places, clock=self.clock, entropy=ENTROPY, **more)
 
     def state(self):
         with closing(PageFile(self.path)) as file:
@@ -346,6 +346,43 @@ def test_a_damaged_copy_is_written_anew(scene):
         assert change.run().copies == 2
         with closing(open_keystore(copy, scene.roots, DEPLOYMENT)) as opened:
             assert opened.unwrap(items) == service.unwrap(items)
+
+
+def spoil(path, page):
+    with closing(PageFile(path)) as file:
+        spoilt = file._db.execute("UPDATE page SET body = zeroblob(length(body)) WHERE address = ?", (page.address,))
+        assert spoilt.rowcount == 1
+
+
+def test_of_a_large_copy_all_is_read_back_once_a_day_and_at_once_what_was_written(scene):
+    service, change = scene.service(), scene.change(always_whole=0)
+    copy = scene.folder / "one" / "keystore.copy"
+    change.run()
+    spoil(copy, Place(0, 0, 9))
+    service.retire([Slot(5, 0)])
+    change.run()
+    with scene.places[0].opened() as opened:
+        assert opened.unread()[0] == []
+        assert not any(opened.page(Place(0, 0, 9).address, 0))  # not looked at
+    scene.clock.at += 86_400
+    change.run()
+    with scene.places[0].opened() as opened:
+        assert any(opened.page(Place(0, 0, 9).address, 0))
+
+
+def test_what_a_dead_process_wrote_to_a_large_copy_is_read_back_by_the_next(scene):
+    service, change = scene.service(), scene.change(always_whole=0)
+    items = wrapped(service, all_leaves())
+    change.run()
+    service.retire([Slot(5, 0)])
+    until(change, ChangeState.BUILT, scene)
+    scene.places[0].put(change._store)  # written, and the process died
+    with scene.places[0].opened() as opened:
+        assert sorted(opened.unread()[0]) == [(Place(0, level, 0 if level else 1).address, 1) for level in range(3)]
+    copy = scene.folder / "one" / "keystore.copy"
+    spoil(copy, Place(0, 0, 1))
+    assert scene.change(always_whole=0).run().copies == 2
+    assert scene.service(copy).unwrap(items) == service.unwrap(items)
 
 
 def test_a_damaged_page_stops_the_change_and_never_goes_over_a_sound_copy(scene):

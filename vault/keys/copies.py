@@ -2,12 +2,12 @@
 
 A copy is a keystore file that holds the current epoch and nothing of the one that is to end. It is brought up to date in
 one transaction, so at every moment it is a whole copy of one epoch or of the next. It is good when it opens through the
-root of the current epoch, and when a digest over all its pages, keyed by what that root opened, is that of the original.
+root of the current epoch, and when a digest over its pages, keyed by what that root opened, is that of the original.
 """
 
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -27,13 +27,16 @@ from vault.errors import (
 )
 from vault.keys.message import bind
 from vault.keys.pagefile import PageFile, create_file
-from vault.keys.pagestore import PageStore
+from vault.keys.pagestore import PageRow, PageStore
 from vault.keys.provider import RootProvider
 from vault.keys.toppage import OpenEpoch, deployment_bytes, open_epoch
 from vault.runtime import Entropy
 
 NEEDED: Final = 2  # copies that must be read back before a root is destroyed
 
+ALWAYS_WHOLE: Final = 20_000  # pages: one tree of the usual shape, a third of a second for two copies
+
+_DAY: Final = 86_400
 _FILE: Final = "keystore.copy"
 _LABEL: Final = b"ecrin/copy-digest/v1"
 _PAGE = struct.Struct(">QII")  # address, generation, length
@@ -57,8 +60,8 @@ class CopyPlace(Protocol):
         """What operators call it. No two places share one."""
         ...
 
-    def put(self, source: PageStore, *, anew: bool = False) -> None:
-        """Bring the copy up to date, durably; `anew` writes all of it, over what is there.
+    def put(self, source: PageStore, *, anew: bool = False, pages: bool = True) -> None:
+        """Bring the copy up to date, durably; `anew` writes all of it, over what is there; without `pages` but those.
 
         Raises Sealed when there is no copy, IntegrityFailure when it is damaged: it can then be written anew only.
         Raises WrongDeployment when it is another deployment's; StoreUnavailable or StoreFull.
@@ -87,7 +90,7 @@ class FolderPlace:
         """The folder's path."""
         return str(self._folder)
 
-    def put(self, source: PageStore, *, anew: bool = False) -> None:
+    def put(self, source: PageStore, *, anew: bool = False, pages: bool = True) -> None:
         """Write what the copy lacks, or all of it."""
         if not self._folder.is_dir():
             raise StoreUnavailable("a folder for copies is absent")  # not made: it may be a disk that is not there
@@ -96,7 +99,7 @@ class FolderPlace:
             return
         with self.opened() as copy:
             self._check(copy, source)
-            copy.update(source)
+            copy.update(source, pages=pages)
 
     @contextmanager
     def opened(self) -> Iterator[PageStore]:
@@ -148,36 +151,18 @@ class FolderPlace:
             raise WrongDeployment("the folder keeps a copy of another deployment's keystore")
 
 
-def digest(store: PageStore, opened: OpenEpoch) -> bytes:
-    """HMAC-SHA-256 over every page of the current epoch, under a key derived from the top key: 32 bytes.
+def digest(store: PageStore, opened: OpenEpoch, pages: Iterable[tuple[int, int]] | None = None) -> bytes:
+    """HMAC-SHA-256 over the top page and `pages`, or every current page, under a key derived from the top key.
 
     Over sealed pages: they are authenticated, so equal bytes under equal keys are equal leaves, and nothing of a
-    million opened pages has to pass through memory.
+    million opened pages has to pass through memory. Raises IntegrityFailure when one of `pages` is missing.
     """
     mac = HMAC(HKDFExpand(SHA512(), 32, bind(_LABEL)).derive(opened.top_key), SHA256())
     mac.update(opened.top.encode())
-    for address, generation, body in store.current_pages():
+    for address, generation, body in store.current_pages() if pages is None else _pages(store, pages):
         mac.update(_PAGE.pack(address, generation, len(body)))
         mac.update(body)
     return mac.finalize()
-
-
-def read_back(place: CopyPlace, original: PageStore, expected: bytes, provider: RootProvider) -> None:
-    """Prove that a copy holds what the original holds and opens through the root of its epoch.
-
-    Raises IntegrityFailure when it does not, Sealed when it is absent or its root does not open it.
-    """
-    head = original.head()
-    with place.opened() as copy, copy.reading():
-        found = copy.head()
-        row = copy.epoch(head.epoch)
-        same = ("deployment", "epoch", "structure", "fanout", "depth")
-        if row is None or any(getattr(head, each) != getattr(found, each) for each in same):
-            raise IntegrityFailure(IntegrityFailure.code)
-        opened = open_epoch(deployment_bytes(head.deployment), row, found, provider)
-        # Compared in the open: whoever could measure it holds both files already.
-        if digest(copy, opened) != expected:
-            raise IntegrityFailure(IntegrityFailure.code)
 
 
 def replicate(
@@ -185,32 +170,88 @@ def replicate(
     places: Sequence[CopyPlace],
     current: OpenEpoch,
     provider: RootProvider,
-    renew: Callable[[], None],
+    renew: Callable[[], int],
     prove_whole: Callable[[], None],
+    always_whole: int = ALWAYS_WHOLE,
 ) -> int:
     """Bring all copies up to date; return how many were read back. One that is absent or damaged is written anew.
 
     Never before `prove_whole` opened every page of the keystore: a damaged page must not go over a sound copy. `renew`
-    is called before each long step, to keep the lease. Raises Damaged; what a place raises only makes it not count.
+    is called before each long step, to keep the lease, and tells the time. Raises Damaged; what a place raises only
+    makes it not count.
     """
-    expected = digest(store, current)
+    read_back = _ReadBack(store, current, provider, always_whole)
     good, sound = 0, False
     for place in places:
-        renew()
+        now = renew()
         try:
             try:
                 place.put(store)
-                read_back(place, store, expected, provider)
+                read_back(place, now)
             except (Sealed, IntegrityFailure):
                 if not sound:
                     prove_whole()
                     sound = True
-                renew()
+                now = renew()
                 place.put(store, anew=True)
-                read_back(place, store, expected, provider)
+                read_back(place, now)
         except Damaged:
             raise
         except VaultError:
             continue
         good += 1
     return good
+
+
+class _ReadBack:
+    """Proves that copies hold what the original holds, and open through the root of its epoch.
+
+    All pages of a copy are read back, unless there are more than `always_whole`: then what was written since, and all
+    once a day, so that erasing one person of eight million leaves does not read a gigabyte.
+    """
+
+    def __init__(self, original: PageStore, current: OpenEpoch, provider: RootProvider, always_whole: int) -> None:
+        self._original = original
+        self._current = current
+        self._provider = provider
+        self._head = original.head()
+        self._pages = original.current()
+        self._small = len(self._pages) <= always_whole
+        self._whole: bytes | None = None
+
+    def __call__(self, place: CopyPlace, now: int) -> None:
+        """Read a copy back. Raises IntegrityFailure when it is not so, Sealed when there is no copy or its root does not open it."""
+        with place.opened() as copy:
+            with copy.reading():
+                unread, whole_at = copy.unread()
+                whole = self._small or whole_at is None or not 0 <= now - whole_at < _DAY
+                self._compare(copy, None if whole else sorted(unread))
+            copy.was_read(now if whole else None)
+
+    def _compare(self, copy: PageStore, pages: list[tuple[int, int]] | None) -> None:
+        head, found = self._head, copy.head()
+        row = copy.epoch(head.epoch)
+        same = ("deployment", "epoch", "structure", "fanout", "depth")
+        if row is None or any(getattr(head, each) != getattr(found, each) for each in same):
+            raise IntegrityFailure(IntegrityFailure.code)
+        opened = open_epoch(deployment_bytes(head.deployment), row, found, self._provider)
+        if copy.current() != self._pages or opened.service != self._current.service:
+            raise IntegrityFailure(IntegrityFailure.code)
+        # Compared in the open: whoever could measure it holds both files already.
+        if digest(copy, opened, pages) != self._expected(pages):
+            raise IntegrityFailure(IntegrityFailure.code)
+
+    def _expected(self, pages: list[tuple[int, int]] | None) -> bytes:
+        if pages is not None:
+            return digest(self._original, self._current, pages)
+        if self._whole is None:
+            self._whole = digest(self._original, self._current)
+        return self._whole
+
+
+def _pages(store: PageStore, pages: Iterable[tuple[int, int]]) -> Iterator[PageRow]:
+    for address, generation in pages:
+        body = store.page(address, generation)
+        if body is None:
+            raise IntegrityFailure(IntegrityFailure.code)
+        yield PageRow(address, generation, body)

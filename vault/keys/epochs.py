@@ -20,7 +20,7 @@ from functools import partial
 from typing import Final
 
 from vault.errors import Conflict, IntegrityFailure, RootSurvives, TooFewCopies, VaultError
-from vault.keys.copies import NEEDED, CopyPlace, replicate
+from vault.keys.copies import ALWAYS_WHOLE, NEEDED, CopyPlace, replicate
 from vault.keys.pagestore import ChangeRow, ChangeState, DestroyedRow, EpochRow, Head, PageRow, PageStore
 from vault.keys.pagetree import PageTree, Place, build
 from vault.keys.provider import DestroyingProvider, Destruction, DestructionClass, RootState
@@ -49,14 +49,15 @@ class Destroyed:
 
 
 def _nothing() -> None:
-    """Do nothing before destroying."""
+    """Recall nothing."""
 
 
 class EpochChange:
     """Changes the epoch of one keystore. Owns neither store nor provider; one thread at a time.
 
     `store` is a connection of its own, not that of a key service: services notice the change by themselves. Raises
-    ValueError for two places of one name.
+    ValueError for two places of one name. Copies of more than `always_whole` pages are read back whole once a day, and
+    at each change what was written to them.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class EpochChange:
         *,
         clock: Clock,
         entropy: Entropy,
+        always_whole: int = ALWAYS_WHOLE,
     ) -> None:
         if len({place.name for place in copies}) != len(copies):
             raise ValueError("two places for copies have the same name")
@@ -75,6 +77,7 @@ class EpochChange:
         self._copies = tuple(copies)
         self._clock = clock
         self._entropy = entropy
+        self._always_whole = always_whole
         self._owner = entropy.bytes(16).hex()
         self._verified: int | None = None  # the structure this object has itself read back
 
@@ -103,11 +106,11 @@ class EpochChange:
         return None if self._store.change() is None else self.run(before_destroy)
 
     def waiting(self) -> int:
-        """Count the leaves that wait for the next change."""
+        """Count the leaves on the queue."""
         return len(self._store.retired())
 
     def history(self) -> list[Destroyed]:
-        """List what was destroyed, oldest first: for certificates, and for whoever asks where a leaf went."""
+        """List what was destroyed, oldest first."""
         return [self._told(row) for row in self._store.history()]
 
     def grow(self, trees: int = 1) -> int:
@@ -229,7 +232,9 @@ class EpochChange:
         self._store.finish(self._owner)
         for place in self._copies:
             try:
-                place.put(self._store)  # so that the copies tell of no change either; those read back are good already
+                place.put(
+                    self._store, pages=False
+                )  # so that the copies tell of no change either; those read back are good already
             except VaultError:
                 continue
         (row,) = (each for each in self._store.history() if each.epoch == change.epoch - 1)
@@ -264,7 +269,7 @@ class EpochChange:
 
     def _copied(self, current: OpenEpoch) -> int:
         whole = partial(prove_whole, self._tree(current), current.top)
-        return replicate(self._store, self._copies, current, self._provider, self._lease, whole)
+        return replicate(self._store, self._copies, current, self._provider, self._lease, whole, self._always_whole)
 
     # Parts
 
@@ -295,10 +300,11 @@ class EpochChange:
         slots = tuple(slot for slot, _ in self._store.leaving(row.epoch))
         return Destroyed(row.epoch, row.root_ref, destruction, slots, row.copies)
 
-    def _lease(self) -> None:
+    def _lease(self) -> int:
         now = self._clock.now()
         if not self._store.take_lease(self._owner, now, now + _LEASE):
             raise Conflict("another process changes the keystore")
+        return now
 
     @contextmanager
     def _leased(self) -> Iterator[None]:

@@ -36,6 +36,7 @@ class PageFile(ChangeFile):
         with translated():
             self._db = connect(path)
         self._version = -1
+        self._current: tuple[int, dict[int, int]] | None = None
         try:
             with translated():
                 self._db.execute("PRAGMA synchronous = FULL")
@@ -89,10 +90,14 @@ class PageFile(ChangeFile):
             return None
         return None if row is None else bytes(row[0])
 
-    def current(self) -> Iterator[tuple[int, int]]:
-        """List the highest generation at each address: read from the index alone."""
-        with translated():
-            yield from self._db.execute("SELECT address, max(generation) FROM page GROUP BY address")
+    def current(self) -> dict[int, int]:
+        """Return the highest generation at each address; kept until the structure changes."""
+        structure = self.head().structure
+        if self._current is None or self._current[0] != structure:
+            with translated():  # read from the index alone, in its order: the last generation of an address stays
+                rows = self._db.execute("SELECT address, generation FROM page ORDER BY address, generation")
+                self._current = structure, dict(rows)
+        return self._current[1]
 
     def current_pages(self) -> Iterator[PageRow]:
         """Read those pages."""
@@ -186,27 +191,48 @@ class PageFile(ChangeFile):
 
     # Copies
 
-    def update(self, source: PageStore) -> None:
+    def update(self, source: PageStore, *, pages: bool = True) -> None:
         """Make this file a copy of another keystore in one transaction."""
         with source.reading(), self._writing():
-            wanted = dict(source.current())
-            held = set(self._db.execute("SELECT address, generation FROM page"))
-            self._db.executemany(
-                "DELETE FROM page WHERE address = ? AND generation = ?",
-                [key for key in held if wanted.get(key[0]) != key[1]],
-            )
-            missing = [key for key in wanted.items() if key not in held]
-            self._insert_pages(PageRow(*key, body) for key in missing if (body := source.page(*key)) is not None)
+            if pages:
+                self._update_pages(source)
             for table in ("keystore", "epoch", "retired", "leaving", "change", "destroyed", "lease"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
             fill(self._db, source.rows())
         with translated():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def unread(self) -> tuple[list[tuple[int, int]], int | None]:
+        """List pages not read back since they were written, and the second all were read back last."""
+        with translated():
+            row = self._db.execute("SELECT whole_at FROM readback").fetchone()
+            return self._db.execute("SELECT address, generation FROM unread").fetchall(), None if row is None else row[
+                0
+            ]
+
+    def was_read(self, whole_at: int | None) -> None:
+        """Note that unread pages were read back; `whole_at` if all pages were."""
+        with self._writing():
+            self._db.execute("DELETE FROM unread")
+            if whole_at is not None:
+                self._db.execute("INSERT OR REPLACE INTO readback (one, whole_at) VALUES (1, ?)", (whole_at,))
+
     def close(self) -> None:
         """Close the file."""
         with translated():
             self._db.close()
+
+    def _update_pages(self, source: PageStore) -> None:
+        wanted = source.current()
+        held = set(self._db.execute("SELECT address, generation FROM page"))
+        self._db.executemany("DELETE FROM page WHERE address = ? AND generation = ?", held.difference(wanted.items()))
+        missing = sorted(wanted.items() - held)
+        self._insert_pages(PageRow(*key, body) for key in missing if (body := source.page(*key)) is not None)
+        self._db.execute(
+            "DELETE FROM unread WHERE NOT EXISTS (SELECT 1 FROM page p WHERE p.address = unread.address"
+            " AND p.generation = unread.generation)"
+        )
+        self._db.executemany("INSERT INTO unread (address, generation) VALUES (?, ?)", missing)
 
 
 def create_file(path: Path, unique: str, rows: Rows, pages: Iterable[PageRow]) -> bool:

@@ -69,6 +69,15 @@ CREATE TABLE lease (
     owner TEXT NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE unread (
+    address INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (address, generation)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE readback (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    whole_at INTEGER NOT NULL
+) STRICT;
 CREATE TABLE destroyed (
     epoch INTEGER PRIMARY KEY,
     root_ref TEXT NOT NULL UNIQUE,

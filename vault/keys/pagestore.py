@@ -137,8 +137,8 @@ class PageStore(Protocol):
         """Read a sealed page; None when it is missing or its place is damaged."""
         ...
 
-    def current(self) -> Iterator[tuple[int, int]]:
-        """List the highest generation at each address, in the order of addresses."""
+    def current(self) -> dict[int, int]:
+        """Return the highest generation at each address, in the order of addresses."""
         ...
 
     def current_pages(self) -> Iterator[PageRow]:
@@ -243,8 +243,19 @@ class PageStore(Protocol):
 
     # Copies
 
-    def update(self, source: "PageStore") -> None:
-        """Make this store a copy of another in one transaction: what is there already is not written again."""
+    def update(self, source: "PageStore", *, pages: bool = True) -> None:
+        """Make this store a copy of another in one transaction: a page that is there already is not written again.
+
+        Pages that are written count as unread. Without `pages` only all else is made the same.
+        """
+        ...
+
+    def unread(self) -> tuple[list[tuple[int, int]], int | None]:
+        """List pages of this copy not read back since they were written, and the UTC second all were read back last."""
+        ...
+
+    def was_read(self, whole_at: int | None) -> None:
+        """Note that unread pages were read back; `whole_at` if all pages were."""
         ...
 
     def reading(self) -> AbstractContextManager[None]:
