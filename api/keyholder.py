@@ -123,7 +123,9 @@ def _handed_over(descriptor: int | None) -> Sequence[bytes]:
 
 def _initialise(settings: Settings) -> int:
     """Make root and keystore, or make sure that those there belong to this deployment and open."""
-    provider, path = roots.provider_of(settings), settings.keystore_path
+    unsealer, path = roots.unsealer_of(settings), settings.keystore_path
+    # What operators bring comes on standard input here, one a line: nothing serves yet that it could be offered to.
+    provider = unsealer.provider(sys.stdin.buffer.read().split(b"\n")[: unsealer.needed] if unsealer.needed else ())
     Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists():
         open_keystore(path, provider, settings.deployment).close()

@@ -6,7 +6,7 @@ Apart from `api.bootstrap`, because the key holder process starts anew after eac
 from pathlib import Path
 
 from api.settings import InvalidSettings, Settings
-from vault.keys.keyd.holder import SealMark, Unattended, Unsealer
+from vault.keys.keyd.holder import ByPassphrase, SealMark, Unattended, Unsealer
 from vault.keys.local import KeyFileProvider, PassphraseProvider
 from vault.keys.provider import DestroyingProvider
 from vault.runtime import SystemEntropy
@@ -28,6 +28,8 @@ def provider_of(settings: Settings) -> DestroyingProvider:
 
 def unsealer_of(settings: Settings) -> Unsealer:
     """Say what has to come together before the key holder opens the root."""
+    if settings.root_provider == "passphrase" and settings.root_passphrase_file is None:
+        return ByPassphrase(lambda secret: PassphraseProvider(settings.root_folder, secret, SystemEntropy()))
     return Unattended(provider_of(settings))
 
 

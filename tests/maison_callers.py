@@ -221,7 +221,7 @@ def disable(vault, caller):
         uow.commit()
 
 
-def app_of(opener, folder, **chosen):
+def app_of(opener, folder, *, reopen=None, **chosen):
     """The application over an opener of vaults, with the settings the tests share."""
     settings = {
         "public_url": PUBLIC,
@@ -229,7 +229,7 @@ def app_of(opener, folder, **chosen):
         "checkpoint_file": folder / "checkpoint",
         "log_level": "error",
     }
-    return create_app(load(settings | chosen), opener=opener)
+    return create_app(load(settings | chosen), opener=opener, **({"reopen": reopen} if reopen else {}))
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Commands that make, open and serve a deployment: init, migrate, serve, doctor, openapi."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,8 @@ def initialise_from(settings: Settings) -> None:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.keyd_socket is not None:
         # `ecrin keyd --init` has made the keystore; a holder of another deployment is refused by its greeting.
-        KeydClient(settings.keyd_socket, settings.deployment).progress()
+        with closing(KeydClient(settings.keyd_socket, settings.deployment)) as holder:
+            holder.progress()
     place = bootstrap.place_of(settings)
     initialise(
         place, settings.deployment, clock=SystemClock(), entropy=SystemEntropy(), shards=settings.shards,

@@ -6,6 +6,7 @@ entry, message or log line.
 """
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,8 @@ def seal(*, json: Json = False) -> None:
         roots.seal_mark(settings).set()
         text = "Sealed: serving processes close their keys within a second."
     else:
-        KeydClient(settings.keyd_socket, settings.deployment).seal_vault()
+        with closing(KeydClient(settings.keyd_socket, settings.deployment)) as holder:
+            holder.seal_vault()
         text = "Sealed: the key holder has forgotten its keys."
     try:
         vault = bootstrap.open_to_serve(settings)
@@ -66,8 +68,8 @@ def unseal(
             _unseal_own(settings, vault)
             progress = Progress(KeyState.UNSEALED, 0, 0, 0)
         else:
-            with_holder = KeydClient(settings.keyd_socket, settings.deployment)
-            progress = _unseal_holder(with_holder, vault, secret_file)
+            with closing(KeydClient(settings.keyd_socket, settings.deployment)) as holder:
+                progress = _unseal_holder(holder, vault, secret_file)
     finally:
         vault.close()
     document = {"state": progress.state, "given": progress.given, "needed": progress.needed, "total": progress.total}

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.settings import load
 from vault.errors import IntegrityFailure, Sealed, UnsafeFile, VaultError, WrongDeployment
-from vault.keys.keystore import create_keystore
+from vault.keys.closed import closed_keys
+from vault.keys.keystore import create_keystore, open_keystore
 from vault.keys.local import Cost, KeyFileProvider, PassphraseProvider
 from vault.keys.pagetree import Geometry
 from vault.runtime import SystemClock, SystemEntropy
@@ -152,7 +153,11 @@ def test_a_vault_that_starts_sealed_serves_health_and_503(place, bundle, tmp_pat
     monkeypatch.chdir(tmp_path)
     settings = load({"public_url": "https://vault.example", "checkpoint_file": tmp_path / "checkpoint"})
     wrong = replace(place, provider=key_file(tmp_path / "wrong", next(root_folder.iterdir()).name, bytes(32)))
-    app = create_app(settings, opener=lambda _: opened(wrong, bundle))
+    app = create_app(
+        settings,
+        opener=lambda _: open_vault(place, bundle, clock=SystemClock(), entropy=ENTROPY, keys=lambda _: closed_keys()),
+        reopen=lambda _, vault: open_keystore(wrong.keystore, wrong.provider, vault.deployment),
+    )
     token = {"authorization": "DPoP " + "t" * 43, "dpop": "p"}
     with TestClient(app, raise_server_exceptions=False) as http:
         assert http.get("/healthz").status_code == 200
@@ -163,9 +168,10 @@ def test_a_vault_that_starts_sealed_serves_health_and_503(place, bundle, tmp_pat
             http.post("/v1/subjects/search", json={"by": "phone", "value": SECRETS[2]}, headers=token),
             http.post("/v1/disclosures", json={}, headers=token),
             http.post("/v1/imports", content=FAMILY, headers=token | {"idempotency-key": "k"}),
-            http.get("/audit/checkpoint"),
+            http.get("/audit/keys"),
         ):
             assert (answer.status_code, answer.json()["code"]) == (503, "sealed"), answer.url
             assert answer.headers["retry-after"]
             assert not [secret for secret in SECRETS if secret in answer.text]
+        assert http.get("/audit/checkpoint").status_code == 404  # served; nothing was ever signed
     assert not (tmp_path / "checkpoint").exists()
