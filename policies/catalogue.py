@@ -58,8 +58,22 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class LegalRetention:
+    """A law that forbids to destroy the category's data before `days` have passed since it was last written.
+
+    `basis` cites the law; it is printed on certificates of erasure.
+    """
+
+    days: int
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
 class Category:
-    """A set of fields that share sensitivity, retention and legal ground: with a subject, the unit of keys."""
+    """A set of fields that share sensitivity, retention and legal ground: with a subject, the unit of keys.
+
+    `retention_days` after its last write the data has to go; `legal_retention` is how long it has to stay.
+    """
 
     id: int
     name: str
@@ -68,6 +82,7 @@ class Category:
     retention_days: int
     special: bool
     fields: tuple[Field, ...]
+    legal_retention: LegalRetention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,7 @@ class Catalogue:
     searchable: tuple[Field, ...] = field(init=False, compare=False, repr=False)
     _by_id: Mapping[int, Field] = field(init=False, compare=False, repr=False)
     _by_name: Mapping[str, Category] = field(init=False, compare=False, repr=False)
+    _categories_by_id: Mapping[int, Category] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         every = [each for category in self.categories for each in category.fields]
@@ -87,6 +103,7 @@ class Catalogue:
         object.__setattr__(self, "searchable", tuple(each for each in every if each.search))
         object.__setattr__(self, "_by_id", {each.id: each for each in every})
         object.__setattr__(self, "_by_name", {category.name: category for category in self.categories})
+        object.__setattr__(self, "_categories_by_id", {category.id: category for category in self.categories})
 
     def field(self, name: str) -> Field:
         """Return the field of that name. Raises `UnknownField`."""
@@ -105,6 +122,13 @@ class Catalogue:
     def category(self, name: str) -> Category:
         """Return the category of that name. Raises `UnknownCategory`."""
         found = self._by_name.get(name)
+        if found is None:
+            raise UnknownCategory
+        return found
+
+    def category_by_id(self, identifier: int) -> Category:
+        """Return the category of that number. Raises `UnknownCategory`."""
+        found = self._categories_by_id.get(identifier)
         if found is None:
             raise UnknownCategory
         return found

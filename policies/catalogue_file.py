@@ -7,6 +7,7 @@ Shape, per category and field (the shipped bundle is the worked example):
     title = { fr = "…", en = "…" }
     sensitivity = "high"
     retention_days = 1095
+    legal_retention = { days = 365, basis = "…" }   # only where a law forbids to destroy it earlier
 
     [contact.field.phone]
     id = 201
@@ -23,7 +24,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from policies.catalogue import LARGEST_ID, Catalogue, Category, Field, FieldKind, Sensitivity
+from policies.catalogue import LARGEST_ID, Catalogue, Category, Field, FieldKind, LegalRetention, Sensitivity
 from policies.fieldtypes import TYPES
 from policies.levels import Level
 from policies.predicates import PREDICATES
@@ -32,11 +33,12 @@ from policies.transforms import TRANSFORMS
 LANGUAGES = ("fr", "en")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SEARCH = re.compile(r"[a-z_]{1,32}/[1-9][0-9]?")
+_BASIS = re.compile(r"[^\x00-\x1f\x7f]{1,128}")  # it is printed on certificates
 _IDS_PER_CATEGORY = 100  # category 2 owns the field ids 200 to 299
 _NEEDS_CHOICES = frozenset(
     {"choice", "measurement", "important_date", "purchase", "repair", "visit", "note", "household_link", "allergy"}
 )
-_CATEGORY_KEYS = {"id", "title", "sensitivity", "retention_days", "field"}
+_CATEGORY_KEYS = {"id", "title", "sensitivity", "retention_days", "legal_retention", "field"}
 _FIELD_KEYS = {
     "id", "title", "type", "kind", "version", "special", "search", "generalised", "masked", "predicates", "choices",
 }  # fmt: skip
@@ -114,6 +116,7 @@ def _category(name: str, table: dict[str, Any], where: str, find: Finder) -> Cat
     retention = member(table, "retention_days", int, where, find, 1)
     if retention < 1:
         find(f"{where}: `retention_days` must be at least 1")
+    legal_retention = _legal_retention(table, retention, where, find)
     sensitivity = Sensitivity.HIGH
     try:
         sensitivity = Sensitivity(table.get("sensitivity", ""))
@@ -128,7 +131,26 @@ def _category(name: str, table: dict[str, Any], where: str, find: Finder) -> Cat
     )
     if not fields:
         find(f"{where}: no field")
-    return Category(identifier, name, titles(table, where, find), sensitivity, retention, special, fields)
+    title = titles(table, where, find)
+    return Category(identifier, name, title, sensitivity, retention, special, fields, legal_retention)
+
+
+def _legal_retention(table: dict[str, Any], retention: int, where: str, find: Finder) -> LegalRetention | None:
+    if "legal_retention" not in table:
+        return None
+    where = f"{where} legal_retention"
+    found = table["legal_retention"]
+    if not isinstance(found, dict):
+        find(f"{where}: names `days` and `basis`")
+        return None
+    unknown_keys(found, {"days", "basis"}, where, find)
+    days = member(found, "days", int, where, find, 1)
+    if not 1 <= days <= retention:
+        find(f"{where}: `days` must be between 1 and `retention_days`")
+    basis = member(found, "basis", str, where, find, "-")
+    if not _BASIS.fullmatch(basis):
+        find(f"{where}: `basis` cites the law in one line of at most 128 characters")
+    return LegalRetention(days, basis)
 
 
 def _field(

@@ -164,6 +164,9 @@ class _Amending:
         asked = order.update
         if asked.expected_version is not None and asked.expected_version != row.version:
             return VersionConflict()
+        if denied := self.writing.denied(row.subject, order.fields()):
+            # Being erased: to a brand that looks like any value it may not reach.
+            return InvalidFields(tuple(sorted((each.name, "unavailable") for each in denied)))
         targets, problems = self._targets(order, row)
         if problems:
             return InvalidFields(tuple(problems))

@@ -34,6 +34,8 @@ from vault.unit import UnitOfWork
 from vault.values import FieldValue, JsonValue
 
 DEK_BYTES: Final = 32
+ACTIVE: Final = "active"  # state of a compartment that may be read and written
+ERASING: Final = "erasing"  # sealed and denied, until its leaf is destroyed
 
 _COMPARTMENT = metadata.tables["compartment"]
 _VALUE = metadata.tables["field_value"]
@@ -45,6 +47,7 @@ _COMPARTMENTS_OF = select(
     _COMPARTMENT.c.slot,
     _COMPARTMENT.c.generation,
     _COMPARTMENT.c.writes,
+    _COMPARTMENT.c.state,
 ).where(_COMPARTMENT.c.subject_id.in_(bindparam("subjects", expanding=True)))
 
 _ROWS_OF = select(
@@ -76,7 +79,7 @@ _COUNT = (
         _COMPARTMENT.c.subject_id == bindparam("at_subject"),
         _COMPARTMENT.c.category_id == bindparam("at_category"),
     )
-    .values(writes=bindparam("given_out"))
+    .values(writes=bindparam("given_out"), written_at=bindparam("at"))
 )
 
 
@@ -128,6 +131,8 @@ class CompartmentRow(TypedDict):
     slot: int
     generation: int
     writes: int
+    written_at: int
+    state: str
 
 
 @dataclass(slots=True)
@@ -135,6 +140,7 @@ class _Compartment:
     shard: int
     slot: Slot | None  # None until the flush reserves its leaf
     writes: int
+    state: str = ACTIVE
     grown: bool = False
 
 
@@ -170,8 +176,8 @@ class Writing:
             return
         ids = padded(list(subjects))
         for row in self._uow.conn.execute(_COMPARTMENTS_OF, {"subjects": ids}).all():
-            subject, category_id, shard, slot, generation, writes = row
-            self._compartments[subject, category_id] = _Compartment(shard, Slot(slot, generation), writes)
+            subject, category_id, shard, slot, generation, writes, state = row
+            self._compartments[subject, category_id] = _Compartment(shard, Slot(slot, generation), writes, state)
         wanted = {
             "subjects": ids,
             "categories": padded(sorted({field.category_id for field in fields})),
@@ -180,6 +186,14 @@ class Writing:
         for coordinates in self._uow.conn.execute(_ROWS_OF, wanted).all():
             held = Row(*coordinates)
             self._stored.setdefault((held.subject, held.field_id), []).append(held)
+
+    def denied(self, subject: bytes, fields: Iterable[Field]) -> list[Field]:
+        """Return the fields that cannot be written, nor read, because their category is being erased."""
+        return [
+            field
+            for field in fields
+            if (found := self._compartments.get((subject, field.category_id))) is not None and found.state != ACTIVE
+        ]
 
     def held(self, subject: bytes, field: Field, holder: str | None = None) -> list[Row]:
         """Return the rows of a field as this unit sees them, oldest first: all holders' or one's. Dropped rows are gone."""
@@ -204,6 +218,8 @@ class Writing:
         compartment = self._compartments.get(at)
         if compartment is None:
             compartment = self._compartments[at] = _Compartment(shard, None, 0)
+        if compartment.state != ACTIVE:  # the service above has asked `denied`; a leaf must not be written as it goes
+            raise KeyUnavailable
         compartment.writes = version = compartment.writes + 1
         compartment.grown = True
         if item is None:
@@ -334,10 +350,19 @@ class Writing:
                         "slot": compartment.slot.number,
                         "generation": compartment.slot.generation,
                         "writes": compartment.writes,
+                        "written_at": self._uow.now,
+                        "state": ACTIVE,
                     },
                 )
             elif compartment.grown:
-                counted.append({"at_subject": subject, "at_category": category_id, "given_out": compartment.writes})
+                counted.append(
+                    {
+                        "at_subject": subject,
+                        "at_category": category_id,
+                        "given_out": compartment.writes,
+                        "at": self._uow.now,
+                    }
+                )
         # Rows retired and then dropped by the same unit are only deleted.
         retired = [_coordinates(row) for row in self._retired if not row.dropped]
         if retired:

@@ -6,6 +6,9 @@ Two steps, because plaintext may exist only after the entry that records it is d
 * `reveal` runs after COMMIT, and refuses without a `Commit` that covers the entry of every grant. It unwraps all data
   keys with one call, then opens, checks, and shows each value at its granted level and no higher.
 
+A compartment that is being erased is as one that was never filled. One that is re-keyed between the two steps is read
+once more: its rows are the same, under another leaf.
+
 What a grant reaches: the current values that its own brand holds, and those of sister brands only if the grant says so
 (`group_values`). Of a single field the own value comes first, else the newest shared one; of lists and journals all
 items. A value outside its days of validity is not shown. A row that does not open fails its field alone, also where
@@ -17,7 +20,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, literal_column
+from sqlalchemy import exists as sql_exists
 from sqlalchemy import select as sql_select
 
 from policies import transforms
@@ -27,7 +31,7 @@ from policies.errors import TransformUnavailable
 from policies.levels import Level
 from policies.model import Wanted
 from vault import envelope, values
-from vault.compartments import domain
+from vault.compartments import ACTIVE, domain
 from vault.envelope import FieldContext, Sealed
 from vault.errors import IntegrityFailure, UnrecordedDisclosure
 from vault.keys.service import Slot
@@ -38,6 +42,7 @@ from vault.values import FieldValue, JsonValue
 
 _COMPARTMENT = metadata.tables["compartment"]
 _VALUE = metadata.tables["field_value"]
+_ERASURE = metadata.tables["erasure"]
 
 _HISTORY = (
     sql_select(
@@ -60,9 +65,19 @@ _HISTORY = (
         _VALUE.c.subject_id.in_(bindparam("subjects", expanding=True)),
         _VALUE.c.category_id.in_(bindparam("categories", expanding=True)),
         _VALUE.c.field_id.in_(bindparam("fields", expanding=True)),
+        _COMPARTMENT.c.state == literal_column(f"'{ACTIVE}'"),
     )
 )
 _CURRENT = _HISTORY.where(_VALUE.c.current)
+# A field whose erasure waits for a hold to end has no current value; its history is closed by the erasure itself.
+_PAST = _HISTORY.where(
+    ~sql_exists().where(
+        _ERASURE.c.subject_id == _VALUE.c.subject_id,
+        _ERASURE.c.field_id == _VALUE.c.field_id,
+        _ERASURE.c.through >= _VALUE.c.version,
+        _ERASURE.c.state != literal_column("'done'"),
+    )
+)
 
 
 class SealedRow(NamedTuple):
@@ -159,7 +174,7 @@ def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: date | None
             "categories": sorted(set(fields.values())),
             "fields": sorted(fields),
         }
-        for row in map(SealedRow._make, look_up(uow.conn, _CURRENT if as_known_on is None else _HISTORY, keys)):
+        for row in map(SealedRow._make, look_up(uow.conn, _CURRENT if as_known_on is None else _PAST, keys)):
             at = (row.subject, row.field_id)
             if at in wanted:
                 found.setdefault(at, []).append(row)
@@ -204,16 +219,12 @@ _Reading = tuple[SealedRow, FieldValue | None]  # None: the row did not open
 def _open(vault: Vault, rows: Sequence[SealedRow]) -> list[FieldValue | None]:
     """Unwrap all data keys with one call and open each row in its own context: subject, field, item, version, holder."""
     sealed = [_parsed(row.envelope) for row in rows]
-    asked = [
-        (Slot(row.slot, row.generation), each.wrapped)
-        for row, each in zip(rows, sealed, strict=True)
-        if each is not None
-    ]
-    deks = iter(vault.keys.unwrap(asked) if asked else [])
+    deks = _unwrap(vault, rows, sealed)
+    if any(dek is None for dek in deks):
+        rows, sealed, deks = _read_again(vault, rows, sealed, deks)
     domains = {holder: domain(vault.deployment, holder) for holder in {row.holder for row in rows}}
     opened: list[FieldValue | None] = []
-    for row, each in zip(rows, sealed, strict=True):
-        dek = next(deks) if each is not None else None
+    for row, each, dek in zip(rows, sealed, deks, strict=True):
         if each is None or dek is None:
             opened.append(None)
             continue
@@ -231,6 +242,40 @@ def _open(vault: Vault, rows: Sequence[SealedRow]) -> list[FieldValue | None]:
         except IntegrityFailure:
             opened.append(None)
     return opened
+
+
+def _unwrap(vault: Vault, rows: Sequence[SealedRow], sealed: Sequence[Sealed | None]) -> list[bytes | None]:
+    asked = [
+        (Slot(row.slot, row.generation), each.wrapped)
+        for row, each in zip(rows, sealed, strict=True)
+        if each is not None
+    ]
+    deks = iter(vault.keys.unwrap(asked) if asked else [])
+    return [None if each is None else next(deks) for each in sealed]
+
+
+def _read_again(
+    vault: Vault, rows: Sequence[SealedRow], sealed: Sequence[Sealed | None], deks: Sequence[bytes | None]
+) -> tuple[list[SealedRow], list[Sealed | None], list[bytes | None]]:
+    """Replace the rows that did not open by what stands in their place now, if their leaf is another by now."""
+    places = [place for place, dek in enumerate(deks) if dek is None]
+    keys: dict[str, list[Any]] = {
+        "subjects": list({rows[place].subject for place in places}),
+        "categories": sorted({rows[place].category_id for place in places}),
+        "fields": sorted({rows[place].field_id for place in places}),
+    }
+    with vault.reading() as conn:
+        now = {row[:5]: row for row in map(SealedRow._make, look_up(conn, _HISTORY, keys))}
+    moved = {
+        place: row
+        for place in places
+        if (row := now.get(rows[place][:5])) is not None
+        and (row.slot, row.generation) != (rows[place].slot, rows[place].generation)
+    }
+    again = [moved.get(place, row) for place, row in enumerate(rows)]
+    parsed = [_parsed(moved[place].envelope) if place in moved else each for place, each in enumerate(sealed)]
+    opened = dict(zip(moved, _unwrap(vault, list(moved.values()), [parsed[place] for place in moved]), strict=True))
+    return again, parsed, [opened.get(place, dek) for place, dek in enumerate(deks)]
 
 
 def _parsed(stored: bytes) -> Sealed | None:

@@ -109,6 +109,19 @@ class Conflict(VaultError):
     retryable = True
 
 
+class KeyRetired(Conflict):
+    """Keys that this unit of work had read of were retired since, by an erasure: run again, it finds nobody there."""
+
+    code = "key_unavailable"
+    retryable = False
+
+
+class NothingToErase(VaultError):
+    """The subject has nothing in this category or field, or it is being erased already."""
+
+    code = "nothing_to_erase"
+
+
 class Unexpected(VaultError):
     """A defect of ours. Says the exception's class and the place in the code; never its message."""
 

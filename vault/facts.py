@@ -17,7 +17,7 @@ from sqlalchemy import and_, bindparam, select
 
 from policies.model import ConsentStatus, SubjectFacts
 from policies.purposes import Purposes
-from vault.errors import KeyUnavailable
+from vault.errors import KeyRetired, KeyUnavailable
 from vault.keys.service import KeyService, Slot
 from vault.store.lookup import look_up
 from vault.store.tables import metadata
@@ -99,11 +99,14 @@ def load_each(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> list[Known
 def log_keys(keys: KeyService, known: Sequence[Known]) -> list[bytes]:
     """Open the subjects' 32-byte log keys with one key-service call.
 
-    Raises `KeyUnavailable` if any is gone: an act that cannot be related to its subject must not happen.
+    Raises `KeyUnavailable` if any does not open: an act that cannot be related to its subject must not happen. Raises
+    `KeyRetired` if all those were retired, because an erasure began since the facts were read: the unit runs again, and
+    then the subject is nobody's.
     """
     opened = keys.unwrap([(each.log_slot, each.log_key) for each in known]) if known else []
-    if any(key is None for key in opened):
-        raise KeyUnavailable
+    unopened = [each.log_slot for each, key in zip(known, opened, strict=True) if key is None]
+    if unopened:
+        raise KeyUnavailable if any(keys.alive(unopened)) else KeyRetired
     return [key for key in opened if key is not None]
 
 

@@ -1,8 +1,11 @@
 """Blind search: exact look-ups on keyed hashes, without an index over anything readable (design §7).
 
 A token is HMAC-SHA-256 of the value's normal form under a key of its own per brand, field and normaliser version,
-cut to 128 bits. Separate keys per brand: two brands' columns cannot be joined. A field without a declared index is
-refused (`UnsearchableField`), never answered with an empty list; an index holds the asking brand's own holdings only.
+cut to 128 bits, and then AES-256 of that block under the index key of the epoch. Separate keys per brand: two brands'
+columns cannot be joined. The epoch's key dies with its root: tokens in an old backup of the database can be tested by
+nobody, whatever keys live on. While an epoch is retiring two keys live, and a search asks under both
+(`vault.searchepochs` moves the column). A field without a declared index is refused (`UnsearchableField`), never
+answered with an empty list; an index holds the asking brand's own holdings only.
 
 A candidate is a reference and the month since when the brand knows the subject: no value, hence no grant. A caller
 that wants hints (a masked name) asks `candidates` for the subject ids, has a grant decided and minted for each, and
@@ -12,10 +15,10 @@ Each search is logged, without its term: one entry per candidate shown, related 
 relates to nobody when there was none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict
 
 from sqlalchemy import bindparam, delete, func, select
 
@@ -23,8 +26,8 @@ from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import Catalogue, Field
 from policies.errors import InvalidValue
 from policies.fieldtypes import validate
-from vault import locked, references
-from vault.errors import InvalidFields, KeyUnavailable, UnsearchableField, VaultError
+from vault import locked, references, searchepochs
+from vault.errors import Conflict, InvalidFields, KeyUnavailable, UnsearchableField, VaultError
 from vault.keys.service import KeyService, Slot
 from vault.normalise import NotNormalisable, normalise
 from vault.store.bulk import insert_rows
@@ -33,7 +36,7 @@ from vault.store.tables import metadata
 from vault.unit import UnitOfWork, settled
 
 MOST_CANDIDATES: Final = 3
-TOKEN_BYTES: Final = 16  # 128 bits: near-unique values, so cutting further would hide nothing and cost false matches
+ATTEMPTS: Final = 5  # an epoch change moves the index under a search twice at most: to the new key, and off the old
 
 _TOKEN = metadata.tables["search_token"]
 _RELATION = metadata.tables["relation"]
@@ -137,6 +140,7 @@ class TokenRow(TypedDict):
     brand: str
     field_id: int
     shard: int
+    epoch: int
 
 
 def find(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | VaultError]:
@@ -161,7 +165,6 @@ search = settled(find)
 
 def candidates(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | VaultError]:
     """Find the candidates of each search and record nothing: the caller must, in the same unit of work."""
-    keys = uow.vault.keys
     problems: dict[int, VaultError] = {}
     wanted: dict[tuple[str, Field], list[tuple[int, bytes]]] = {}
     catalogue = uow.vault.bundle.catalogue  # once: a policy load may swap it while the batch runs
@@ -171,16 +174,16 @@ def candidates(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | Vaul
             problems[place] = sought
         else:
             wanted.setdefault((asked.brand, sought[0]), []).append((place, sought[1]))
-    tokens: dict[int, bytes] = {}
-    for (brand, by), group in wanted.items():
-        made = _tokens(keys, brand, by, [sought for _, sought in group])
-        tokens.update(zip([place for place, _ in group], made, strict=True))
-    hits = _hits(uow, set(tokens.values()))
-    return [problems.get(place) or _found(hits.get(tokens[place], [])) for place in range(len(searches))]
+    hits = _matches(uow, wanted) if wanted else {}
+    return [problems.get(place) or _found(hits.get(place, [])) for place in range(len(searches))]
 
 
 def index(uow: UnitOfWork, additions: Sequence[Indexed], removals: Sequence[Forgotten] = ()) -> None:
     """Bring the indexes up to date with values written: removals first, so that a replaced value can come again."""
+    if not (additions or removals):
+        return
+    # Before the epoch is read: an epoch's key is destroyed only after everybody who may have used it has finished.
+    searchepochs.writing(uow)
     if removals:
         forgotten = [
             {"at_subject": each.subject, "at_brand": each.brand, "at_field": each.field.id, "at_item": each.item}
@@ -191,8 +194,9 @@ def index(uow: UnitOfWork, additions: Sequence[Indexed], removals: Sequence[Forg
     for each in additions:
         groups.setdefault((each.brand, each.field), []).append(each)
     rows: list[TokenRow] = []
+    epoch = uow.vault.keys.index_epochs()[0]
     for (brand, by), group in groups.items():
-        tokens = _tokens(uow.vault.keys, brand, by, [each.message for each in group])
+        tokens = _tokens(uow.vault.keys, brand, by, [each.message for each in group], epoch)
         for each, token in zip(group, tokens, strict=True):
             rows.append(
                 {
@@ -202,6 +206,7 @@ def index(uow: UnitOfWork, additions: Sequence[Indexed], removals: Sequence[Forg
                     "brand": brand,
                     "field_id": by.id,
                     "shard": each.shard,
+                    "epoch": epoch,
                 }
             )
     insert_rows(uow.conn, _TOKEN, rows)
@@ -232,13 +237,46 @@ def _sought(catalogue: Catalogue, asked: Search) -> tuple[Field, bytes] | VaultE
     return InvalidFields(((by.name, reason),))
 
 
-def _tokens(keys: KeyService, brand: str, by: Field, messages: Sequence[bytes]) -> list[bytes]:
-    return [mac[:TOKEN_BYTES] for mac in keys.mac(f"search/{brand}/{by.id}/{by.search}", messages)]
+def _tokens(keys: KeyService, brand: str, by: Field, messages: Sequence[bytes], epoch: int) -> list[bytes]:
+    return keys.blind(f"search/{brand}/{by.id}/{by.search}", messages, epoch)
 
 
-def _hits(uow: UnitOfWork, tokens: set[bytes]) -> dict[bytes, list[Candidate]]:
-    rows = uow.conn.execute(_HITS, {"tokens": padded(list(tokens))}).all() if tokens else []
-    keys = uow.vault.keys.unwrap([(Slot(row.log_slot, row.log_generation), row.log_key) for row in rows])
+def _matches(
+    uow: UnitOfWork, wanted: Mapping[tuple[str, Field], Sequence[tuple[int, bytes]]]
+) -> dict[int, list[Candidate]]:
+    """Find the candidates for each place of the batch, under every epoch that stands when the index has been read.
+
+    An epoch change may move rows to a new key between the making of the tokens and the reading of the rows. Then the
+    epochs are not those of before, and the index is read once more.
+    """
+    keys = uow.vault.keys
+    epochs = keys.index_epochs()
+    for _ in range(ATTEMPTS):
+        places: dict[bytes, list[int]] = {}
+        try:
+            for (brand, by), group in wanted.items():
+                for epoch in epochs:
+                    made = _tokens(keys, brand, by, [sought for _, sought in group], epoch)
+                    for (place, _), token in zip(group, made, strict=True):
+                        places.setdefault(token, []).append(place)
+        except KeyUnavailable:  # an epoch ended since it was named
+            epochs = keys.index_epochs()
+            continue
+        rows = uow.conn.execute(_HITS, {"tokens": padded(list(places))}).all()
+        if (now := keys.index_epochs()) == epochs:
+            return _candidates(uow, rows, places)
+        epochs = now
+    raise Conflict("search_token")
+
+
+def _candidates(
+    uow: UnitOfWork, rows: Sequence[Any], places: Mapping[bytes, Sequence[int]]
+) -> dict[int, list[Candidate]]:
+    slots = [Slot(row.log_slot, row.log_generation) for row in rows]
+    keys = uow.vault.keys.unwrap([(slot, row.log_key) for slot, row in zip(slots, rows, strict=True)])
+    unopened = [slot for slot, key in zip(slots, keys, strict=True) if key is None]
+    if unopened and any(uow.vault.keys.alive(unopened)):
+        raise KeyUnavailable  # not erased meanwhile: the row is altered
     sealed: dict[str, list[tuple[bytes, bytes]]] = {}
     for row in rows:
         sealed.setdefault(row.brand, []).append((row.subject_id, row.reference_sealed))
@@ -247,13 +285,14 @@ def _hits(uow: UnitOfWork, tokens: set[bytes]) -> dict[bytes, list[Candidate]]:
         for brand, items in sealed.items()
         for subject, reference in references.opened(uow.vault.keys, brand, items)
     }
-    hits: dict[bytes, list[Candidate]] = {}
+    found: dict[int, dict[bytes, Candidate]] = {}
     for row, key in zip(rows, keys, strict=True):
         if key is None:
-            raise KeyUnavailable
+            continue  # its erasure began since this unit read the row
         candidate = Candidate(row.subject_id, spelt[row.subject_id, row.brand], month(row.created_at), row.version, key)
-        hits.setdefault(row.token, []).append(candidate)
-    return hits
+        for place in places[row.token]:
+            found.setdefault(place, {})[row.subject_id] = candidate  # once, though the list stand under two epochs
+    return {place: [each[subject] for subject in sorted(each)] for place, each in found.items()}
 
 
 def _found(hits: Sequence[Candidate]) -> Found:

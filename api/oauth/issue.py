@@ -108,7 +108,9 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         own = located[position : position + len(asked.subjects)]
         position += len(asked.subjects)
         known = [loaded.get((system.brand, subject)) if subject is not None else None for subject in own]
-        item.known = tuple(each for each in known if each is not None and each.facts.known_to_brand)
+        item.known = tuple(
+            each for each in known if each is not None and each.facts.known_to_brand and not each.facts.erased
+        )
         if len(item.known) != len(asked.subjects):
             item.error = OAuthError("invalid_authorization_details", "not_granted", audit="unknown_reference")
 

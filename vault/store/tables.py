@@ -100,7 +100,7 @@ class Compartment(Row, table=True):
     """One subject's one category: the unit of keys, holds, retention and erasure."""
 
     __tablename__ = "compartment"
-    __table_args__: ClassVar = CLUSTERED
+    __table_args__ = (CheckConstraint("state IN ('active', 'erasing')", name="state"), CLUSTERED)
 
     subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
     category_id: int = Field(primary_key=True, sa_type=SmallInteger)
@@ -108,6 +108,8 @@ class Compartment(Row, table=True):
     slot: int = Field(sa_type=BigInteger)
     generation: int = Field(sa_type=BigInteger)
     writes: int = Field(sa_type=BigInteger)  # last value version given out in this compartment; only grows
+    written_at: int = Field(sa_type=BigInteger)  # of the last write: retention and legal keeping count from it
+    state: str = Field(sa_type=String(16))  # erasing: sealed and denied, until its leaf is destroyed
 
 
 class FieldValue(Row, table=True):
@@ -131,7 +133,7 @@ class FieldValue(Row, table=True):
 
 
 class SearchToken(Row, table=True):
-    """A blind index entry: HMAC per brand, field and normaliser version."""
+    """A blind index entry: HMAC per brand, field and normaliser version, under the index key of an epoch."""
 
     __tablename__ = "search_token"
     __table_args__ = (Index(None, "subject_id", "brand", "field_id"), CLUSTERED)
@@ -142,6 +144,7 @@ class SearchToken(Row, table=True):
     brand: str = Field(sa_type=String(32))
     field_id: int = Field(sa_type=SmallInteger)
     shard: int = Field(sa_type=SmallInteger)
+    epoch: int = Field(sa_type=BigInteger)
 
 
 class ConsentEvent(Row, table=True):
@@ -306,3 +309,65 @@ class Officer(Row, table=True):
     status: str = Field(sa_type=String(16))
     password_hash: str = Field(sa_type=String(255))  # argon2id
     created_at: int = Field(sa_type=BigInteger)
+
+
+class Hold(Row, table=True):
+    """Something that forbids the destruction of a subject's data: placed, and perhaps released, by somebody."""
+
+    __tablename__ = "hold"
+    __table_args__ = (Index(None, "subject_id"),)
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    subject_id: bytes = Field(sa_type=LargeBinary(16))
+    category_id: int = Field(sa_type=SmallInteger)  # 0: every category
+    reason: str = Field(sa_type=String(32))  # a code, never prose
+    placed_by: str = Field(sa_type=String(64))
+    placed_at: int = Field(sa_type=BigInteger)
+    released_by: str | None = Field(default=None, sa_type=String(64))
+    released_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Erasure(Row, table=True):
+    """An erasure: asked for, carried out as far as holds and law allow, certified. Outlives what it erased."""
+
+    __tablename__ = "erasure"
+    __table_args__ = (
+        CheckConstraint("scope IN ('subject', 'category', 'field')", name="scope"),
+        CheckConstraint("state IN ('requested', 'partial', 'done')", name="state"),
+        Index(None, "subject_id"),
+        Index(None, "state"),
+    )
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    subject_id: bytes | None = Field(default=None, sa_type=LargeBinary(16))  # forgotten with the whole subject
+    scope: str = Field(sa_type=String(16))
+    category_id: int = Field(sa_type=SmallInteger)  # 0: the whole subject
+    field_id: int = Field(sa_type=SmallInteger)  # 0 unless the scope is a field
+    through: int = Field(sa_type=BigInteger)  # of a field: versions up to this one
+    cause: str = Field(sa_type=String(16))
+    requested_by: str = Field(sa_type=String(64))
+    requested_at: int = Field(sa_type=BigInteger)
+    commitment: bytes = Field(sa_type=LargeBinary(32))  # to the log key, for the last entry: the key is gone by then
+    state: str = Field(sa_type=String(16))
+    epoch: int | None = Field(default=None, sa_type=BigInteger)  # the last one whose destruction carried it out
+    entry_id: bytes | None = Field(default=None, sa_type=LargeBinary(16))  # that says so
+    certificate: str | None = Field(default=None, sa_type=Text)
+
+
+class ErasureLeaf(Row, table=True):
+    """A leaf key that an erasure destroys: queued, kept for a hold or by law, or destroyed."""
+
+    __tablename__ = "erasure_leaf"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'kept', 'destroyed')", name="state"),
+        Index(None, "state"),
+        CLUSTERED,
+    )
+
+    erasure_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    slot: int = Field(primary_key=True, sa_type=BigInteger)
+    generation: int = Field(primary_key=True, sa_type=BigInteger)
+    category_id: int = Field(sa_type=SmallInteger)  # 0: the leaf of the subject's log key
+    state: str = Field(sa_type=String(16))
