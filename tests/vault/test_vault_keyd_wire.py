@@ -1,6 +1,7 @@
 """The key holder's wire: what cannot be meant is refused before it costs anything, and costs nobody else anything."""
 
 import os
+import re
 import socket
 import struct
 import time
@@ -149,6 +150,15 @@ def test_every_verb_of_the_service_crosses_and_nothing_else():
     assert {verb.name for verb in wire.SERVICE.values()} == verbs - {"close", "refresh"}
     assert len({*wire.SERVICE, *wire.CONTROL}) == len(wire.SERVICE) + len(wire.CONTROL)
     assert all(verb.number == number for number, verb in (wire.SERVICE | wire.CONTROL).items())
+
+
+def test_the_documented_verbs_and_errors_are_the_wires():
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    table, _, errors = text.partition("<!-- verbs of the wire")[2].partition("<!-- end -->")
+    listed = {int(number): name for number, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", table, re.MULTILINE)}
+    assert listed == {number: verb.name for number, verb in (wire.SERVICE | wire.CONTROL).items()}
+    told = dict(re.findall(r"(\d+) `(\w+)`", errors.partition("\n\n## ")[0]))
+    assert {int(number): code for number, code in told.items()} == {n: kind.code for n, kind in wire._ERRORS.items()}
 
 
 def test_every_error_of_a_key_service_crosses_as_itself_and_others_by_class_alone():
