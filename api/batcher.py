@@ -1,9 +1,12 @@
 """Collect what is waiting and run it in one transaction on the process's one database thread (design §4).
 
 Requests arrive on the event loop; each becomes an item for a batch function of the vault. The database thread takes
-everything that is waiting, runs it in one unit of work (one commit, one key-service call per kind) and hands the
-answers back in one hop. While it waits for the disk it holds no interpreter lock, so the loop goes on parsing and
-checking proofs. There is no timer: a lone request is a batch of one and waits for nobody.
+what has gathered, runs it in one unit of work (one commit, one key-service call per kind) and hands the answers back in
+one hop. While it waits for the disk it holds no interpreter lock, so the loop goes on parsing and checking proofs.
+
+A batch sets off when the loop has turned four times without bringing another item, or when it is full. There is no timer: the
+loop turns as fast as it has work, so a lone request waits for four empty turns, some 50 µs, and for nobody. Setting off
+with the first item instead made batches half as large under load, and a unit of work costs as much as two disclosures.
 """
 
 import asyncio
@@ -11,13 +14,17 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from vault.errors import Overloaded, StoreUnavailable, VaultError
 from vault.unit import Batch, Commit, UnitOfWork, Vault, execute
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+_QUIET_TURNS: Final = 4  # of the loop: one to read what has arrived, one to run what that woke, and as many again
+_MOST_TURNS: Final = 64  # a loop that is never quiet must not hold a batch back for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,9 @@ class _Waiting:
     batch: Batch[Any, Any]
     item: Any
     future: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
+
+
+_Taken = tuple[asyncio.AbstractEventLoop, list[_Waiting]]
 
 
 def mixed(uow: UnitOfWork, items: Sequence[tuple[Batch[Any, Any], Any]]) -> Callable[[Commit], list[Any]]:
@@ -48,14 +57,16 @@ def mixed(uow: UnitOfWork, items: Sequence[tuple[Batch[Any, Any], Any]]) -> Call
 
 
 class Batcher:
-    """Owns the database thread. `submit` is the only way in from the event loop."""
+    """Owns the database thread. `submit` is the only way in, from one event loop."""
 
     def __init__(self, vault: Vault, *, most_in_batch: int, most_waiting: int) -> None:
         self._vault = vault
         self._most_in_batch = most_in_batch
         self._most_waiting = most_waiting
         self._waiting = 0
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._gathered: list[_Waiting] = []  # the loop's own
+        self._away = False  # a batch is with the database thread, or the loop is turning for the next
+        self._queue: queue.SimpleQueue[_Taken | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="ecrin-database", daemon=True)
         self._closed = False
 
@@ -66,6 +77,8 @@ class Batcher:
     def close(self) -> None:
         """Finish what is waiting, then stop. Later submissions fail as unavailable."""
         self._closed = True
+        while self._gathered:
+            self._send(self._gathered[0].future.get_loop())
         self._queue.put(None)
         if self._thread.is_alive():
             self._thread.join()
@@ -83,37 +96,45 @@ class Batcher:
         future: asyncio.Future[R] = loop.create_future()
         self._waiting += 1
         try:
-            self._queue.put(_Waiting(batch, item, future, loop))
+            self._gathered.append(_Waiting(batch, item, future))
+            if not self._away:
+                self._away = True
+                loop.call_soon(self._gather, loop, 0, 0, 0)
             return await future
         finally:
             self._waiting -= 1
 
-    def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            taken = [first]
-            stopping = False
-            while len(taken) < self._most_in_batch:
-                try:
-                    following = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    stopping = True
-                    break
-                taken.append(following)
-            self._serve(taken)
-            if stopping:
-                return
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int, quiet: int, turns: int) -> None:
+        count = len(self._gathered)
+        quiet = quiet + 1 if count == seen else 0
+        if quiet < _QUIET_TURNS and count < self._most_in_batch and turns < _MOST_TURNS:
+            loop.call_soon(self._gather, loop, count, quiet, turns + 1)
+        elif count:
+            self._send(loop)
+        else:  # `close` has sent it
+            self._away = False
 
-    def _serve(self, taken: Sequence[_Waiting]) -> None:
-        items = [(waiting.batch, waiting.item) for waiting in taken]
-        try:
-            results: Sequence[Any] = execute(self._vault, mixed, items)
-        except VaultError as error:
-            results = [error] * len(taken)
-        except Exception as error:  # noqa: BLE001 - the thread must outlive any defect; the loop reports it as a bare 500
-            results = [error] * len(taken)
-        taken[0].loop.call_soon_threadsafe(_deliver, taken, results)
+    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
+        taken, self._gathered = self._gathered[: self._most_in_batch], self._gathered[self._most_in_batch :]
+        self._queue.put((loop, taken))
+
+    def _returned(self, loop: asyncio.AbstractEventLoop, taken: Sequence[_Waiting], results: Sequence[Any]) -> None:
+        _deliver(taken, results)
+        self._away = bool(self._gathered)
+        if self._away:
+            loop.call_soon(self._gather, loop, 0, 0, 0)
+
+    def _run(self) -> None:
+        while (sent := self._queue.get()) is not None:
+            loop, taken = sent
+            items = [(waiting.batch, waiting.item) for waiting in taken]
+            try:
+                results: Sequence[Any] = execute(self._vault, mixed, items)
+            except VaultError as error:
+                results = [error] * len(taken)
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any defect; the loop reports a bare 500
+                results = [error] * len(taken)
+            loop.call_soon_threadsafe(self._returned, loop, taken, results)
 
 
 def _deliver(taken: Sequence[_Waiting], results: Sequence[Any]) -> None:

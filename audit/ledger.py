@@ -10,7 +10,7 @@ A driver's errors pass through untranslated: the unit of work that owns the conn
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, text
 
@@ -33,8 +33,9 @@ _CHECKPOINTS = metadata.tables["log_checkpoint"]
 
 _SHARD: BindParameter[int] = bindparam("of_shard")
 _HEAD = select(_HEADS.c.origin, _HEADS.c.size, _HEADS.c.stack, _HEADS.c.last_t).where(_HEADS.c.shard == _SHARD)
-_LOCK = _HEAD.with_for_update()
-# By hand and straight to the driver: these two run for every disclosure, and the log's lock is held meanwhile.
+# By hand and straight to the driver: these run for every disclosure, and the log's lock is held meanwhile.
+_HEAD_SQLITE = "SELECT origin, size, stack, last_t FROM log_head WHERE shard = ?"
+_HEAD_POSTGRESQL = "SELECT origin, size, stack, last_t FROM log_head WHERE shard = %s FOR UPDATE"
 _INSERT = "INSERT INTO log_entry (shard, idx, entry_id, leaf, body) VALUES (?, ?, ?, ?, ?)"
 _MOVE = "UPDATE log_head SET size = ?, stack = ?, last_t = ? WHERE shard = ? AND size = ?"
 # One statement, one round trip; arrays in binary form, so that nothing is escaped and parsed again.
@@ -96,17 +97,20 @@ def create_head(conn: Connection, shard: int, origin: str, now: int) -> None:
 
 def head(conn: Connection, shard: int) -> Head:
     """Return the head as this transaction sees it, unlocked."""
-    return _head(conn, shard, lock=False)
+    row = conn.execute(_HEAD, {"of_shard": shard}).one_or_none()
+    return _opened(row)
 
 
 def append(conn: Connection, shard: int, bodies: Sequence[tuple[bytes, bytes]], now: int) -> Appended:
     """Append encoded entries, given as (16-byte entry id, body), in order. Call it last before the commit.
 
-    Two or three statements whatever the size of the batch. Raises `UnknownLog`, or `LedgerConflict` when the caller's
-    transaction did not serialise writers (SQLite without `BEGIN IMMEDIATE`).
+    Two or three statements whatever the size of the batch. Raises `UnknownLog`, or `LedgerConflict` when the caller has
+    no transaction open or one that did not serialise writers (SQLite without `BEGIN IMMEDIATE`).
     """
+    if not conn.in_transaction():
+        raise LedgerConflict("entries and data must commit together, and no transaction is open")
     leaves = tuple(leaf_hash(body) for _, body in bodies)  # before the lock: others wait for it
-    before = _head(conn, shard, lock=True)
+    before = _locked_head(conn, shard)
     after = before.frontier.extend(leaves)
     if bodies:
         move = (after.size, after.pack(), max(before.last_t, now), shard, before.size)
@@ -185,11 +189,17 @@ def sign_checkpoint(conn: Connection, shard: int, signer: Signer, pinned: Path |
     return note
 
 
-def _head(conn: Connection, shard: int, *, lock: bool) -> Head:
-    row = conn.execute(_LOCK if lock else _HEAD, {"of_shard": shard}).one_or_none()
+def _locked_head(conn: Connection, shard: int) -> Head:
+    driver: Any = conn.connection.driver_connection
+    text = _HEAD_POSTGRESQL if conn.dialect.name == "postgresql" else _HEAD_SQLITE
+    return _opened(driver.execute(text, (shard,)).fetchone())
+
+
+def _opened(row: Sequence[Any] | None) -> Head:
     if row is None:
         raise UnknownLog("no log head for this shard")
-    return Head(row.origin, Frontier.unpack(row.size, row.stack), row.last_t)
+    origin, size, stack, last_t = row
+    return Head(origin, Frontier.unpack(size, stack), last_t)
 
 
 def _store_sqlite(
@@ -200,8 +210,9 @@ def _store_sqlite(
         (shard, index, entry_id, leaf, body)
         for index, ((entry_id, body), leaf) in enumerate(zip(bodies, leaves, strict=True), first)
     ]
-    conn.exec_driver_sql(_INSERT, rows)
-    return conn.exec_driver_sql(_MOVE, move).rowcount == 1
+    driver: Any = conn.connection.driver_connection
+    driver.executemany(_INSERT, rows)
+    return bool(driver.execute(_MOVE, move).rowcount == 1)
 
 
 def _store_postgresql(
@@ -209,7 +220,8 @@ def _store_postgresql(
 ) -> bool:
     first = move[-1]
     columns = ([entry_id for entry_id, _ in bodies], list(leaves), [body for _, body in bodies])
-    return conn.exec_driver_sql(_MOVE_AND_INSERT, (*move, first, *columns)).rowcount == len(bodies)
+    driver: Any = conn.connection.driver_connection
+    return bool(driver.execute(_MOVE_AND_INSERT, (*move, first, *columns)).rowcount == len(bodies))
 
 
 def _entries(conn: Connection, shard: int, end: int) -> Iterator[StoredEntry]:

@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from vault.store.keysets import padded
+from vault.store.lookup import run
 from vault.unit import UnitOfWork
 
 _CHUNK: Final = 1000  # rows per statement; SQLite takes 32,766 parameters
@@ -48,9 +49,9 @@ def claim_proofs(uow: UnitOfWork, proofs: Sequence[tuple[bytes, int]]) -> list[b
 def _burn(conn: Connection, proofs: Sequence[tuple[bytes, int]]) -> set[bytes]:
     if conn.dialect.name == "postgresql":
         hashes, expiries = map(list, zip(*proofs, strict=True))
-        return set(conn.exec_driver_sql(_BURN_POSTGRESQL, (hashes, expiries)).scalars())
+        return {row[0] for row in run(conn, _BURN_POSTGRESQL, (hashes, expiries))}
     rows = padded(proofs)
-    return set(conn.exec_driver_sql(_burn_sqlite(len(rows)), tuple(chain.from_iterable(rows))).scalars())
+    return {row[0] for row in run(conn, _burn_sqlite(len(rows)), tuple(chain.from_iterable(rows))).fetchall()}
 
 
 @cache

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from vault.store.keysets import padded
+from vault.store.lookup import run, run_many
 from vault.unit import UnitOfWork
 
 _CHUNK: Final = 1000  # pairs per statement; SQLite takes 32,766 parameters
@@ -63,16 +64,16 @@ def consume(uow: UnitOfWork, uses: Sequence[tuple[bytes, bytes]]) -> list[bool]:
 def _take(conn: Connection, wanted: Sequence[tuple[tuple[bytes, bytes], int]]) -> dict[tuple[bytes, bytes], int]:
     if conn.dialect.name == "postgresql":
         hashes, subjects, counts = map(list, zip(*((*pair, count) for pair, count in wanted), strict=True))
-        taken = conn.exec_driver_sql(_TAKE_POSTGRESQL, (hashes, subjects, counts))
+        taken = run(conn, _TAKE_POSTGRESQL, (hashes, subjects, counts))
         return {(token_hash, subject_id): uses for token_hash, subject_id, uses in taken}
     # The unit holds SQLite's only write lock: nothing moves between the two statements.
     pairs = padded([pair for pair, _ in wanted])
-    held = conn.exec_driver_sql(_left_sqlite(len(pairs)), tuple(chain.from_iterable(pairs)))
+    held = run(conn, _left_sqlite(len(pairs)), tuple(chain.from_iterable(pairs))).fetchall()
     left = {(token_hash, subject_id): uses_left for token_hash, subject_id, uses_left in held}
     found = {pair: min(count, left.get(pair, 0)) for pair, count in wanted}
     spent = [(uses, *pair) for pair, uses in found.items() if uses]
     if spent:
-        conn.exec_driver_sql(_SPEND_SQLITE, spent)
+        run_many(conn, _SPEND_SQLITE, spent)
     return found
 
 

@@ -7,10 +7,11 @@ from api.authn.credential import Bearer
 from api.bodies.disclosures import BulkRefused, Disclose, DiscloseBulk, Disclosed, DisclosedBulk
 from api.problems import request_id_of
 from api.routes.answers import Json
+from api.routes.lean import Lean
 from api.services import services_of
 from vault.errors import VaultError
 
-router = APIRouter(prefix="/v1/disclosures", tags=["disclosures"])
+router = APIRouter(prefix="/v1/disclosures", tags=["disclosures"], route_class=Lean)
 
 
 @router.post("", response_model=Disclosed)

@@ -1,7 +1,9 @@
 """The ledger's contract, the same on SQLite and PostgreSQL: order, atomicity, one writer at a time."""
 
+import sqlite3
 import threading
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +16,9 @@ from audit.findings import Verdict
 from audit.merkle import EMPTY_ROOT, Frontier, leaf_hash, root_hash
 from audit.verify import verify_log
 from vault.store.engine import open_engine
+
+# Straight from the driver: the unit of work that owns the connection translates them.
+TAKEN = (sqlite3.IntegrityError, psycopg.errors.UniqueViolation)
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ def test_a_transaction_rolled_back_leaves_no_trace(engine):
 
 def test_an_entry_is_taken_once(engine):
     append(engine, 0, 2)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(TAKEN):
         append(engine, 1, 1)
     with engine.begin() as conn:
         assert ledger.head(conn, 0).size == 2
@@ -386,7 +391,7 @@ def test_a_head_that_moved_meanwhile_is_a_conflict_and_not_a_fork(engine):
         if conn.dialect.name == "postgresql":
             assert not store(conn, stale, [leaf_hash(content)], new)
         else:
-            with pytest.raises(IntegrityError):  # index 1 is taken: the key refuses before the head is asked
+            with pytest.raises(TAKEN):  # index 1 is taken: the key refuses before the head is asked
                 store(conn, stale, [leaf_hash(content)], new)
         conn.rollback()
     assert append(engine, 3, 1).first_index == 3
