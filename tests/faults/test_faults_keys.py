@@ -113,27 +113,27 @@ def test_a_damaged_keystore_page_fails_what_it_held_alone(place, bundle):
     shutil.copy(place.keystore, good)
     with sqlite3.connect(good) as db:
         pages = [address for (address,) in db.execute("SELECT address FROM page ORDER BY address")][:3]
-        parts = [name for (name,) in db.execute("SELECT name FROM part")]
     db.close()
-    for table, key, names in (("page", "address", pages), ("part", "name", parts)):
-        for name in names:
-            shutil.copy(good, place.keystore)
-            with sqlite3.connect(place.keystore) as db:
-                (body,) = db.execute(f"SELECT body FROM {table} WHERE {key} = ?", (name,)).fetchone()  # noqa: S608
-                bad = body[:40] + bytes([body[40] ^ 1]) + body[41:]
-                db.execute(f"UPDATE {table} SET body = ? WHERE {key} = ?", (bad, name))  # noqa: S608
-            db.close()
-            try:
-                scene.vault = opened(place, bundle)
-            except VaultError as error:
-                assert table == "part"
-                assert error.code == "integrity_failure"
-                continue
-            (answer,) = scene.run(*scene.redeem())
-            if isinstance(answer, VaultError):
-                assert answer.code in {"key_unavailable", "integrity_failure"}
-                assert_mute(answer)
-            scene.vault.close()
+    stored = [("page", "body", address) for address in pages] + [("epoch", part, 0) for part in ("top", "service")]
+    for table, column, name in stored:
+        key = "address" if table == "page" else "epoch"
+        shutil.copy(good, place.keystore)
+        with sqlite3.connect(place.keystore) as db:
+            (body,) = db.execute(f"SELECT {column} FROM {table} WHERE {key} = ?", (name,)).fetchone()  # noqa: S608
+            bad = body[:40] + bytes([body[40] ^ 1]) + body[41:]
+            db.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (bad, name))  # noqa: S608
+        db.close()
+        try:
+            scene.vault = opened(place, bundle)
+        except VaultError as error:
+            assert table == "epoch"
+            assert error.code == "integrity_failure"
+            continue
+        (answer,) = scene.run(*scene.redeem())
+        if isinstance(answer, VaultError):
+            assert answer.code in {"key_unavailable", "integrity_failure"}
+            assert_mute(answer)
+        scene.vault.close()
 
 
 @pytest.mark.parametrize("name", ACTS)

@@ -80,7 +80,9 @@ def document():
             "pointer": pointer.hex(),
             "relation": relation.hex(),
         },
-        "search_token": oracle.search_token(index, BRAND, 202, "email/1", b"someone@example.com").hex(),
+        "search_token": oracle.search_token(
+            index, drawn("index key"), BRAND, 202, "email/1", b"someone@example.com"
+        ).hex(),
         "consent_hash": oracle.consent_hash(CONSENT, CONSENT).hex(),
         "token": {"text": TOKEN, "hash": oracle.token_hash(TOKEN).hex()},
         "entry": {

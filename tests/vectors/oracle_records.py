@@ -36,8 +36,8 @@ def reference_rows(index, siv, brand, subject, bits):
     return mac, pointer, keystore.label_seal(siv, f"relation/{brand}", subject, bits)
 
 
-def search_token(index, brand, field, rule, normal):
-    return keystore.label_mac(index, f"search/{brand}/{field}/{rule}", normal)[:16]
+def search_token(index, index_key, brand, field, rule, normal):
+    return keystore.search_token(index, index_key, f"search/{brand}/{field}/{rule}", normal)
 
 
 def request_mac(index, now, request_id):
