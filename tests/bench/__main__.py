@@ -1,6 +1,6 @@
 """Measure what design §12 promises, print it beside the comparisons of the same run, and keep it in `bench.json`.
 
-    python -m tests.bench [--quick] [--only envelopes,disclosures,imports] [--engine sqlite,postgresql] [--json FILE]
+    python -m tests.bench [--quick] [--only envelopes,keys,disclosures,imports] [--engine sqlite,postgresql] [--json FILE]
 
 Nothing here asserts a speed: bounds are printed with what was measured, and a reader decides.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.bench import deployments, disclosures, envelopes, imports, machine, report
+from tests.bench import deployments, disclosures, envelopes, imports, keyholder, machine, report
 from tests.bench.deployments import Deployment
 from tests.bench.report import Line
 from tests.throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 
-PARTS = ("envelopes", "disclosures", "imports")
+PARTS = ("envelopes", "keys", "disclosures", "imports")
 ENGINES = ("sqlite", "postgresql")
 
 
@@ -54,6 +54,8 @@ def main() -> int:
     section("Machine", machine.measure())
     if "envelopes" in options.only:
         section("Seal and open in process, per value", envelopes.measure(quick=options.quick))
+    if "keys" in options.only:
+        section("Key holder", keyholder.measure(quick=options.quick))
     floor = None
     if "disclosures" in options.only:
         floor = disclosures.bare(quick=options.quick)

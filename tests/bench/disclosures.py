@@ -13,6 +13,7 @@ from api.client.asynchronous import AsyncEcrin
 from api.client.identity import base64url
 from tests.bench import clients, imports
 from tests.bench.deployments import PURPOSE, Deployment, application, serving
+from tests.bench.keyholder import holding
 from tests.bench.load import Plan, Request, Result
 from tests.bench.report import Line, Verdict
 
@@ -115,18 +116,21 @@ def measure(deployment: Deployment, floor: Result, *, quick: bool) -> list[Line]
     count, slow = (600, 200) if quick else (5000, 1200)
     runs = 1 if quick else 3
     workers = deployment.settings.workers
-    ours, unbatched, naive, bulks = [], [], [], []
+    ours, unbatched, naive, bulks, held = [], [], [], [], []
+    holder = deployment.changed(keyd_socket=deployment.settings.data_dir / "keyd.sock")
     with serving(deployment):
         tokens = prepare(deployment, 200 if quick else 400)
     for _ in range(runs):
         with serving(deployment):
             ours.append(drive(single_plan(deployment, tokens, count)))
             bulks.append(drive(bulk_plan(deployment, tokens, 20 if quick else 150)))
+        with holding(holder.settings), serving(holder):
+            held.append(drive(single_plan(holder, tokens, count)))
         with serving(deployment.changed(batch_size=1)):
             unbatched.append(drive(single_plan(deployment, tokens, slow)))
         with application("tests.bench.naive:app", deployment, "--workers", str(workers)):
             naive.append(drive(single_plan(deployment, tokens, slow)))
-    best, alone, bulk = (median(each) for each in (ours, unbatched, bulks))
+    best, alone, bulk, behind = (median(each) for each in (ours, unbatched, bulks, held))
     # On SQLite the naive path's threads starve each other of the one write lock, now and then for too long.
     plain = median(naive, may_fail=0.01)
     _check(best, plain)
@@ -139,6 +143,7 @@ def measure(deployment: Deployment, floor: Result, *, quick: bool) -> list[Line]
     ]
     return [
         _line(f"disclosure, {where}", best, holds, aim),
+        _line("  same, keys in a key holder", behind, extra={"of the rate above": f"{behind.rate / best.rate:.0%}"}),
         _line("  same, one request per transaction", alone),
         _line("  naive: one ORM session per request", plain),
         Line(
@@ -168,5 +173,12 @@ def _check(ours: Result, naive: Result) -> None:
     assert all(mine[reference] == other[reference] for reference in shared)
 
 
-def _line(name: str, result: Result, holds: list[Verdict] | None = None, aim: float | None = None) -> Line:
-    return Line(name, result.rate, "/s", holds or [], aim=aim, p50_ms=result.p50_ms, p99_ms=result.p99_ms)
+def _line(
+    name: str,
+    result: Result,
+    holds: list[Verdict] | None = None,
+    aim: float | None = None,
+    extra: dict[str, object] | None = None,
+) -> Line:
+    times = {"p50_ms": result.p50_ms, "p99_ms": result.p99_ms}
+    return Line(name, result.rate, "/s", holds or [], aim=aim, extra=extra or {}, **times)
