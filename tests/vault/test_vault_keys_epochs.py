@@ -18,6 +18,7 @@ from vault.errors import (
 from vault.keys.copies import FolderPlace
 from vault.keys.epochs import EpochChange
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
+from vault.keys.local import KeyFileProvider
 from vault.keys.pagefile import PageFile
 from vault.keys.pagestore import ChangeState
 from vault.keys.pagetree import Place, slot_number
@@ -667,3 +668,41 @@ def test_a_page_purged_in_the_middle_of_a_batch_is_found_again(scene):
     service._view.tree._fetch = slow
     assert service.unwrap(items) == [None if slot.number == 9 else DEK for slot, _ in items]
     assert service.status().epoch == 1
+
+
+# Parts that others rely on
+
+
+def test_a_root_in_a_file_of_its_own_is_overwritten_and_gone(tmp_path):
+    scene = Scene(tmp_path)
+    scene.roots = KeyFileProvider(tmp_path / "roots", ENTROPY)
+    scene.path = tmp_path / "local.db"
+    create_keystore(scene.path, scene.roots, DEPLOYMENT, Geometry(4, 2), entropy=ENTROPY, clock=scene.clock)
+    with closing(scene.service()) as service:
+        items = wrapped(service, all_leaves(16))
+        service.retire([Slot(5, 0)])
+        destroyed = scene.change().run()
+        assert destroyed.slots == (Slot(5, 0),)
+        assert destroyed.destruction.destruction_class is DestructionClass.BEST_EFFORT
+        assert service.unwrap(items) == [None if slot.number == 5 else DEK for slot, _ in items]
+    fresh = KeyFileProvider(tmp_path / "roots", ENTROPY)
+    assert fresh.status(destroyed.root_ref).state is RootState.GONE
+    with closing(open_keystore(scene.path, fresh, DEPLOYMENT)) as again:
+        assert again.unwrap(items) == [None if slot.number == 5 else DEK for slot, _ in items]
+    for each in scene.opened[1:]:
+        each.close()
+
+
+def test_a_restored_keystore_gives_out_nothing_below_what_the_data_knows(scene):
+    with closing(PageFile(scene.path)) as file:
+        file.skip(40)
+        file.skip(7)
+    assert [slot.number for slot in scene.service().reserve(2)] == [40, 41]
+
+
+def test_history_tells_of_every_epoch_that_ended(scene):
+    service, change = scene.service(), scene.change()
+    for leaf in (1, 2):
+        service.retire([Slot(leaf, 0)])
+        change.run()
+    assert [(each.epoch, each.slots) for each in scene.change().history()] == [(0, (Slot(1, 0),)), (1, (Slot(2, 0),))]
