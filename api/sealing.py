@@ -80,7 +80,9 @@ class Sealing:
         self._pause = min(2 * self._pause, _SLOWEST)
         self._next_try = time.monotonic() + self._pause
         with suppress(Sealed):
-            self._vault.keys = reopen()
+            opened = reopen()
+            self._refusal, self._noted = Sealed, False  # also where the seal was on and off between two looks
+            self._vault.keys = opened
             self._pause = LOOK_SECONDS
 
     def _open(self) -> None:

@@ -101,19 +101,20 @@ def test_a_log_that_cannot_be_vouched_for_keeps_the_door_shut(scene, clock, tmp_
     scene.mark.set()
     served(scene, clock)
     try:
-        with scene.vault.engine.connect() as conn:
-            head = conn.exec_driver_sql("SELECT size, stack, last_t FROM log_head").one()
-        sealed, scene.vault.keys = scene.vault.keys, open_keystore(*scene_keys(scene))
-        evidence.note_start(scene.vault)
-        evidence.sign_checkpoints(scene.vault, tmp_path / "checkpoint")
-        scene.vault.keys.close()
-        scene.vault.keys = sealed
-        with scene.vault.engine.begin() as conn:
-            conn.execute(text("DELETE FROM log_checkpoint"))
-            conn.execute(text("DELETE FROM log_entry WHERE idx >= :size"), {"size": head.size})
-            conn.execute(text("UPDATE log_head SET size = :size, stack = :stack, last_t = :last_t"), head._asdict())
-            # As many entries as were vouched for, and others.
-        evidence.note_start(scene.vault)
+        with scene.app.state.services.sealing._lock:  # nobody looks while this is made
+            with scene.vault.engine.connect() as conn:
+                head = conn.exec_driver_sql("SELECT size, stack, last_t FROM log_head").one()
+            sealed, scene.vault.keys = scene.vault.keys, open_keystore(*scene_keys(scene))
+            evidence.note_start(scene.vault)
+            evidence.sign_checkpoints(scene.vault, tmp_path / "checkpoint")
+            scene.vault.keys.close()
+            scene.vault.keys = sealed
+            with scene.vault.engine.begin() as conn:
+                conn.execute(text("DELETE FROM log_checkpoint"))
+                conn.execute(text("DELETE FROM log_entry WHERE idx >= :size"), {"size": head.size})
+                conn.execute(text("UPDATE log_head SET size = :size, stack = :stack, last_t = :last_t"), head._asdict())
+                # As many entries as were vouched for, and others.
+            evidence.note_start(scene.vault)
         scene.mark.clear()
         time.sleep(2.5)
         problem_of(scene.http.get("/readyz"), 503, "sealed")
