@@ -45,7 +45,7 @@ class RecordedEntropy:
 class Host:
     """Context manager: a folder with an initialised deployment, and processes on it that go with it."""
 
-    def __init__(self, *, geometry=Geometry(16, 3), **settings):  # noqa: B008 - frozen
+    def __init__(self, *, geometry=Geometry(16, 3), provider=roots.provider_of, **settings):  # noqa: B008 - frozen
         self.folder = Path(tempfile.mkdtemp(prefix="ecrin-host-"))
         self.socket = self.folder / "keyd.sock"
         self.port = _free_port()
@@ -54,6 +54,7 @@ class Host:
         self.entropy = RecordedEntropy()
         self.running = []
         self._geometry = geometry
+        self._provider_of = provider
         self._settings = {
             "deployment": DEPLOYMENT,
             "data_dir": self.folder / "data",
@@ -67,7 +68,7 @@ class Host:
         settings = load(self._settings)
         settings.data_dir.mkdir(mode=0o700)
         self.keystore = settings.keystore_path
-        self.provider = roots.provider_of(settings)
+        self.provider = self._provider_of(settings)
         create_keystore(
             self.keystore, self.provider, DEPLOYMENT, self._geometry, entropy=self.entropy, clock=SystemClock()
         )

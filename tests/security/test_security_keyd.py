@@ -16,6 +16,7 @@ from maison_callers import CONSENT, Caller
 from vault.keys.copies import FolderPlace
 from vault.keys.epochs import EpochChange
 from vault.keys.keyd import wire
+from vault.keys.local import Cost, PassphraseProvider
 from vault.keys.pagefile import PageFile
 from vault.keys.pagetree import Geometry
 from vault.runtime import SystemClock, SystemEntropy
@@ -240,6 +241,36 @@ def test_the_holder_starts_anew_after_an_epoch_and_nobody_notices(host, http, tm
     assert '"service.keys_lost"' not in host.lines.read_text()
     code, told = host.run(*PYTHON[:1], "-c", ONLOOKER, holder.pid)
     assert (code, told.splitlines()[1]) == (0, "[]")
+
+
+PASSPHRASE = b"six words nobody would guess"
+
+
+def test_what_the_operators_brought_goes_over_to_the_next_image_and_not_past_a_seal(tmp_path):
+    """A passphrase is asked for once, not once an epoch; and it is in no argument, variable or file."""
+
+    def sealed_by_passphrase(settings):
+        return PassphraseProvider(settings.root_folder, PASSPHRASE, SystemEntropy(), Cost(64 * 1024, 3, 4))
+
+    with Host(provider=sealed_by_passphrase, root_provider="passphrase") as host:
+        holder = host.keyd()
+        assert "keyd.open" not in host.lines.read_text()
+        assert host.command("unseal", stdin=b"not the passphrase at all")[0] == 1
+        code, told = host.command("unseal", stdin=PASSPHRASE)
+        assert (code, told.strip()) == (0, "Unsealed.")
+        change_epoch(host, tmp_path)
+        host.until(lambda: host.lines.read_text().count("keyd.open") == 2, holder)
+        for shown in ("cmdline", "environ") if os.geteuid() == 0 else ("cmdline",):  # nobody else may look
+            assert PASSPHRASE not in Path(f"/proc/{holder.pid}/{shown}").read_bytes()
+        assert not [path for path in host.folder.rglob("*") if path.is_file() and PASSPHRASE in path.read_bytes()]
+        assert host.command("seal")[0] == 0
+        host.until(lambda: host.command("unseal", stdin=b"not the passphrase at all")[0] == 1, holder)
+        assert host.command("unseal", stdin=PASSPHRASE)[0] == 0
+        if os.geteuid() == 0:
+            assert host.command("seal")[0] == 0
+            host.until(lambda: b"secrets-fd" in Path(f"/proc/{holder.pid}/cmdline").read_bytes(), holder)
+            time.sleep(2)  # until the next image is up
+            assert not found_in(holder.pid, {PASSPHRASE})
 
 
 def test_a_renewal_gives_back_what_was_not_used(host, tmp_path):
