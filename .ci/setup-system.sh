@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The parts of the test set-up that live outside .venv: PostgreSQL's server programs, and an account to run them as
-# (the server refuses to run as root). Installs what is missing where it may; where it may not, it says so loudly and
+# The parts of the test set-up that live outside .venv: PostgreSQL's server programs, an account to run them as (the
+# server refuses to run as root), and SoftHSM2, the HSM that the PKCS#11 provider is tested on. Installs what is missing where it may; where it may not, it says so loudly and
 # goes on, and the tests that need the part are skipped. Under CI a missing part is an error.
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,6 +25,18 @@ install_postgresql() {
     fi
     debian_install postgresql
 }
+
+softhsm_missing() {
+    ! command -v softhsm2-util >/dev/null 2>&1
+}
+
+if softhsm_missing; then
+    debian_install softhsm2 || true
+    if softhsm_missing; then
+        loudly "SoftHSM2 (softhsm2-util) is missing and could not be installed:" \
+            "the tests on an HSM will NOT run. Debian: apt-get install softhsm2"
+    fi
+fi
 
 if postgresql_missing; then
     install_postgresql || true

@@ -22,7 +22,13 @@ PREFIX = "ECRIN_"
 _TEST_PREFIX = "ECRIN_TEST_"  # the test suite's own switches; no field may begin like this
 _DOTENV = ".env"
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}[a-z0-9]|[a-z0-9]")
-_SECRET_FILES = ("root_passphrase_file", "database_password_file")
+_SECRET_FILES = ("root_passphrase_file", "pkcs11_pin_file", "transit_token_file", "database_password_file")
+
+_NEEDED = {
+    "pkcs11": ("pkcs11_module", "pkcs11_token", "pkcs11_pin_file"),
+    "aws-kms": ("kms_region",),
+    "vault-transit": ("transit_url", "transit_token_file"),
+}
 
 
 class InvalidSettings(Exception):
@@ -54,12 +60,25 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", description="SQLAlchemy URL without password. Default: SQLite in data_dir.")
     database_password_file: Path | None = Field(default=None, description="File with the database password.")
     keystore_path: Path = Field(default=Path(), description="The keystore database. Default: in data_dir.")
-    root_provider: Literal["file", "passphrase"] = Field(
+    root_provider: Literal["file", "passphrase", "shamir", "pkcs11", "aws-kms", "vault-transit"] = Field(
         default="file",
         description="What holds the root key. Default: `passphrase` where its file is named, else `file`.",
     )
     root_folder: Path = Field(default=Path(), description="Root key files, mode 0700. Default: `roots` in data_dir.")
     root_passphrase_file: Path | None = Field(default=None, description="Passphrase that opens the root key files.")
+    pkcs11_module: Path | None = Field(default=None, description="PKCS#11 library of the HSM.")
+    pkcs11_token: str = Field(default="", description="Label of the token that holds the root keys.")
+    pkcs11_pin_file: Path | None = Field(default=None, description="User PIN of that token.")
+    kms_region: str = Field(default="", description="AWS region of the root keys. Credentials: as boto3 finds them.")
+    kms_endpoint: str = Field(default="", description="Endpoint of AWS KMS. Default: the region's own.")
+    kms_window_days: int = Field(default=7, ge=7, le=30, description="Days AWS KMS waits before it deletes a root key.")
+    transit_url: str = Field(default="", description="Base URL of HashiCorp Vault or OpenBao.")
+    transit_mount: str = Field(default="transit", description="Mount of its transit engine.")
+    transit_namespace: str = Field(default="", description="Its namespace. Default: none.")
+    transit_token_file: Path | None = Field(default=None, description="Token for that engine.")
+    transit_ca_file: Path | None = Field(
+        default=None, description="CA certificates of that server. Default: certifi's."
+    )
     checkpoint_file: Path = Field(default=Path(), description="Copy of the last checkpoint kept outside the database.")
     shards: int = Field(default=1, ge=1, le=1, description="Logs to spread subjects over: one, in this release.")
 
@@ -128,11 +147,22 @@ class Settings(BaseSettings):
         findings += unsafe.secret_folder_findings("root_folder", self.root_folder)
         if not _DEPLOYMENT.fullmatch(self.deployment):
             findings.append("deployment: use lower-case letters, digits, dots and hyphens, at most 64")
-        if self.root_provider != "passphrase" and self.root_passphrase_file is not None:
-            findings.append("root_passphrase_file: goes with root_provider `passphrase` alone")
+        findings += self._root_findings()
         if findings:
             raise ValueError("\n".join(findings))
         return self
+
+    def _root_findings(self) -> list[str]:
+        needed = _NEEDED.get(self.root_provider, ())
+        findings = [
+            f"{name}: needed by root_provider {self.root_provider}" for name in needed if not getattr(self, name)
+        ]
+        if self.root_provider != "passphrase" and self.root_passphrase_file is not None:
+            findings.append("root_passphrase_file: goes with root_provider `passphrase` alone")
+        for name in ("kms_endpoint", "transit_url"):
+            if url := getattr(self, name):
+                findings += unsafe.url_findings(name, url)
+        return findings
 
     @property
     def database(self) -> URL:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
+from throwaway_token import ThrowawayToken, TokenUnavailable
 
 BACKENDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 DEPLOYMENT = "ecrin-test"
@@ -74,6 +75,17 @@ def postgres():
 def postgres_url(postgres):
     """Address of the cluster's maintenance database."""
     return postgres.url()
+
+
+@pytest.fixture(scope="session")
+def hsm(tmp_path_factory):
+    """The session's token."""
+    try:
+        return ThrowawayToken(tmp_path_factory.mktemp("hsm"))
+    except TokenUnavailable as reason:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have SoftHSM2: {reason}", pytrace=False)
+        pytest.skip(f"*** NOT TESTED ON AN HSM *** {reason}")
 
 
 @dataclass(frozen=True)
