@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     database_url: str = Field(default="", description="SQLAlchemy URL without password. Default: SQLite in data_dir.")
     database_password_file: Path | None = Field(default=None, description="File with the database password.")
     keystore_path: Path = Field(default=Path(), description="The keystore database. Default: in data_dir.")
+    keystore_copies: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(), description="Comma-separated folders, two or more, for copies of the keystore. No erasure without."
+    )
     root_provider: Literal["file", "passphrase", "shamir", "pkcs11", "aws-kms", "vault-transit"] = Field(
         default="file",
         description="What holds the root key. Default: `passphrase` where its file is named, else `file`.",
@@ -111,7 +114,7 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Longest time between signed checkpoints.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("trusted_proxies", "keyd_accounts", mode="before")
+    @field_validator("keystore_copies", "trusted_proxies", "keyd_accounts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -241,7 +244,7 @@ def child_environment(settings: Settings) -> dict[str, str]:
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if value is not None and value != ():
-            own[PREFIX + name.upper()] = ",".join(value) if isinstance(value, tuple) else str(value)
+            own[PREFIX + name.upper()] = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return inherited | own
 
 
