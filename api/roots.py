@@ -82,6 +82,13 @@ def _secret(settings: Settings, name: str) -> bytes:
         raise InvalidSettings((f"{name}: cannot be read",)) from None
 
 
+def deal_shares(settings: Settings, needed: int, total: int) -> tuple[str, ...]:
+    """Draw the secret of the roots to be, as shares. Raises ValueError for a quorum that protects nothing, Conflict."""
+    with _client_of("shamir"):
+        from vault.keys.providers import shamir  # noqa: PLC0415 - an extra
+    return shamir.deal(settings.root_folder, shamir.Quorum(needed, total), SystemEntropy())
+
+
 def seal_mark(settings: Settings) -> SealMark:
     """Say where an operator's seal is written down."""
     return SealMark(settings.data_dir / "sealed", SystemEntropy())

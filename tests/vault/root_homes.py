@@ -86,7 +86,7 @@ def credentials():
     entered = ExitStack()
     at = entered.enter_context(patch)
     for name, value in {
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_ACCESS_KEY_ID": "synthetic",
         "AWS_SECRET_ACCESS_KEY": "synthetic",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,

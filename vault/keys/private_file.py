@@ -84,6 +84,8 @@ def destroy_private(path: Path, before_unlink: Callable[[], object] = lambda: No
         descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return
+    except IsADirectoryError:
+        raise UnsafeFile("a key file is not an ordinary file") from None
     except OSError:
         raise StoreFull("a key file cannot be overwritten") from None
     try:

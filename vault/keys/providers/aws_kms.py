@@ -83,7 +83,7 @@ class AwsKmsProvider:
         arn = self._present(ref)
         with _translated():
             answer = self._kms.encrypt(KeyId=arn, Plaintext=key, EncryptionContext=_context(ref, context))
-        return frame(ref, bytes(answer["CiphertextBlob"]))
+            return frame(ref, bytes(answer["CiphertextBlob"]))
 
     def unwrap(self, ref: str, wrapped: bytes, context: bytes) -> bytes:
         """Decrypt 32 bytes. Raises Sealed or IntegrityFailure."""
@@ -92,7 +92,7 @@ class AwsKmsProvider:
         with _translated():
             # The key is named: without it the service would use whichever key the bytes ask for.
             answer = self._kms.decrypt(KeyId=arn, CiphertextBlob=blob, EncryptionContext=_context(ref, context))
-        return unwrapped(bytes(answer["Plaintext"]))
+            return unwrapped(bytes(answer["Plaintext"]))
 
     def destroy(self, ref: str) -> Destruction:
         """Order the deletion, and read back when it takes effect."""
@@ -191,7 +191,7 @@ def _translated() -> Iterator[None]:
         if _code(error) == _ALTERED:  # a wrong encryption context too
             raise IntegrityFailure(IntegrityFailure.code) from None
         raise Sealed("the key service refused") from None
-    except BotoCoreError:
+    except (BotoCoreError, KeyError):  # KeyError: an answer without what it should carry
         raise Sealed("the key service cannot be reached") from None
 
 

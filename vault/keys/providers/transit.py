@@ -88,7 +88,7 @@ class TransitProvider:
                 associated_data=_text(bound(ref, context)),
                 mount_point=self._mount,
             )
-        return frame(ref, str(_data(answer)["ciphertext"]).encode())
+        return frame(ref, _part(answer, "ciphertext").encode())
 
     def unwrap(self, ref: str, wrapped: bytes, context: bytes) -> bytes:
         """Decrypt 32 bytes. Raises Sealed or IntegrityFailure."""
@@ -108,8 +108,8 @@ class TransitProvider:
             except InvalidRequest:  # the key is there, so it is the bytes
                 raise IntegrityFailure(IntegrityFailure.code) from None
         try:
-            return unwrapped(base64.b64decode(_data(answer)["plaintext"], validate=True))
-        except (binascii.Error, TypeError):
+            return unwrapped(base64.b64decode(_part(answer, "plaintext"), validate=True))
+        except binascii.Error:
             raise IntegrityFailure(IntegrityFailure.code) from None
 
     def destroy(self, ref: str) -> Destruction:
@@ -181,6 +181,13 @@ def _data(answer: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise Sealed("the transit engine's answer is none")
     return data
+
+
+def _part(answer: Any, name: str) -> str:
+    part = _data(answer).get(name)
+    if not isinstance(part, str):
+        raise Sealed("the transit engine's answer is none")
+    return part
 
 
 def _text(content: bytes) -> str:
