@@ -98,6 +98,10 @@ class Act(StrEnum):
     LOG_CLOCK = "log.clock", "L04"
     AUDIT_VIEWED = "audit.viewed", "L05"
     AUDIT_EXPORTED = "audit.exported", "L06"
+    LOG_SUCCESSION = "log.succession", "L07"
+    DEPLOYMENT_BACKED_UP = "deployment.backed_up", "L08"
+    DEPLOYMENT_RESTORED = "deployment.restored", "L09"
+    ERASURE_CARRIED = "erasure.carried", "L10"
 
 
 class Outcome(StrEnum):
@@ -131,7 +135,8 @@ class Entry:
 
     `fld` names fields of the catalogue, with a level where one was given out (`phone:masked`). `pol` names the rules
     that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 or 32 bytes).
-    `com` is the commitment to the subject's log key, logged at registration and at erasure and nowhere else.
+    `com` is the commitment to the subject's log key, logged at registration and at erasure; in `log.succession` it is
+    the root of the log before. Nowhere else.
     """
 
     act: Act
@@ -206,7 +211,7 @@ def decode(body: bytes) -> dict[str, Any]:
     return content
 
 
-_COMMITTING = frozenset({Act.SUBJECT_REGISTERED, Act.SUBJECT_ERASED})
+_COMMITTING = frozenset({Act.SUBJECT_REGISTERED, Act.SUBJECT_ERASED, Act.LOG_SUCCESSION})
 
 
 @lru_cache(maxsize=256)

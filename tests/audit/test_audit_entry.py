@@ -93,7 +93,7 @@ def test_every_act_has_a_name_and_a_code_of_its_own():
     for act in Act:
         subject, dot, verb = act.partition(".")
         assert subject.isalpha() and dot and verb.replace("_", "").isalpha()
-        com = bytes(32) if act in {Act.SUBJECT_REGISTERED, Act.SUBJECT_ERASED} else None
+        com = bytes(32) if act in {Act.SUBJECT_REGISTERED, Act.SUBJECT_ERASED, Act.LOG_SUCCESSION} else None
         assert decode(encode(Entry(act, Outcome.ALLOW, CLIENT, com=com), ID, T, None))["act"] == act
 
 
@@ -128,6 +128,10 @@ def test_codes_already_given_out_do_not_move():
             "deployment.initialised": "L01",
             "log.started": "L02",
             "log.heartbeat": "L03",
+            "log.succession": "L07",
+            "deployment.backed_up": "L08",
+            "deployment.restored": "L09",
+            "erasure.carried": "L10",
         }.items()
     )
 

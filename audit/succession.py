@@ -1,0 +1,114 @@
+"""Succession: how a log that cannot be carried on ends, and another begins that says so.
+
+A database brought back from backup holds a shorter log than the one that was signed. Growing it again under its name
+would make two histories of one log, which is what an attacker would make. So the log that is there is closed as it
+lies, and a new log under a new name takes its place. The first entry of the new log commits to the last checkpoint
+that was signed of the old one: whoever holds that checkpoint can show what was lost, and nobody can deny it.
+
+A closed log keeps its entries and checkpoints under a negative shard number. Nothing is ever appended to it.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+from sqlalchemy import Connection, select, text, update
+
+from audit import checkpoint as checkpoints
+from audit import ledger
+from audit.checkpoint import Checkpoint
+from audit.entry import Act, Actor, Entry, Outcome
+from audit.errors import SigningRefused, VerificationError
+from audit.note import vkey
+from audit.tables import metadata
+
+_HEADS: Final = metadata.tables["log_head"]
+_TABLES: Final = ("log_entry", "log_checkpoint", "log_head")
+_LONGEST: Final = 96  # of an origin in an entry; a longer one stands there by its hash
+_SUCCESSOR: Final = re.compile(r"/[0-9]{8}-[0-9a-f]{16}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """What came of a log: `kept` entries are here, `last` is the last state of it, or of another, that was signed."""
+
+    origin: str
+    successor: str
+    kept: int
+    last: Checkpoint | None
+
+    @property
+    def lost(self) -> int:
+        """How many entries were signed for and are not here, as far as can be told: none of another log."""
+        return max(0, self.last.size - self.kept) if self.last is not None and self.last.origin == self.origin else 0
+
+    def entry(self, actor: Actor) -> Entry:
+        """Return the first entry of the successor.
+
+        `n` and `com` are size and root of the last checkpoint signed before, of the log named by `after:`; `kept:` is
+        how many entries the closed log has.
+        """
+        named = self.origin if self.last is None else self.last.origin
+        rules = (f"after:{_spelt(named)}", f"kept:{self.kept}")
+        if self.last is None:
+            return Entry(Act.LOG_SUCCESSION, Outcome.ALLOW, actor, pol=rules)
+        return Entry(Act.LOG_SUCCESSION, Outcome.ALLOW, actor, pol=rules, n=self.last.size, com=self.last.root)
+
+
+def successor_of(origin: str, now: int, unique: bytes) -> str:
+    """Name the log that follows. Never the same twice, whatever backup is brought back how often."""
+    day = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d")
+    return f"{_SUCCESSOR.sub('', origin)}/{day}-{unique.hex()}"
+
+
+def extends(conn: Connection, shard: int, outside: Checkpoint | None) -> bool:
+    """Tell whether the stored log may be carried on: it is the log last signed, and nothing signed for is missing.
+
+    Roots are compared by `ledger.sign_checkpoint` before it signs; here it is the size and the name.
+    """
+    head = ledger.head(conn, shard)
+    return outside is None or (outside.origin == head.origin and outside.size <= head.size)
+
+
+def last_signed(conn: Connection, shard: int, note: str | None, public: bytes) -> Checkpoint | None:
+    """Return the last state that was signed, by `note` (kept outside the database) or by the database itself.
+
+    `public` is the log's 32-byte key. Raises `SigningRefused` for a note that this key did not sign.
+    """
+    if note is not None:
+        return open_note(note, public)
+    stored = ledger.latest_checkpoint(conn, shard)
+    return None if stored is None else open_note(stored, public)
+
+
+def open_note(note: str, public: bytes) -> Checkpoint:
+    """Open a checkpoint by its own word on which log it is of. Raises `SigningRefused` when our key did not sign it."""
+    origin = note.partition("\n")[0]
+    try:
+        return checkpoints.open_checkpoint(note, (vkey(origin, public),), origin)
+    except VerificationError:
+        raise SigningRefused("the last checkpoint outside the database is not signed by this deployment") from None
+
+
+def succeed(conn: Connection, shard: int, successor: str, last: Checkpoint | None, now: int) -> Succession:
+    """Close the log of a shard and begin its successor, empty. The caller appends `Succession.entry` with it.
+
+    One transaction, one pass over the entries. Changes no byte that the closed log's tree commits to.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SET LOCAL statement_timeout = 0"))
+    head = ledger.head(conn, shard)
+    closed = min(-1, *(number - 1 for number in conn.scalars(select(_HEADS.c.shard))))
+    for name in _TABLES:
+        table = metadata.tables[name]
+        conn.execute(update(table).where(table.c.shard == shard).values(shard=closed))
+    ledger.create_head(conn, shard, successor, now)
+    return Succession(head.origin, successor, head.size, last)
+
+
+def _spelt(origin: str) -> str:
+    if len(origin) <= _LONGEST and origin.isascii():
+        return origin
+    return f"sha256:{sha256(origin.encode()).hexdigest()}"
