@@ -132,7 +132,7 @@ def _begin_log(engine: Engine, deployment: str, shards: int, origin: str, now: i
             return
         if held is not None:
             raise WrongDeployment("the database belongs to another deployment")
-        conn.execute(insert(Deployment), {"id": deployment, "shards": shards, "created_at": now})
+        conn.execute(insert(Deployment), {"id": deployment, "shards": shards, "created_at": now, "keys_epoch": 0})
         began = Entry(Act.DEPLOYMENT_INITIALISED, Outcome.ALLOW, Actor(ActorKind.VAULT, deployment))
         for shard in range(shards):
             ledger.create_head(conn, shard, log_origin(origin, shard), now)

@@ -44,6 +44,7 @@ class Deployment(Row, table=True):
     id: str = Field(primary_key=True, sa_type=String(64))
     shards: int = Field(sa_type=SmallInteger)
     created_at: int = Field(sa_type=BigInteger)
+    keys_epoch: int = Field(sa_type=BigInteger)  # every leaf that went before this epoch is known to be gone here
 
 
 class Subject(Row, table=True):
@@ -371,3 +372,19 @@ class ErasureLeaf(Row, table=True):
     generation: int = Field(primary_key=True, sa_type=BigInteger)
     category_id: int = Field(sa_type=SmallInteger)  # 0: the leaf of the subject's log key
     state: str = Field(sa_type=String(16))
+
+
+class Restoration(Row, table=True):
+    """A backup brought back: how far the work has come that must be done before anybody is served from it."""
+
+    __tablename__ = "restoration"
+    __table_args__ = (CheckConstraint("phase IN ('leaves', 'index', 'log', 'done')", name="phase"),)
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    phase: str = Field(sa_type=String(16))
+    after: bytes = Field(sa_type=LargeBinary(16))  # the last subject that this phase has dealt with
+    begun_at: int = Field(sa_type=BigInteger)
+    finished_at: int | None = Field(default=None, sa_type=BigInteger)
+    subjects: int = Field(sa_type=BigInteger)  # erased again
+    compartments: int = Field(sa_type=BigInteger)  # erased again, of subjects that are not
+    indexed: int = Field(sa_type=BigInteger)  # search tokens made anew
