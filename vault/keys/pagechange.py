@@ -1,26 +1,31 @@
-"""What an epoch change writes into a keystore file: the lease, and one transaction for each of its steps.
+"""What an epoch change writes into a keystore: the lease, and one transaction for each of its steps.
 
 A step names the state that it leaves and the owner of the lease, and both are looked at inside its transaction: a process
 that lost the lease while it was asleep finds that it may write nothing.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vault.errors import Conflict
-from vault.keys.pagesql import Transactions, translated
+from vault.keys.pagesql import Transactions, change_values, insert_pages
 from vault.keys.pagestore import ChangeRow, ChangeState, DestroyedRow, EpochRow, PageRow
 from vault.keys.service import Slot
 
 NEWER: Final = "EXISTS (SELECT 1 FROM page n WHERE n.address = page.address AND n.generation > page.generation)"
 
 
-class ChangeFile(Transactions):
-    """The part of a `PageFile` that only epoch changes use."""
+class ChangeTables(Transactions):
+    """The part of a `PageStore` that only epoch changes use."""
+
+    @abstractmethod
+    def _clear_journal(self) -> bool:
+        """Take what was purged out of the journal, as far as can be. False when it is to be tried again."""
 
     def leaving(self, epoch: int) -> list[tuple[Slot, bool]]:
         """List the leaves that go, or went, with the root of `epoch`."""
-        with translated():
+        with self._asking():
             rows = self._db.execute(
                 "SELECT number, generation, recalled FROM leaving WHERE epoch = ? ORDER BY number, generation", (epoch,)
             ).fetchall()
@@ -30,11 +35,12 @@ class ChangeFile(Transactions):
         """Become the one writer until then."""
         with self._writing():
             taken = self._db.execute(
-                "INSERT INTO lease (one, owner, expires_at) VALUES (1, ?1, ?3) ON CONFLICT (one) DO UPDATE"
-                " SET owner = ?1, expires_at = ?3 WHERE owner = ?1 OR expires_at <= ?2",
-                (owner, now, until),
+                "INSERT INTO lease (one, owner, expires_at) VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE"
+                " SET owner = excluded.owner, expires_at = excluded.expires_at"
+                " WHERE lease.owner = excluded.owner OR lease.expires_at <= ?",
+                (owner, until, now),
             )
-            return taken.rowcount == 1
+            return bool(taken.rowcount == 1)
 
     def drop_lease(self, owner: str) -> None:
         """End the lease, if it is the owner's."""
@@ -43,7 +49,7 @@ class ChangeFile(Transactions):
 
     def change(self) -> ChangeRow | None:
         """Read the change under way."""
-        with translated():
+        with self._asking():
             row = self._db.execute("SELECT epoch, root_ref, ends, state, verified, copies FROM change").fetchone()
         return None if row is None else ChangeRow(row[0], row[1], row[2], ChangeState(row[3]), row[4], row[5])
 
@@ -54,7 +60,7 @@ class ChangeFile(Transactions):
                 raise Conflict("an epoch change is under way")
             self._db.execute(
                 "INSERT INTO change (one, epoch, root_ref, ends, state, verified, copies) VALUES (1, ?, ?, ?, ?, ?, ?)",
-                change,
+                change_values(change),
             )
 
     def build(
@@ -63,17 +69,16 @@ class ChangeFile(Transactions):
         """Switch to the next epoch in one transaction."""
         with self._writing(owner, heard=True):
             self._step(ChangeState.PREPARED, ChangeState.BUILT, built.epoch)
-            for slot in leaving:
-                gone = self._db.execute("DELETE FROM retired WHERE number = ? AND generation = ?", slot)
-                if gone.rowcount != 1:
-                    self._db.execute("ROLLBACK")
-                    return False
+            gone = self._db.executemany("DELETE FROM retired WHERE number = ? AND generation = ?", leaving)
+            if leaving and gone.rowcount != len(leaving):
+                self._db.execute("ROLLBACK")
+                return False
             self._db.executemany("DELETE FROM retired WHERE number = ? AND generation = ?", void)
             self._db.executemany(
                 "INSERT INTO leaving (number, generation, epoch, recalled) VALUES (?, ?, ?, 0)",
                 ((*slot, built.epoch - 1) for slot in leaving),
             )
-            self._insert_pages(pages)
+            insert_pages(self._db, pages)
             self._db.execute("INSERT INTO epoch (epoch, root_ref, top_key, top, service) VALUES (?, ?, ?, ?, ?)", built)
             self._db.execute(
                 "UPDATE keystore SET retiring = epoch, epoch = ?, structure = structure + 1", (built.epoch,)
@@ -89,9 +94,11 @@ class ChangeFile(Transactions):
             )
             if written.rowcount != 1:
                 raise Conflict("the epoch has ended")
-            self._insert_pages(pages)
-            self._db.executemany("DELETE FROM leaving WHERE number = ? AND generation = ? AND recalled", carried)
-            self._db.execute("UPDATE change SET state = ? WHERE state = ?", (ChangeState.BUILT, ChangeState.REPLICATED))
+            insert_pages(self._db, pages)
+            self._db.executemany("DELETE FROM leaving WHERE number = ? AND generation = ? AND recalled = 1", carried)
+            self._db.execute(
+                "UPDATE change SET state = ? WHERE state = ?", (ChangeState.BUILT.value, ChangeState.REPLICATED.value)
+            )
             self._db.execute("UPDATE keystore SET structure = structure + 1")
 
     def replicated(self, owner: str, structure: int, copies: int) -> None:
@@ -101,7 +108,13 @@ class ChangeFile(Transactions):
                 raise Conflict("the keystore changed while it was copied")
             written = self._db.execute(
                 "UPDATE change SET state = ?, verified = ?, copies = ? WHERE state IN (?, ?)",
-                (ChangeState.REPLICATED, structure, copies, ChangeState.BUILT, ChangeState.REPLICATED),
+                (
+                    ChangeState.REPLICATED.value,
+                    structure,
+                    copies,
+                    ChangeState.BUILT.value,
+                    ChangeState.REPLICATED.value,
+                ),
             )
             if written.rowcount != 1:
                 raise Conflict("the epoch change is not in this state")
@@ -111,10 +124,10 @@ class ChangeFile(Transactions):
         with self._writing(owner, heard=True):
             closed = self._db.execute(
                 "UPDATE change SET state = ? WHERE state = ? AND verified = (SELECT structure FROM keystore)"
-                " AND NOT EXISTS (SELECT 1 FROM leaving, keystore WHERE leaving.epoch = keystore.retiring AND recalled)",
-                (ChangeState.DESTROYING, ChangeState.REPLICATED),
+                " AND NOT EXISTS (SELECT 1 FROM leaving, keystore WHERE leaving.epoch = keystore.retiring AND recalled = 1)",
+                (ChangeState.DESTROYING.value, ChangeState.REPLICATED.value),
             )
-            return closed.rowcount == 1
+            return bool(closed.rowcount == 1)
 
     def destroyed(self, owner: str, row: DestroyedRow) -> None:
         """Record that the root of the retiring epoch is gone."""
@@ -133,18 +146,14 @@ class ChangeFile(Transactions):
             drawn = self._db.execute("SELECT address, max(generation) FROM page GROUP BY address HAVING count(*) > 1")
             self._db.executemany("DELETE FROM page WHERE address = ? AND generation < ?", drawn.fetchall())
             self._db.execute("DELETE FROM epoch WHERE epoch < (SELECT epoch FROM keystore)")
-        with translated():
-            # Passive checkpoints leave old bytes in the journal; only TRUNCATE clears it. A reader may hold it open
-            # for a moment longer than we wait: then the change stays where it is, and finishing is tried again.
-            blocked = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if blocked:
+        if not self._clear_journal():
             raise Conflict("the keystore's journal is in use")
         with self._writing(owner, heard=True):
-            self._db.execute("DELETE FROM change WHERE state = ?", (ChangeState.DESTROYED,))
+            self._db.execute("DELETE FROM change WHERE state = ?", (ChangeState.DESTROYED.value,))
 
     def history(self) -> list[DestroyedRow]:
         """List destroyed roots, oldest first."""
-        with translated():
+        with self._asking():
             return [
                 DestroyedRow(*row)
                 for row in self._db.execute(

@@ -6,21 +6,100 @@ in free pages.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
-from vault.errors import IntegrityFailure, Sealed, VaultError
-from vault.keys.pagechange import NEWER, ChangeFile
-from vault.keys.pagesql import connect, fill, translated
-from vault.keys.pagestore import ChangeState, EpochRow, PageRow, PageStore, Rows, Snapshot
+from vault.errors import IntegrityFailure, Sealed, StoreFull, StoreUnavailable, VaultError
+from vault.keys.pagechange import NEWER
+from vault.keys.pagesql import Session, fill, insert_pages
+from vault.keys.pagestore import PageRow, Rows
+from vault.keys.pagetables import PageTables
 from vault.keys.private_file import check_private, publish
-from vault.keys.service import Slot
 
-_RECALLABLE: Final = (ChangeState.BUILT.value, ChangeState.REPLICATED.value)
+_BUSY: Final = 10.0  # seconds to wait for another process's transaction
+_SCHEMA: Final = """
+CREATE TABLE keystore (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    format INTEGER NOT NULL,
+    deployment TEXT NOT NULL,
+    epoch INTEGER NOT NULL CHECK (epoch >= 0),
+    retiring INTEGER,
+    fanout INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
+    structure INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    reserved INTEGER NOT NULL CHECK (reserved >= 0)
+) STRICT;
+CREATE TABLE epoch (
+    epoch INTEGER PRIMARY KEY,
+    root_ref TEXT NOT NULL UNIQUE,
+    top_key BLOB NOT NULL,
+    top BLOB NOT NULL,
+    service BLOB NOT NULL
+) STRICT;
+CREATE TABLE page (
+    address INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (address, generation)
+) STRICT;
+CREATE TABLE retired (
+    number INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (number, generation)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE leaving (
+    number INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    recalled INTEGER NOT NULL,
+    PRIMARY KEY (number, generation)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leaving_epoch ON leaving (epoch);
+CREATE TABLE change (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch INTEGER NOT NULL,
+    root_ref TEXT NOT NULL,
+    ends TEXT NOT NULL,
+    state TEXT NOT NULL,
+    verified INTEGER,
+    copies INTEGER NOT NULL
+) STRICT;
+CREATE TABLE lease (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    owner TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE unread (
+    address INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (address, generation)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE readback (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    whole_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE destroyed (
+    epoch INTEGER PRIMARY KEY,
+    root_ref TEXT NOT NULL UNIQUE,
+    effective_at INTEGER NOT NULL,
+    evidence TEXT NOT NULL,
+    destruction_class TEXT NOT NULL,
+    copies INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL
+) STRICT;
+"""
+# Our statements are fixed, so an error in one means that the file has another schema: not a keystore of ours.
+_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 
 
-class PageFile(ChangeFile):
+class PageFile(PageTables):
     """An open keystore file: `vault.keys.pagestore.PageStore`. Never carry one across a fork."""
 
     def __init__(self, path: Path) -> None:
@@ -33,12 +112,11 @@ class PageFile(ChangeFile):
             check_private(descriptor)
         finally:
             os.close(descriptor)
-        with translated():
-            self._db = connect(path)
+        with _translated():
+            self._db: Session = _connect(path)
         self._version = -1
-        self._current: tuple[int, dict[int, int]] | None = None
         try:
-            with translated():
+            with _translated():
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA secure_delete = ON")
                 self._db.execute("PRAGMA trusted_schema = OFF")
@@ -50,189 +128,39 @@ class PageFile(ChangeFile):
 
     def changed(self) -> bool:
         """Compare SQLite's count of other connections' commits: a few microseconds, and no lock."""
-        with translated():
+        with _translated():
             (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version == self._version:
             return False
         self._version = version
         return True
 
-    def snapshot(self) -> Snapshot:
-        """Read head, epochs and denied leaves as of one moment."""
-        with self.reading():
-            head = self.head()
-            numbers = [number for number in (head.epoch, head.retiring) if number is not None]
-            epochs = tuple(row for number in numbers if (row := self.epoch(number)) is not None)
-            with translated():
-                denied = self._db.execute(
-                    "SELECT number, generation FROM retired UNION SELECT number, generation FROM leaving"
-                    " WHERE epoch = ?",
-                    (head.retiring,),
-                ).fetchall()
-        return Snapshot(head, epochs, frozenset(Slot(*row) for row in denied))
-
-    def epoch(self, number: int) -> EpochRow | None:
-        """Read what opens one epoch."""
-        with translated():
-            row = self._db.execute(
-                "SELECT epoch, root_ref, top_key, top, service FROM epoch WHERE epoch = ?", (number,)
-            ).fetchone()
-        return None if row is None else EpochRow(*row)
-
-    def page(self, address: int, generation: int) -> bytes | None:
-        """Read a sealed page; None when it is missing or its place in the file is damaged."""
-        try:
-            with translated():
-                row = self._db.execute(
-                    "SELECT body FROM page WHERE address = ? AND generation = ?", (address, generation)
-                ).fetchone()
-        except IntegrityFailure:
-            return None
-        return None if row is None else bytes(row[0])
-
-    def current(self) -> dict[int, int]:
-        """Return the highest generation at each address; kept until the structure changes."""
-        structure = self.head().structure
-        if self._current is None or self._current[0] != structure:
-            with translated():  # read from the index alone, in its order: the last generation of an address stays
-                rows = self._db.execute("SELECT address, generation FROM page ORDER BY address, generation")
-                self._current = structure, dict(rows)
-        return self._current[1]
-
     def current_pages(self) -> Iterator[PageRow]:
-        """Read those pages."""
-        with translated():
+        """Read the pages of the highest generation, as they are asked for."""
+        with _translated():
             query = f"SELECT address, generation, body FROM page WHERE NOT {NEWER} ORDER BY address"  # noqa: S608 - ours
             yield from map(PageRow._make, self._db.execute(query))
 
-    def drawn_anew(self) -> list[int]:
-        """List the addresses that hold pages of more than one generation."""
-        with translated():
-            found = self._db.execute("SELECT address FROM page GROUP BY address HAVING count(*) > 1")
-            return [address for (address,) in found]
-
-    def rows(self) -> Rows:
-        """Read everything but the pages, of the current epoch only."""
-        with self.reading():
-            head = self.head()
-            epoch = self.epoch(head.epoch)
-            with translated():
-                leaving = self._db.execute(
-                    "SELECT number, generation, epoch, recalled FROM leaving ORDER BY epoch, number, generation"
-                ).fetchall()
-            return Rows(
-                head,
-                self.reserved(),
-                () if epoch is None else (epoch,),
-                tuple(sorted(self.retired())),
-                tuple((Slot(number, generation), at, bool(recalled)) for number, generation, at, recalled in leaving),
-                self.change(),
-                tuple(self.history()),
-            )
-
-    # Allocation
-
-    def reserved(self) -> int:
-        """Return how many leaves have been set aside, by all processes."""
-        with translated():
-            return int(self._db.execute("SELECT reserved FROM keystore").fetchone()[0])
-
-    def reserve(self, least: int, wanted: int, total: int) -> range:
-        """Set aside the next leaves as ordinals over all trees; the commit is on disk before the answer."""
-        with self._writing():
-            first = self.reserved()
-            end = min(first + wanted, total)
-            if end - first < least:
-                return range(0)
-            self._db.execute("UPDATE keystore SET reserved = ?", (end,))
-        return range(first, end)
-
-    def give_back(self, unused: range) -> None:
-        """Undo the unused end of a reservation, if no other came after it."""
-        with self._writing():
-            self._db.execute("UPDATE keystore SET reserved = ? WHERE reserved = ?", (unused.start, unused.stop))
-
-    def skip(self, ordinal: int) -> None:
-        """Never give out a leaf below `ordinal`."""
-        with self._writing():
-            self._db.execute("UPDATE keystore SET reserved = max(reserved, ?)", (ordinal,))
-
-    # The queue
-
-    def retired(self) -> frozenset[Slot]:
-        """Read the queue."""
-        with translated():
-            return frozenset(map(Slot._make, self._db.execute("SELECT number, generation FROM retired")))
-
-    def retire(self, slots: Iterable[Slot]) -> None:
-        """Put leaves on the queue."""
-        with self._writing(heard=True):
-            self._db.executemany(
-                "INSERT INTO retired (number, generation) SELECT ?1, ?2 WHERE NOT EXISTS"
-                " (SELECT 1 FROM leaving WHERE number = ?1 AND generation = ?2 AND NOT recalled)"
-                " ON CONFLICT DO NOTHING",
-                slots,
-            )
-
-    def recall(self, slots: Sequence[Slot]) -> list[bool]:
-        """Take leaves off the queue, or mark them to be carried over while the old root can still open them."""
-        recalled = []
-        with self._writing(heard=True):
-            for slot in slots:
-                found = self._db.execute("DELETE FROM retired WHERE number = ? AND generation = ?", slot).rowcount
-                found += self._db.execute(
-                    "UPDATE leaving SET recalled = 1 WHERE number = ? AND generation = ? AND epoch IN"
-                    " (SELECT keystore.retiring FROM keystore JOIN epoch ON epoch.epoch = keystore.retiring"
-                    " JOIN change ON change.state IN (?, ?))",
-                    (*slot, *_RECALLABLE),
-                ).rowcount
-                recalled.append(found > 0)
-        return recalled
-
-    # Copies
-
-    def update(self, source: PageStore, *, pages: bool = True) -> None:
-        """Make this file a copy of another keystore in one transaction."""
-        with source.reading(), self._writing():
-            if pages:
-                self._update_pages(source)
-            for table in ("keystore", "epoch", "retired", "leaving", "change", "destroyed", "lease"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
-            fill(self._db, source.rows())
-        with translated():
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def unread(self) -> tuple[list[tuple[int, int]], int | None]:
-        """List pages not read back since they were written, and the second all were read back last."""
-        with translated():
-            row = self._db.execute("SELECT whole_at FROM readback").fetchone()
-            return self._db.execute("SELECT address, generation FROM unread").fetchall(), None if row is None else row[
-                0
-            ]
-
-    def was_read(self, whole_at: int | None) -> None:
-        """Note that unread pages were read back; `whole_at` if all pages were."""
-        with self._writing():
-            self._db.execute("DELETE FROM unread")
-            if whole_at is not None:
-                self._db.execute("INSERT OR REPLACE INTO readback (one, whole_at) VALUES (1, ?)", (whole_at,))
-
     def close(self) -> None:
         """Close the file."""
-        with translated():
+        with _translated():
             self._db.close()
 
-    def _update_pages(self, source: PageStore) -> None:
-        wanted = source.current()
-        held = set(self._db.execute("SELECT address, generation FROM page"))
-        self._db.executemany("DELETE FROM page WHERE address = ? AND generation = ?", held.difference(wanted.items()))
-        missing = sorted(wanted.items() - held)
-        self._insert_pages(PageRow(*key, body) for key in missing if (body := source.page(*key)) is not None)
-        self._db.execute(
-            "DELETE FROM unread WHERE NOT EXISTS (SELECT 1 FROM page p WHERE p.address = unread.address"
-            " AND p.generation = unread.generation)"
-        )
-        self._db.executemany("INSERT INTO unread (address, generation) VALUES (?, ?)", missing)
+    def _asking(self) -> AbstractContextManager[None]:
+        return _translated()
+
+    def _begin_reading(self) -> None:
+        self._db.execute("BEGIN")
+
+    def _begin_writing(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def _clear_journal(self) -> bool:
+        # Passive checkpoints leave old bytes in the journal; only TRUNCATE clears it. A reader may hold it open for a
+        # moment longer than we wait: then an epoch change stays where it is, and finishing is tried again.
+        with _translated():
+            blocked = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not blocked
 
 
 def create_file(path: Path, unique: str, rows: Rows, pages: Iterable[PageRow]) -> bool:
@@ -241,7 +169,7 @@ def create_file(path: Path, unique: str, rows: Rows, pages: Iterable[PageRow]) -
     Built beside its final name without a journal, which is safe because nobody relies on it before it is published.
     """
     unfinished = path.with_name(f"{path.name}.{unique}.unfinished")
-    with translated():
+    with _translated():
         try:
             os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             _write(unfinished, rows, pages)
@@ -252,13 +180,15 @@ def create_file(path: Path, unique: str, rows: Rows, pages: Iterable[PageRow]) -
 
 
 def _write(path: Path, rows: Rows, pages: Iterable[PageRow]) -> None:
-    db = connect(path)
+    db = _connect(path)
     try:
         db.execute("PRAGMA journal_mode = OFF")
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
-        fill(db, rows, schema=True)
-        db.executemany("INSERT INTO page (address, generation, body) VALUES (?, ?, ?)", pages)
+        for statement in _SCHEMA.split(";"):
+            db.execute(statement)
+        fill(db, rows)
+        insert_pages(db, pages)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
     finally:
@@ -268,3 +198,30 @@ def _write(path: Path, rows: Rows, pages: Iterable[PageRow]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn errors of sqlite3 and of the file system into ours, without their text or chain."""
+    try:
+        yield
+    except sqlite3.Error as failure:
+        raise _translate(failure) from None
+    except OSError:
+        raise StoreFull("the keystore cannot be written") from None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Connect to an existing file: mode=rw makes SQLite refuse to create one."""
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw", uri=True, timeout=_BUSY, isolation_level=None, check_same_thread=False
+    )
+
+
+def _translate(failure: sqlite3.Error) -> VaultError:
+    code = getattr(failure, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
+    if code in _CORRUPT:
+        return IntegrityFailure(IntegrityFailure.code)
+    if code in _FULL:
+        return StoreFull("the keystore cannot be written")
+    return StoreUnavailable("the keystore did not answer")

@@ -1,121 +1,49 @@
-"""SQLite's part of the keystore file: its tables, how a connection is made, how its errors become ours."""
+"""The tables of a keystore in the SQL that SQLite and PostgreSQL share: how they are filled, read at one moment, written alone."""
 
-import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
-from urllib.parse import quote
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final, Protocol
 
-from vault.errors import Conflict, IntegrityFailure, StoreFull, StoreUnavailable, VaultError
-from vault.keys.pagestore import FORMAT, Head, PageRow, Rows
+from vault.errors import Conflict, IntegrityFailure
+from vault.keys.pagestore import FORMAT, ChangeRow, Head, PageRow, Rows
 
-_BUSY: Final = 10.0  # seconds to wait for another process's transaction
+TABLES: Final = ("keystore", "epoch", "retired", "leaving", "change", "destroyed", "lease")  # all that is no page
+
 _UNRELEASED: Final = 1
 _HEAD: Final = (
     "SELECT format, deployment, epoch, retiring, fanout, depth, structure, revision, created_at FROM keystore"
 )
-_SCHEMA: Final = """
-CREATE TABLE keystore (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    format INTEGER NOT NULL,
-    deployment TEXT NOT NULL,
-    epoch INTEGER NOT NULL CHECK (epoch >= 0),
-    retiring INTEGER,
-    fanout INTEGER NOT NULL,
-    depth INTEGER NOT NULL,
-    structure INTEGER NOT NULL,
-    revision INTEGER NOT NULL,
-    created_at INTEGER NOT NULL,
-    reserved INTEGER NOT NULL CHECK (reserved >= 0)
-) STRICT;
-CREATE TABLE epoch (
-    epoch INTEGER PRIMARY KEY,
-    root_ref TEXT NOT NULL UNIQUE,
-    top_key BLOB NOT NULL,
-    top BLOB NOT NULL,
-    service BLOB NOT NULL
-) STRICT;
-CREATE TABLE page (
-    address INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (address, generation)
-) STRICT;
-CREATE TABLE retired (
-    number INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    PRIMARY KEY (number, generation)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE leaving (
-    number INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    epoch INTEGER NOT NULL,
-    recalled INTEGER NOT NULL,
-    PRIMARY KEY (number, generation)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX leaving_epoch ON leaving (epoch);
-CREATE TABLE change (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    epoch INTEGER NOT NULL,
-    root_ref TEXT NOT NULL,
-    ends TEXT NOT NULL,
-    state TEXT NOT NULL,
-    verified INTEGER,
-    copies INTEGER NOT NULL
-) STRICT;
-CREATE TABLE lease (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    owner TEXT NOT NULL,
-    expires_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE unread (
-    address INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    PRIMARY KEY (address, generation)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE readback (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    whole_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE destroyed (
-    epoch INTEGER PRIMARY KEY,
-    root_ref TEXT NOT NULL UNIQUE,
-    effective_at INTEGER NOT NULL,
-    evidence TEXT NOT NULL,
-    destruction_class TEXT NOT NULL,
-    copies INTEGER NOT NULL,
-    recorded_at INTEGER NOT NULL
-) STRICT;
-"""
-# Our statements are fixed, so an error in one means that the file has another schema: not a keystore of ours.
-_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM})
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn errors of sqlite3 and of the file system into ours, without their text or chain."""
-    try:
-        yield
-    except sqlite3.Error as failure:
-        raise _translate(failure) from None
-    except OSError:
-        raise StoreFull("the keystore cannot be written") from None
+class Session(Protocol):
+    """A connection, as `sqlite3` has it. Placeholders are `?`; what is not in a transaction commits by itself."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction was begun and has not ended."""
+        ...
+
+    def execute(self, statement: str, values: Any = (), /) -> Any:
+        """Run one statement; returns a cursor."""
+        ...
+
+    def executemany(self, statement: str, rows: Any, /) -> Any:
+        """Run one statement for each row; the cursor's `rowcount` is that of all."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Connect to an existing file: mode=rw makes SQLite refuse to create one."""
-    return sqlite3.connect(
-        f"file:{quote(str(path))}?mode=rw", uri=True, timeout=_BUSY, isolation_level=None, check_same_thread=False
-    )
+def change_values(change: ChangeRow) -> tuple[object, ...]:
+    """Return the row as drivers take it."""
+    return change.epoch, change.root_ref, change.ends, change.state.value, change.verified, change.copies
 
 
-def fill(db: sqlite3.Connection, rows: Rows, *, schema: bool = False) -> None:
-    """Write all rows but the pages into empty tables, made first if `schema`. The caller owns the transaction."""
-    if schema:
-        for statement in _SCHEMA.split(";"):
-            db.execute(statement)
+def fill(db: Session, rows: Rows) -> None:
+    """Write all rows but the pages into empty tables. The caller owns the transaction."""
     db.execute(
         "INSERT INTO keystore (one, format, deployment, epoch, retiring, fanout, depth, structure, revision,"
         " created_at, reserved) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -125,12 +53,12 @@ def fill(db: sqlite3.Connection, rows: Rows, *, schema: bool = False) -> None:
     db.executemany("INSERT INTO retired (number, generation) VALUES (?, ?)", rows.retired)
     db.executemany(
         "INSERT INTO leaving (number, generation, epoch, recalled) VALUES (?, ?, ?, ?)",
-        ((*slot, epoch, recalled) for slot, epoch, recalled in rows.leaving),
+        [(*slot, epoch, int(recalled)) for slot, epoch, recalled in rows.leaving],
     )
     if rows.change is not None:
         db.execute(
             "INSERT INTO change (one, epoch, root_ref, ends, state, verified, copies) VALUES (1, ?, ?, ?, ?, ?, ?)",
-            rows.change,
+            change_values(rows.change),
         )
     db.executemany(
         "INSERT INTO destroyed (epoch, root_ref, effective_at, evidence, destruction_class, copies, recorded_at)"
@@ -139,14 +67,31 @@ def fill(db: sqlite3.Connection, rows: Rows, *, schema: bool = False) -> None:
     )
 
 
-class Transactions:
+def insert_pages(db: Session, pages: Iterable[PageRow]) -> None:
+    """Write page rows. The caller owns the transaction."""
+    db.executemany("INSERT INTO page (address, generation, body) VALUES (?, ?, ?)", pages)
+
+
+class Transactions(ABC):
     """One connection, and how it reads one moment and writes alone."""
 
-    _db: sqlite3.Connection
+    _db: Session
+
+    @abstractmethod
+    def _asking(self) -> AbstractContextManager[None]:
+        """Turn the driver's errors into ours."""
+
+    @abstractmethod
+    def _begin_reading(self) -> None:
+        """Begin a transaction that sees one moment and stops nobody."""
+
+    @abstractmethod
+    def _begin_writing(self) -> None:
+        """Begin a transaction that no other writing one runs beside, and that sees all that was committed before."""
 
     def head(self) -> Head:
         """Read the one row."""
-        with translated():
+        with self._asking():
             row = self._db.execute("SELECT format FROM keystore").fetchone()
             if row == (_UNRELEASED,):
                 raise IntegrityFailure("the keystore is of a format that was never released: make it anew")
@@ -156,26 +101,23 @@ class Transactions:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Hold one moment of the file. May be nested."""
+        """Hold one moment of the store. May be nested."""
         if self._db.in_transaction:
             yield
             return
-        with translated():
-            self._db.execute("BEGIN")
+        with self._asking():
+            self._begin_reading()
         try:
             yield
         finally:
-            with translated():
-                self._db.execute("COMMIT")
-
-    def _insert_pages(self, pages: Iterable[PageRow]) -> None:
-        self._db.executemany("INSERT INTO page (address, generation, body) VALUES (?, ?, ?)", pages)
+            with self._asking():
+                self._db.execute("END")  # not COMMIT, which must not pass for done after an error
 
     @contextmanager
     def _writing(self, owner: str | None = None, *, heard: bool = False) -> Iterator[None]:
-        """Write under the exclusive lock, for the holder of the lease if one is named; `heard` tells key services."""
-        with translated():
-            self._db.execute("BEGIN IMMEDIATE")
+        """Write alone, for the holder of the lease if one is named; `heard` tells key services."""
+        with self._asking():
+            self._begin_writing()
             try:
                 if owner is not None and self._db.execute("SELECT owner FROM lease").fetchone() != (owner,):
                     raise Conflict("another process changes the keystore")
@@ -187,12 +129,3 @@ class Transactions:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-
-
-def _translate(failure: sqlite3.Error) -> VaultError:
-    code = getattr(failure, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
-    if code in _CORRUPT:
-        return IntegrityFailure(IntegrityFailure.code)
-    if code in _FULL:
-        return StoreFull("the keystore cannot be written")
-    return StoreUnavailable("the keystore did not answer")

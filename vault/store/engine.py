@@ -20,19 +20,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from vault.errors import Conflict, StoreFull, StoreUnavailable, UnsafeSetting, VaultError
+from vault.postgresql import assert_durable
 
 READING: Final = "ecrin_reading"  # execution option: this transaction will not write
 
 SQLITE_OLDEST: Final = (3, 38, 0)
-POSTGRESQL_OLDEST: Final = 150000
-
-# What PostgreSQL must answer for a COMMIT to mean "on disk".
-_POSTGRESQL_DURABLE: Final = {
-    "fsync": frozenset({"on"}),
-    "full_page_writes": frozenset({"on"}),
-    "synchronous_commit": frozenset({"on", "remote_apply"}),
-    "server_encoding": frozenset({"UTF8"}),
-}
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _SQLITE_CHECK: Final = re.compile(r"CHECK constraint failed: ([a-z0-9_]+)\Z")
@@ -74,7 +66,7 @@ def open_engine(
         event.listen(engine, "connect", lambda driver, _: _prepare_sqlite(driver, busy_timeout_ms))
         event.listen(engine, "begin", _begin_sqlite)
     else:
-        event.listen(engine, "connect", lambda driver, _: _assert_postgresql(driver))
+        event.listen(engine, "connect", lambda driver, _: assert_durable(driver))
     with translate(), engine.connect():
         pass
     return engine
@@ -124,19 +116,6 @@ def _begin_sqlite(conn: Connection) -> None:
         driver.execute(f"PRAGMA query_only = {reading:d}")
         conn.info[READING] = reading
     driver.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-def _assert_postgresql(driver: psycopg.Connection[Any]) -> None:
-    if driver.info.server_version < POSTGRESQL_OLDEST:
-        raise UnsafeSetting("postgresql: too old")
-    names = tuple(_POSTGRESQL_DURABLE)
-    query = "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
-    with driver.cursor() as cursor:
-        answers = cursor.execute(query.encode()).fetchone() or ()
-    driver.rollback()
-    for name, answer in zip(names, answers, strict=True):
-        if answer not in _POSTGRESQL_DURABLE[name]:
-            raise UnsafeSetting(f"postgresql: {name}")
 
 
 class translate:  # noqa: N801 - a context manager, used as a verb
