@@ -17,12 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from api import roots
+from api import keepers, roots
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.settings import InvalidSettings, Settings, load
 from vault.errors import Sealed, VaultError
 from vault.keys.keyd import wire
+from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.hardening import NotHardened, harden
 from vault.keys.keyd.holder import Holder
 from vault.keys.keyd.server import Ended, Happening, KeydServer, listen
@@ -37,6 +38,7 @@ _REPORTED = {
     Happening.REFUSED: Event.KEYD_REFUSED,
     Happening.RENEWED: Event.KEYD_RENEWED,
 }
+_LEAVE = 5.0  # seconds for a step of an epoch change: cut off, its lease would keep others waiting for two minutes
 _FAILED, _UNSAFE, _UNAVAILABLE = 1, 3, 4  # as api.cli.output.Exit, which would load a terminal library
 
 
@@ -82,8 +84,9 @@ def _hold(settings: Settings, log: Log, listen_fd: int | None, secrets: Sequence
     except Sealed as error:
         log.warning(Event.KEYD_SEALED, code=error.code)
     accounts = frozenset({os.geteuid(), *map(_account, settings.keyd_accounts)})
+    epochs = EpochWork(lambda: keepers.own_keeper(settings, holder.provider), SystemEntropy())
     server = KeydServer(
-        listener, holder, settings.deployment, accounts, lambda happening: log.info(_REPORTED[happening])
+        listener, holder, settings.deployment, accounts, lambda happening: log.info(_REPORTED[happening]), epochs
     )
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -92,6 +95,8 @@ def _hold(settings: Settings, log: Log, listen_fd: int | None, secrets: Sequence
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     ended = server.serve()
+    if ended is Ended.STOPPED:
+        epochs.wait(_LEAVE)  # a sealing waits for nothing
     secrets = holder.secrets
     holder.close()  # gives back what is unused of the last block of slots
     if ended is Ended.RENEW:

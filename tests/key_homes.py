@@ -6,8 +6,9 @@ from pathlib import Path
 from threading import Thread
 
 from vault.keys.keyd.client import KeydClient
+from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.holder import Holder, SealMark, Unattended
-from vault.keys.keyd.server import KeydServer, listen
+from vault.keys.keyd.server import Ended, KeydServer, listen
 from vault.runtime import SystemEntropy
 
 PROCESS, HOLDER = HOMES = ("process", "holder")
@@ -17,7 +18,9 @@ DEPLOYMENT = "held"
 class HeldClient(KeydClient):
     """The client of a holder of its own, which goes when it is closed. The holder is a thread here; the socket is real."""
 
-    def __init__(self, opener, deployment=DEPLOYMENT, *, accounts=None, unsealer=None, **options):
+    def __init__(
+        self, opener, deployment=DEPLOYMENT, *, accounts=None, unsealer=None, keeper=None, limits=None, **options
+    ):
         self._folder = tempfile.TemporaryDirectory(prefix="ecrin-held-")
         folder = Path(self._folder.name)
         self.holder = Holder(
@@ -27,12 +30,27 @@ class HeldClient(KeydClient):
         self.socket = folder / "keyd.sock"
         self.listener = listen(str(self.socket))
         self.told = []
-        accounts = frozenset({os.geteuid()}) if accounts is None else accounts
-        self.server = KeydServer(self.listener, self.holder, deployment, accounts, self.told.append)
+        self._accounts = frozenset({os.geteuid()}) if accounts is None else accounts
+        self._keeper, self._limits = keeper, limits or {}
+        self._serves(deployment)
         self.ended = []
-        self._thread = Thread(target=lambda: self.ended.append(self.server.serve()), daemon=True)
+        self._thread = Thread(target=self._run, args=(deployment,), daemon=True)
         self._thread.start()
         super().__init__(self.socket, deployment, **options)
+
+    def _serves(self, deployment):
+        keeper = self._keeper
+        epochs = keeper and EpochWork(lambda: keeper(self.holder.provider), SystemEntropy(), **self._limits)
+        self.server = KeydServer(self.listener, self.holder, deployment, self._accounts, self.told.append, epochs)
+
+    def _run(self, deployment):
+        """Serve; where the epoch is changed from here, start anew at its end as the process does."""
+        self.ended.append(self.server.serve())
+        while self.ended[-1] is Ended.RENEW and self._keeper is not None and not self._closed:
+            self.holder.close()
+            self.holder.start()
+            self._serves(deployment)
+            self.ended.append(self.server.serve())
 
     def close(self):
         super().close()

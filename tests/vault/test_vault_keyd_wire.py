@@ -17,6 +17,8 @@ from key_homes import DEPLOYMENT, HeldClient
 from vault.errors import KeyHolderUnavailable, KeyUnavailable, Sealed, Unexpected, VaultError, WrongDeployment
 from vault.keys.keyd import wire
 from vault.keys.keyd.client import KeydClient
+from vault.keys.keyd.epochverbs import EPOCHS
+from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.server import Happening, listen
 from vault.keys.keyd.wire import Body, Malformed
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
@@ -112,12 +114,12 @@ def test_what_was_packed_is_read(column, values, data):
         read(column, packed + b"\0")
 
 
-@given(st.sampled_from(sorted(wire.SERVICE | wire.CONTROL)), st.binary(max_size=200))
+@given(st.sampled_from(sorted(wire.SERVICE | wire.CONTROL | EPOCHS)), st.binary(max_size=200))
 @example(wire.WRAP.number, b"\xff\xff\xff\xff")
 @example(wire.WRAP.number, b"\0\1\0\0" + bytes(100))
 @example(wire.MAC.number, b"\2\1" + b"a" * 0x201 + bytes(4))
 def test_arbitrary_arguments_are_read_or_malformed(number, content):
-    verb = (wire.SERVICE | wire.CONTROL)[number]
+    verb = (wire.SERVICE | wire.CONTROL | EPOCHS)[number]
     try:
         arguments = verb.arguments(Body(content))
     except Malformed:
@@ -148,15 +150,16 @@ def test_a_count_is_held_against_what_is_there_before_it_is_believed():
 def test_every_verb_of_the_service_crosses_and_nothing_else():
     verbs = {name for name in KeyService.__dict__ if not name.startswith("_")}
     assert {verb.name for verb in wire.SERVICE.values()} == verbs - {"close", "refresh"}
-    assert len({*wire.SERVICE, *wire.CONTROL}) == len(wire.SERVICE) + len(wire.CONTROL)
-    assert all(verb.number == number for number, verb in (wire.SERVICE | wire.CONTROL).items())
+    assert len({*wire.SERVICE, *wire.CONTROL, *EPOCHS}) == len(wire.SERVICE) + len(wire.CONTROL) + len(EPOCHS)
+    assert all(verb.number == number for number, verb in (wire.SERVICE | wire.CONTROL | EPOCHS).items())
+    assert all(hasattr(EpochWork, verb.name) for verb in EPOCHS.values())
 
 
 def test_the_documented_verbs_and_errors_are_the_wires():
     text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
     table, _, errors = text.partition("<!-- verbs of the wire")[2].partition("<!-- end -->")
     listed = {int(number): name for number, name in re.findall(r"^\| (\d+) \| `(\w+)` \|", table, re.MULTILINE)}
-    assert listed == {number: verb.name for number, verb in (wire.SERVICE | wire.CONTROL).items()}
+    assert listed == {number: verb.name for number, verb in (wire.SERVICE | wire.CONTROL | EPOCHS).items()}
     told = dict(re.findall(r"(\d+) `(\w+)`", errors.partition("\n\n## ")[0]))
     assert {int(number): code for number, code in told.items()} == {n: kind.code for n, kind in wire._ERRORS.items()}
 

@@ -16,7 +16,7 @@ from typing import Never, Protocol
 from vault.errors import Conflict
 from vault.keys.copies import CopyPlace
 from vault.keys.epochs import Destroyed, EpochChange
-from vault.keys.pagestore import ChangeRow, ChangeState, PageStore
+from vault.keys.pagestore import ChangeRow, ChangeState, DestroyedRow, PageStore
 from vault.keys.provider import DestroyingProvider
 from vault.keys.service import Slot
 from vault.runtime import Clock, Entropy
@@ -153,6 +153,16 @@ class ChangeKeeper:
         """Read what was destroyed."""
         with self._opened() as (_, change):
             return [each for each in change.history() if each.epoch >= since]
+
+    def ended(self, since: int) -> list[DestroyedRow]:
+        """Read the same without the leaves, which `leaving` lists epoch by epoch."""
+        with closing(self._open_store()) as store:
+            return [row for row in store.history() if row.epoch >= since]
+
+    def leaving(self, epoch: int) -> list[Slot]:
+        """List the leaves that go, or went, with the root of `epoch`."""
+        with closing(self._open_store()) as store:
+            return _going(store, epoch)
 
     def grow(self, trees: int = 1) -> int:
         """Add trees."""

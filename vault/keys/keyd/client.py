@@ -54,71 +54,71 @@ class KeydClient:
         """Allocate fresh slots. Raises KeyUnavailable('exhausted') and takes none when too few are left."""
         if count > _MOST_RESERVED:
             raise KeyUnavailable("exhausted")
-        return self._ask(wire.RESERVE, count)  # type: ignore[no-any-return]
+        return self.ask(wire.RESERVE, count)  # type: ignore[no-any-return]
 
     def wrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
         """Wrap 32-byte data keys under their leaf."""
-        return self._ask(wire.WRAP, items)  # type: ignore[no-any-return]
+        return self.ask(wire.WRAP, items)  # type: ignore[no-any-return]
 
     def unwrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
         """Unwrap 40-byte wrapped keys under their leaf."""
-        return self._ask(wire.UNWRAP, items)  # type: ignore[no-any-return]
+        return self.ask(wire.UNWRAP, items)  # type: ignore[no-any-return]
 
     def rewrap(self, items: Sequence[tuple[Slot, Slot, bytes]]) -> list[bytes | None]:
         """Re-wrap from one leaf to another; the data keys stay in the holder."""
-        return self._ask(wire.REWRAP, items)  # type: ignore[no-any-return]
+        return self.ask(wire.REWRAP, items)  # type: ignore[no-any-return]
 
     def retire(self, slots: Sequence[Slot]) -> None:
         """Queue leaves for destruction, durably."""
-        self._ask(wire.RETIRE, slots)
+        self.ask(wire.RETIRE, slots)
 
     def recall(self, slots: Sequence[Slot]) -> list[bool]:
         """Take leaves off the queue; False for one that is gone."""
-        return self._ask(wire.RECALL, slots)  # type: ignore[no-any-return]
+        return self.ask(wire.RECALL, slots)  # type: ignore[no-any-return]
 
     def alive(self, slots: Sequence[Slot]) -> list[bool]:
         """Whether each leaf exists and is not retired."""
-        return self._ask(wire.ALIVE, slots)  # type: ignore[no-any-return]
+        return self.ask(wire.ALIVE, slots)  # type: ignore[no-any-return]
 
     def mac(self, label: str, messages: Sequence[bytes]) -> list[bytes]:
         """HMAC-SHA-256 under the key of `label`."""
-        return self._ask(wire.MAC, label, messages)  # type: ignore[no-any-return]
+        return self.ask(wire.MAC, label, messages)  # type: ignore[no-any-return]
 
     def seal(self, label: str, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """AES-SIV under the key of `label`."""
-        return self._ask(wire.SEAL, label, items)  # type: ignore[no-any-return]
+        return self.ask(wire.SEAL, label, items)  # type: ignore[no-any-return]
 
     def open(self, label: str, items: Sequence[tuple[bytes, bytes]]) -> list[bytes | None]:
         """Open what `seal` made."""
-        return self._ask(wire.OPEN, label, items)  # type: ignore[no-any-return]
+        return self.ask(wire.OPEN, label, items)  # type: ignore[no-any-return]
 
     def sign(self, key: SigningKey, messages: Sequence[bytes]) -> list[bytes]:
         """Ed25519 signatures."""
-        return self._ask(wire.SIGN, key, messages)  # type: ignore[no-any-return]
+        return self.ask(wire.SIGN, key, messages)  # type: ignore[no-any-return]
 
     def blind(self, label: str, messages: Sequence[bytes], epoch: int) -> list[bytes]:
         """Search tokens under the index key of `epoch`."""
-        return self._ask(wire.BLIND, label, messages, epoch)  # type: ignore[no-any-return]
+        return self.ask(wire.BLIND, label, messages, epoch)  # type: ignore[no-any-return]
 
     def reblind(self, tokens: Sequence[bytes], old: int, new: int) -> list[bytes]:
         """Carry search tokens from one epoch to another."""
-        return self._ask(wire.REBLIND, tokens, old, new)  # type: ignore[no-any-return]
+        return self.ask(wire.REBLIND, tokens, old, new)  # type: ignore[no-any-return]
 
     def index_epochs(self) -> tuple[int, ...]:
         """Epochs whose index key opens, newest first."""
-        return self._ask(wire.INDEX_EPOCHS)  # type: ignore[no-any-return]
+        return self.ask(wire.INDEX_EPOCHS)  # type: ignore[no-any-return]
 
     def public_key(self, key: SigningKey) -> bytes:
         """Return a raw public key. Asked for once: a keystore never changes them."""
         self._refuse_closed()
         if key not in self._public:
-            self._public[key] = self._ask(wire.PUBLIC_KEY, key)
+            self._public[key] = self.ask(wire.PUBLIC_KEY, key)
         return self._public[key]
 
     def status(self) -> KeyStatus:
         """State and counts; of a sealed holder, or a closed client, what was last known of them."""
         with suppress(Sealed):
-            self._last = self._ask(wire.STATUS)
+            self._last = self.ask(wire.STATUS)
             return self._last
         known = self._last
         if known is None:
@@ -135,17 +135,18 @@ class KeydClient:
 
     def progress(self) -> Progress:
         """How far an unsealing of the holder is."""
-        return self._ask(wire.ASK_PROGRESS)  # type: ignore[no-any-return]
+        return self.ask(wire.ASK_PROGRESS)  # type: ignore[no-any-return]
 
     def offer(self, secret: bytes) -> Progress:
         """Give the holder one passphrase or share; empty where the root's provider needs none. Never sent twice."""
-        return self._ask(wire.OFFER, secret, again=False, patience=UNSEALING)  # type: ignore[no-any-return]
+        return self.ask(wire.OFFER, secret, again=False, patience=UNSEALING)  # type: ignore[no-any-return]
 
     def seal_vault(self) -> Progress:
         """Have the holder forget its keys, and stay sealed until it is unsealed."""
-        return self._ask(wire.SEAL_VAULT)  # type: ignore[no-any-return]
+        return self.ask(wire.SEAL_VAULT)  # type: ignore[no-any-return]
 
-    def _ask(self, verb: Verb, *arguments: Any, again: bool = True, patience: float | None = None) -> Any:
+    def ask(self, verb: Verb, *arguments: Any, again: bool = True, patience: float | None = None) -> Any:
+        """Ask one thing of the holder. `again`: once more where a connection broke; `patience`: seconds for an answer."""
         self._refuse_closed()
         parts = []
         for piece in wire.pieces(verb, arguments, _PIECE_ITEMS):

@@ -5,6 +5,7 @@ shares. Secrets are kept only while they are of use: with a root that was sealed
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
@@ -12,7 +13,7 @@ from typing import Final, Protocol
 from vault.errors import Conflict, Sealed, StoreFull, VaultError
 from vault.keys.keyd.wire import Progress
 from vault.keys.private_file import write_private
-from vault.keys.provider import RootProvider
+from vault.keys.provider import DestroyingProvider
 from vault.keys.service import KeyService, KeyState
 from vault.runtime import Entropy
 
@@ -47,7 +48,7 @@ class Unsealer(Protocol):
 
     @property
     def needed(self) -> int:
-        """How many secrets it takes; 0 when none."""
+        """How many secrets it takes; 0 when none. Raises Sealed when that is not known."""
         ...
 
     @property
@@ -55,7 +56,7 @@ class Unsealer(Protocol):
         """How many there are to choose from, as far as is known."""
         ...
 
-    def provider(self, secrets: Sequence[bytes]) -> RootProvider:
+    def provider(self, secrets: Sequence[bytes]) -> DestroyingProvider:
         """Return the provider that those secrets make. Raises Sealed when they make none."""
         ...
 
@@ -66,10 +67,10 @@ class Unattended:
     needed = 0
     total = 0
 
-    def __init__(self, provider: RootProvider) -> None:
+    def __init__(self, provider: DestroyingProvider) -> None:
         self._provider = provider
 
-    def provider(self, secrets: Sequence[bytes]) -> RootProvider:  # noqa: ARG002
+    def provider(self, secrets: Sequence[bytes]) -> DestroyingProvider:  # noqa: ARG002
         """Return the provider."""
         return self._provider
 
@@ -80,10 +81,10 @@ class ByPassphrase:
     needed = 1
     total = 1
 
-    def __init__(self, made_of: Callable[[bytes], RootProvider]) -> None:
+    def __init__(self, made_of: Callable[[bytes], DestroyingProvider]) -> None:
         self._made_of = made_of
 
-    def provider(self, secrets: Sequence[bytes]) -> RootProvider:
+    def provider(self, secrets: Sequence[bytes]) -> DestroyingProvider:
         """Make the provider of the passphrase."""
         try:
             return self._made_of(secrets[0])
@@ -97,7 +98,7 @@ class Holder:
     def __init__(
         self,
         unsealer: Unsealer,
-        opener: Callable[[RootProvider], KeyService],
+        opener: Callable[[DestroyingProvider], KeyService],
         mark: SealMark,
         secrets: Sequence[bytes] = (),
     ) -> None:
@@ -107,6 +108,7 @@ class Holder:
         self._mark = mark
         self._secrets = list(secrets)
         self._service: KeyService | None = None
+        self._provider: DestroyingProvider | None = None
         self._lock = Lock()
 
     @property
@@ -118,6 +120,14 @@ class Holder:
         return service
 
     @property
+    def provider(self) -> DestroyingProvider:
+        """What opened the root, for an epoch change. Raises Sealed."""
+        provider = self._provider
+        if provider is None:
+            raise Sealed("the vault is sealed")
+        return provider
+
+    @property
     def secrets(self) -> tuple[bytes, ...]:
         """What the next image of this process needs to open again without the operators."""
         return tuple(self._secrets)
@@ -125,12 +135,17 @@ class Holder:
     def progress(self) -> Progress:
         """Say how far an unsealing is."""
         state = KeyState.SEALED if self._service is None else KeyState.UNSEALED
-        return Progress(state, self._unsealer.needed, len(self._secrets), self._unsealer.total)
+        needed = total = 0
+        with suppress(Sealed):  # not known, as where the record of the shares is lost: an offer will say so
+            needed, total = self._unsealer.needed, self._unsealer.total
+        return Progress(state, needed, len(self._secrets), total)
 
     @property
     def unattended(self) -> bool:
         """Whether it is closed, and should open as soon as its root does, without anybody."""
-        return self._service is None and not self._unsealer.needed and not self._mark.is_set()
+        with suppress(Sealed):
+            return self._service is None and not self._unsealer.needed and not self._mark.is_set()
+        return False
 
     def start(self) -> None:
         """Open what opens without anybody, unless it was sealed on purpose. Raises what the opener raises."""
@@ -174,9 +189,10 @@ class Holder:
             self._close()
 
     def _open(self) -> None:
-        self._service = self._opener(self._unsealer.provider(self._secrets))
+        provider = self._unsealer.provider(self._secrets)
+        self._service, self._provider = self._opener(provider), provider
 
     def _close(self) -> None:
-        service, self._service = self._service, None
+        service, self._service, self._provider = self._service, None, None
         if service is not None:
             service.close()

@@ -17,8 +17,10 @@ from enum import StrEnum
 from threading import Thread
 from typing import Any, Final
 
-from vault.errors import Unexpected, VaultError, WrongDeployment
+from vault.errors import Conflict, Unexpected, VaultError, WrongDeployment
 from vault.keys.keyd import wire
+from vault.keys.keyd.epochverbs import EPOCHS
+from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.holder import Holder
 from vault.keys.keyd.wire import Body, Malformed, Verb
 from vault.keys.service import KeyState
@@ -102,13 +104,15 @@ class KeydServer:
         deployment: str,
         accounts: frozenset[int],
         report: Callable[[Happening], object] = lambda _: None,
+        epochs: EpochWork | None = None,
     ) -> None:
-        """`accounts` are the user ids that may connect."""
+        """`accounts` are the user ids that may connect; without `epochs` nobody can change the epoch from here."""
         self._listener = listener
         self._holder = holder
         self._deployment = deployment
         self._accounts = accounts
         self._report = report
+        self._epochs = epochs
         self._peers: set[_Peer] = set()
         self._done: list[tuple[_Peer, bytes]] = []
         self._bell, self._rope = socket.socketpair()
@@ -205,7 +209,7 @@ class KeydServer:
         peer.waiting = (peer.waiting or time.monotonic()) if stuck and not peer.busy else None
 
     def _answer(self, peer: _Peer, content: bytes) -> None:
-        verb = wire.CONTROL.get(content[0]) or wire.SERVICE.get(content[0])
+        verb = wire.CONTROL.get(content[0]) or wire.SERVICE.get(content[0]) or EPOCHS.get(content[0])
         if verb is None or (not peer.greeted and verb is not wire.HELLO):
             raise Malformed("no such verb, or one before the greeting")
         body = Body(content)
@@ -219,10 +223,16 @@ class KeydServer:
     def _act(self, peer: _Peer, verb: Verb, arguments: list[Any]) -> Any:
         control = self._controls.get(verb.number)
         if control is None:
-            return getattr(self._holder.service, verb.name)(*arguments)
+            home = self._home_of_epochs() if verb.number in EPOCHS else self._holder.service
+            return getattr(home, verb.name)(*arguments)
         result = control(*arguments)
         peer.greeted = peer.greeted or verb is wire.HELLO
         return result
+
+    def _home_of_epochs(self) -> EpochWork:
+        if self._epochs is None:
+            raise Conflict("this key holder changes no epoch")
+        return self._epochs
 
     def _hello(self, version: int, deployment: str) -> None:
         if version != wire.VERSION:
@@ -285,6 +295,8 @@ class KeydServer:
         if self._epoch is None:
             self._try_to_open(now)
             return
+        if self._epochs is not None and self._epochs.busy:
+            return  # its own change is not recorded yet
         with suppress(VaultError):
             service = self._holder.service
             service.refresh()

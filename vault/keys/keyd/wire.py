@@ -20,12 +20,15 @@ import orjson
 
 from vault.errors import (
     Conflict,
+    Damaged,
     IntegrityFailure,
     KeyHolderUnavailable,
     KeyUnavailable,
+    RootSurvives,
     Sealed,
     StoreFull,
     StoreUnavailable,
+    TooFewCopies,
     Unexpected,
     UnsafeFile,
     VaultError,
@@ -365,6 +368,9 @@ _ERRORS: Final[dict[int, type[VaultError]]] = {
     9: Unexpected,
     10: Malformed,
     11: KeyHolderUnavailable,
+    12: Damaged,
+    13: TooFewCopies,
+    14: RootSurvives,
 }
 _NUMBERS: Final = {kind: number for number, kind in _ERRORS.items()}
 _UNEXPECTED: Final = 9

@@ -1,0 +1,27 @@
+"""The epoch keeper as the settings describe it: beside the keys in this process, or in the key holder."""
+
+from api import roots
+from api.settings import Settings
+from vault.keys.copies import FolderPlace
+from vault.keys.keeper import ChangeKeeper, EpochKeeper
+from vault.keys.keyd.client import KeydClient
+from vault.keys.keyd.remotekeeper import RemoteKeeper
+from vault.keys.pagefile import PageFile
+from vault.keys.provider import DestroyingProvider
+from vault.runtime import SystemClock, SystemEntropy
+
+
+def keeper_of(settings: Settings) -> EpochKeeper:
+    """Return the keeper for the data plane, which need not know where the keys live. Opens nothing yet."""
+    if settings.keyd_socket is not None:
+        return RemoteKeeper(KeydClient(settings.keyd_socket, settings.deployment))
+    return own_keeper(settings, roots.provider_of(settings))
+
+
+def own_keeper(settings: Settings, provider: DestroyingProvider) -> ChangeKeeper:
+    """Return the keeper of a process that has keystore and root. Fewer than two places for copies: it refuses to begin."""
+    entropy = SystemEntropy()
+    places = [FolderPlace(folder, entropy) for folder in settings.keystore_copies]
+    return ChangeKeeper(
+        lambda: PageFile(settings.keystore_path), provider, places, clock=SystemClock(), entropy=entropy
+    )
