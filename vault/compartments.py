@@ -18,6 +18,7 @@ statement per table.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 from typing import Final, NamedTuple, TypedDict
 
 from sqlalchemy import bindparam, delete, select, update
@@ -83,6 +84,9 @@ _COUNT = (
 )
 
 
+_COMPARTMENT_OF: Final = attrgetter("subject", "category_id")
+
+
 class Dated(NamedTuple):
     """A canonical value and the days it holds, both ends inclusive; None leaves an end open."""
 
@@ -107,8 +111,8 @@ class Row:
     dropped: bool = False
 
 
-class ValueRow(TypedDict):
-    """A row of `field_value`."""
+class ValueRow(NamedTuple):
+    """A row of `field_value`: its columns in their order."""
 
     subject_id: bytes
     category_id: int
@@ -274,7 +278,8 @@ class Writing:
         """
         uow = self._uow
         fresh = [at for at, compartment in self._compartments.items() if compartment.grown and compartment.slot is None]
-        pending = [row for row in self._rows if not row.dropped]
+        # By compartment: the key service then finds each leaf once, and rows enter their B-tree in order.
+        pending = sorted([row for row in self._rows if not row.dropped], key=_COMPARTMENT_OF)
         slots = uow.vault.keys.reserve(len(fresh) + len(self._leaf_keys)) if fresh or self._leaf_keys else []
         leaves = slots[len(fresh) :]
         for at, slot in zip(fresh, slots, strict=False):
@@ -319,18 +324,18 @@ class Writing:
                 row.version,
             )
             sealed.append(
-                {
-                    "subject_id": row.subject,
-                    "category_id": row.category_id,
-                    "field_id": row.field_id,
-                    "item": row.item,
-                    "version": row.version,
-                    "shard": self._compartments[row.subject, row.category_id].shard,
-                    "holder": row.holder,
-                    "current": row.current,
-                    "schema_version": row.schema_version,
-                    "envelope": envelope.seal(dek, wrap, home.generation, context, row.plaintext or b""),
-                },
+                ValueRow(
+                    row.subject,
+                    row.category_id,
+                    row.field_id,
+                    row.item,
+                    row.version,
+                    self._compartments[row.subject, row.category_id].shard,
+                    row.holder,
+                    row.current,
+                    row.schema_version,
+                    envelope.seal(dek, wrap, home.generation, context, row.plaintext or b""),
+                ),
             )
             row.plaintext = None
         return sealed

@@ -10,7 +10,6 @@ the input's members and not by what the caller called it: that could be anything
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, NamedTuple, cast
 
@@ -30,13 +29,15 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 Problem = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Given:
+class Given(NamedTuple):
     """One accepted value. `message` is what its index hashes: None without an index, or if the value is over already."""
 
     field: Field
     dated: Dated
     message: bytes | None
+
+    def __repr__(self) -> str:
+        return "Given(…)"
 
 
 class Correction(NamedTuple):

@@ -6,8 +6,8 @@ The head is binary and small so that most values stay in the 32-byte padding buc
 """
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import Final, TypeAlias, cast
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeAlias, cast
 
 import orjson
 
@@ -31,9 +31,11 @@ _JSON = (
 )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class FieldValue:
-    """One recorded value. `source`: the system's id. `recorded_at`: UTC seconds. `valid_*`: inclusive days, or open."""
+class FieldValue(NamedTuple):
+    """One recorded value. `source`: the system's id. `recorded_at`: UTC seconds. `valid_*`: inclusive days, or open.
+
+    A tuple, because one is made per value written or disclosed.
+    """
 
     value: JsonValue
     source: str
@@ -47,25 +49,31 @@ class FieldValue:
 
 def encode(value: FieldValue) -> bytes:
     """Encode for sealing. Equal values give equal bytes. Raises ValueError, which never quotes the value."""
-    source = value.source.encode()
-    if len(source) > MAX_SOURCE or not 0 <= value.recorded_at <= _MAX_TIME:
-        raise ValueError("source or time of record is out of range")
+    given, source, recorded_at, valid_from, valid_until = value
     try:
-        body = orjson.dumps(value.value, option=_JSON)
+        body = orjson.dumps(given, option=_JSON)
     except TypeError:
         raise ValueError("not a JSON value") from None
-    if b"null" in body and orjson.loads(body) != value.value:  # orjson writes a number that is not finite as null
+    if b"null" in body and orjson.loads(body) != given:  # orjson writes a number that is not finite as null
         raise ValueError("not a JSON value")
     flags = 0
     dates = b""
-    if value.valid_from is not None:
+    if valid_from is not None:
         flags |= _HAS_FROM
-        dates += value.valid_from.toordinal().to_bytes(_DATE, "big")
-    if value.valid_until is not None:
+        dates += valid_from.toordinal().to_bytes(_DATE, "big")
+    if valid_until is not None:
         flags |= _HAS_UNTIL
-        dates += value.valid_until.toordinal().to_bytes(_DATE, "big")
-    head = bytes((FORMAT, flags)) + value.recorded_at.to_bytes(5, "big") + bytes((len(source),))
-    return head + source + dates + body
+        dates += valid_until.toordinal().to_bytes(_DATE, "big")
+    return _head(flags, recorded_at, source) + dates + body
+
+
+@lru_cache(maxsize=64)
+def _head(flags: int, recorded_at: int, source: str) -> bytes:
+    """Encode all up to the dates: alike for nearly all values of an import."""
+    name = source.encode()
+    if len(name) > MAX_SOURCE or not 0 <= recorded_at <= _MAX_TIME:
+        raise ValueError("source or time of record is out of range")
+    return bytes((FORMAT, flags)) + recorded_at.to_bytes(5, "big") + bytes((len(name),)) + name
 
 
 def decode(encoded: bytes) -> FieldValue:

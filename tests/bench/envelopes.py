@@ -27,8 +27,8 @@ PLAINTEXT = secrets.token_bytes(32)
 ROUNDS = 25
 BATCH = 16  # fields of one record: what the vault hands to the key service at a time
 
-Seal = Callable[[], bytes]
-Open = Callable[[bytes], bytes]
+Seal = Callable[[], list[bytes]]  # the stored values, each as a row of its own
+Open = Callable[[list[bytes]], bytes]
 
 
 def measure(*, quick: bool) -> list[Line]:
@@ -41,7 +41,7 @@ def measure(*, quick: bool) -> list[Line]:
         for _ in range(rounds):
             for name, (seal, open_, count, each) in contestants.items():
                 sealed = seal()
-                sizes[name] = len(sealed) // each if each > 1 else len(sealed)
+                sizes[name] = len(sealed[0])
                 seals[name].append(_per_value(seal, count, each))
                 opens[name].append(_per_value(lambda o=open_, s=sealed: o(s), count, each))
     return _lines(seals, opens, sizes)
@@ -65,7 +65,7 @@ def _contestants() -> Iterator[dict[str, tuple[Seal, Open, int, int]]]:
             "aws unsigned, master key": aws_sdk.legacy(signed=False),
         }.items():
             seal, open_ = pair
-            found[name] = (lambda seal=seal: seal(PLAINTEXT), open_, 20, 1)
+            found[name] = (lambda seal=seal: [seal(PLAINTEXT)], lambda stored, open_=open_: open_(stored[0]), 20, 1)
         yield found
 
 
@@ -80,21 +80,17 @@ def _ours(folder: Path) -> Iterator[tuple[Seal, Open]]:
     entropy = SystemEntropy()
     subject = entropy.bytes(16)
     contexts = [envelope.FieldContext(b"bench", subject, 2, 201 + n, 0, 1, n + 1) for n in range(BATCH)]
-    size = 0
 
-    def seal() -> bytes:
-        nonlocal size
+    def seal() -> list[bytes]:
         deks = [entropy.bytes(32) for _ in contexts]
         wrapped = keys.wrap([(slot, dek) for dek in deks])
-        made = [
+        return [
             envelope.seal(dek, outer, slot.generation, context, PLAINTEXT)
             for dek, outer, context in zip(deks, wrapped, contexts, strict=True)
         ]
-        size = len(made[0])
-        return b"".join(made)
 
-    def open_(stored: bytes) -> bytes:
-        parsed = [envelope.parse(stored[at : at + size]) for at in range(0, len(stored), size)]
+    def open_(stored: list[bytes]) -> bytes:
+        parsed = [envelope.parse(each) for each in stored]
         deks = keys.unwrap([(slot, each.wrapped) for each in parsed])
         return [envelope.open_(*each) for each in zip(parsed, deks, contexts, strict=True)][-1]
 
@@ -111,7 +107,7 @@ def _tink() -> tuple[Seal, Open]:
     remote = tink.new_keyset_handle(aead.aead_key_templates.AES256_GCM).primitive(aead.Aead)
     kms = aead.KmsEnvelopeAead(aead.aead_key_templates.AES256_GCM, remote)
     context = secrets.token_bytes(60)
-    return (lambda: kms.encrypt(PLAINTEXT, context)), (lambda sealed: kms.decrypt(sealed, context))
+    return (lambda: [kms.encrypt(PLAINTEXT, context)]), (lambda stored: kms.decrypt(stored[0], context))
 
 
 def _lines(seals: dict[str, list[float]], opens: dict[str, list[float]], sizes: dict[str, int]) -> list[Line]:

@@ -7,7 +7,7 @@ binary COPY: one message stream instead of one statement per row (measured for s
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from psycopg import sql
 from sqlalchemy import Boolean, Connection, Dialect, Integer, LargeBinary, SmallInteger, Table, insert
@@ -26,34 +26,53 @@ _COPY_TYPES: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
 )
 
 
+class NamedRow(Protocol):
+    """A named tuple."""
+
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
+
 class _Plan(NamedTuple):
     statement: str
+    columns: tuple[str, ...]
     values: Callable[[Mapping[str, object]], Any]
     copy: sql.Composed
     types: tuple[str, ...]
 
 
-def insert_rows(conn: Connection, table: type[SQLModel] | Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert `rows`, each a mapping that names every column of `table` (none is filled in by default).
+def insert_rows(
+    conn: Connection, table: type[SQLModel] | Table, rows: Sequence[Mapping[str, object]] | Sequence[NamedRow]
+) -> None:
+    """Insert `rows`, each of which names every column of `table` (none is filled in by default).
+
+    Mappings, or named tuples whose fields are the columns in their order: those go to the driver as they are.
 
     Raises the driver's error, for the unit of work to translate; the transaction is then good for rollback alone.
     """
     if not rows:
         return
     plan = _plan(table, conn.dialect.name, conn.dialect)
-    if conn.dialect.name == "postgresql" and len(rows) >= COPY_FROM:
-        _copy(conn, plan, rows)
+    first = rows[0]
+    if isinstance(first, tuple):
+        if first._fields != plan.columns:
+            raise TypeError("a named tuple does not have the columns of its table")
+        tuples: Sequence[Any] = rows
     else:
-        conn.exec_driver_sql(plan.statement, list(map(plan.values, rows)))
+        tuples = list(map(plan.values, cast("Sequence[Mapping[str, object]]", rows)))
+    if conn.dialect.name == "postgresql" and len(rows) >= COPY_FROM:
+        _copy(conn, plan, tuples)
+    else:
+        conn.exec_driver_sql(plan.statement, list(tuples))
 
 
-def _copy(conn: Connection, plan: _Plan, rows: Sequence[Mapping[str, object]]) -> None:
+def _copy(conn: Connection, plan: _Plan, rows: Sequence[Any]) -> None:
     driver: Any = conn.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(plan.copy) as copy:
         copy.set_types(plan.types)
         write = copy.write_row
         for row in rows:
-            write(plan.values(row))
+            write(row)
 
 
 @cache
@@ -63,6 +82,8 @@ def _plan(table: type[SQLModel] | Table, name: str, dialect: Dialect) -> _Plan:
     names = [column.name for column in columns]
     compiled = insert(core).compile(dialect=dialect, column_keys=names)
     order = compiled.positiontup or names
+    if list(order) != names:  # pragma: no cover - SQLAlchemy keeps the order of the columns
+        raise TypeError("columns and placeholders differ in order")
     if name == "postgresql":
         # The driver's own placeholders are positional here; SQLAlchemy would have written named ones.
         statement = str(compiled)
@@ -73,7 +94,9 @@ def _plan(table: type[SQLModel] | Table, name: str, dialect: Dialect) -> _Plan:
     copy = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         sql.Identifier(core.name), sql.SQL(", ").join(map(sql.Identifier, names))
     )
-    return _Plan(statement, itemgetter(*order), copy, tuple(_copy_type(column.type) for column in columns))
+    return _Plan(
+        statement, tuple(names), itemgetter(*names), copy, tuple(_copy_type(column.type) for column in columns)
+    )
 
 
 def _copy_type(kind: TypeEngine[Any]) -> str:

@@ -33,7 +33,8 @@ def look_up(
     """
     sets = {name: padded(given) for name, given in keys.items()}
     plan = _plan(statement, conn.dialect, tuple([(name, len(given)) for name, given in sets.items()]))
-    rows: list[tuple[Any, ...]] = run(conn, plan.text, [sets[name][at] for name, at in plan.places]).fetchall()
+    driver: Any = conn.connection.driver_connection
+    rows: list[tuple[Any, ...]] = driver.execute(plan.text, [sets[name][at] for name, at in plan.places]).fetchall()
     return rows
 
 
@@ -41,16 +42,21 @@ def run(conn: Connection, text: str, parameters: Sequence[object]) -> Any:
     """Execute a fixed statement in the driver's own dialect and return the driver's cursor.
 
     For the few writes of every batch that are plain text anyway: the way round SQLAlchemy's result objects saves
-    several times what the database takes. Raises the driver's error, for the unit of work to translate.
+    several times what the database takes. Raises the driver's error, for the unit of work to translate; RuntimeError
+    outside a transaction, which nothing opens by itself on this way.
     """
-    driver: Any = conn.connection.driver_connection
-    return driver.execute(text, parameters)
+    return _driver(conn).execute(text, parameters)
 
 
 def run_many(conn: Connection, text: str, rows: Sequence[Sequence[object]]) -> None:
     """Execute a fixed statement once per row of parameters, as `run` does."""
-    driver: Any = conn.connection.driver_connection
-    driver.cursor().executemany(text, rows)
+    _driver(conn).cursor().executemany(text, rows)
+
+
+def _driver(conn: Connection) -> Any:
+    if not conn.in_transaction():
+        raise RuntimeError("no transaction is open")
+    return conn.connection.driver_connection
 
 
 @lru_cache(_MOST_PLANS)
