@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy.engine import make_url
 from throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 from throwaway_token import ThrowawayToken, TokenUnavailable
 
@@ -60,6 +61,16 @@ def entropy():
 @pytest.fixture(scope="session")
 def postgres():
     """The session's throw-away cluster."""
+    yield from _cluster()
+
+
+@pytest.fixture(scope="session")
+def second_postgres():
+    """A cluster beside it, as a keystore has one of its own."""
+    yield from _cluster()
+
+
+def _cluster():
     try:
         cluster = ThrowawayPostgres()
         cluster.__enter__()
@@ -75,6 +86,22 @@ def postgres():
 def postgres_url(postgres):
     """Address of the cluster's maintenance database."""
     return postgres.url()
+
+
+@pytest.fixture
+def empty_base(second_postgres):
+    """Makes empty databases in the second cluster, by name; the same name gives the same one."""
+    made = {}
+
+    def make(name="keys"):
+        if name not in made:
+            made[name] = f"k{next(_numbers)}"
+            second_postgres.make(made[name])
+        return make_url(second_postgres.url(made[name]))
+
+    yield make
+    for each in made.values():
+        second_postgres.drop(each)
 
 
 @pytest.fixture(scope="session")
@@ -129,8 +156,7 @@ class Databases:
         return f"{name}_{self.serial}"
 
     def _drop(self, name):
-        with self._maintenance() as conn:
-            conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self.postgres.drop(name)
 
     def _maintenance(self):
         return psycopg.connect(self.postgres.url().replace("+psycopg", ""), autocommit=True)

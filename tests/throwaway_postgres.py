@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 ACCOUNTS = ("postgres", "nobody")
 SUPERUSER = "ecrin"
@@ -115,6 +116,18 @@ class ThrowawayPostgres:
     def url(self, database="postgres"):
         """Address of one database on this cluster."""
         return f"postgresql+psycopg://{SUPERUSER}@/{database}?host={self.home}"
+
+    def make(self, database):
+        """Make an empty database."""
+        self._maintain("CREATE DATABASE {}", database)
+
+    def drop(self, database):
+        """Drop a database, whoever is connected."""
+        self._maintain("DROP DATABASE IF EXISTS {} WITH (FORCE)", database)
+
+    def _maintain(self, statement, database):
+        with psycopg.connect(self.url().replace("+psycopg", ""), autocommit=True) as conn:
+            conn.execute(sql.SQL(statement).format(sql.Identifier(database)))
 
     def _run(self, program, *arguments):
         done = subprocess.run(

@@ -3,6 +3,7 @@
 import pytest
 
 from vault.errors import Conflict
+from vault.keys.pagebase import PageBase, create_base
 from vault.keys.pagefile import PageFile, create_file
 from vault.keys.pagestore import (
     FORMAT,
@@ -26,16 +27,19 @@ GONE = DestroyedRow(0, EPOCH.root_ref, 1_790_000_100, "evidence", "A", 2, 1_790_
 A, B, C = Slot(2, 0), Slot(3, 0), Slot(0, 0)
 
 
-@pytest.fixture(params=["sqlite"])
-def stores(tmp_path):
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def stores(request, tmp_path):
     """Opens connections to one store of three pages; more kinds of store are added to `params`."""
-    opened = []
+    opened, rows = [], Rows(HEAD, 0, (EPOCH,), (), (), None, ())
+    empty_base = request.getfixturevalue("empty_base") if request.param == "postgresql" else None
 
     def connect(name="store"):
-        path = tmp_path / name
-        if not path.exists():
-            assert create_file(path, "0", Rows(HEAD, 0, (EPOCH,), (), (), None, ()), PAGES)
-        opened.append(PageFile(path))
+        if empty_base:
+            create_base(empty_base(name), rows, PAGES)
+            opened.append(PageBase(empty_base(name)))
+        else:
+            create_file(tmp_path / name, "0", rows, PAGES)
+            opened.append(PageFile(tmp_path / name))
         return opened[-1]
 
     yield connect

@@ -117,8 +117,8 @@ class Transactions(ABC):
     def _writing(self, owner: str | None = None, *, heard: bool = False) -> Iterator[None]:
         """Write alone, for the holder of the lease if one is named; `heard` tells key services."""
         with self._asking():
-            self._begin_writing()
             try:
+                self._begin_writing()
                 if owner is not None and self._db.execute("SELECT owner FROM lease").fetchone() != (owner,):
                     raise Conflict("another process changes the keystore")
                 yield
