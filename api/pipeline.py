@@ -150,9 +150,9 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     alive = _alive(items)
     loaded = facts.load_each(uow, [(s.system.brand, i.subject) for i, s in alive if i.subject is not None])
     purposes = uow.vault.bundle.purposes
-    for (item, session), known in zip(alive, loaded, strict=True):
+    for (item, session), found in zip(alive, loaded, strict=True):
         # Being erased is being nobody, for the log too: the key that would relate the entry is going.
-        item.known = known = None if known is not None and known.facts.erased else known
+        item.known = known = None if found is not None and found.facts.erased else found
         try:
             if (
                 known is None

@@ -35,8 +35,8 @@ class Act(StrEnum):
     """The closed list of events, `object.past_verb`. `code` is short and stable, for alert rules and exports.
 
     A code is never given to another event. Letters: S subjects, F fields, C consent, T tokens, A authentication,
-    I identities of systems and officers, K the keys and their seal, P policies, B bulk import, L the log and the
-    deployment itself.
+    I identities of systems and officers, K the keys and their seal, E erasures, H holds, P policies, B bulk import,
+    L the log and the deployment itself.
     """
 
     code: str
@@ -85,6 +85,14 @@ class Act(StrEnum):
     KEYS_SEALED = "keys.sealed", "K01"
     KEYS_UNSEALED = "keys.unsealed", "K02"
     KEYS_SECRET_OFFERED = "keys.secret_offered", "K03"
+    KEYS_EPOCH_ENDED = "keys.epoch_ended", "K04"
+
+    ERASURE_REQUESTED = "erasure.requested", "E01"
+    ERASURE_PARTIAL = "erasure.partial", "E02"
+    CATEGORY_ERASED = "category.erased", "E03"
+    FIELD_ERASED = "field.erased", "E04"
+    HOLD_PLACED = "hold.placed", "H01"
+    HOLD_RELEASED = "hold.released", "H02"
 
     POLICY_LOADED = "policy.loaded", "P01"
     POLICY_CHANGED = "policy.changed", "P02"

@@ -102,6 +102,18 @@ class SchemaMismatch(VaultError):
     code = "schema_mismatch"
 
 
+class InvalidBackup(VaultError):
+    """A backup is unfinished, altered, of another deployment or engine, or newer than what it is to be joined with."""
+
+    code = "invalid_backup"
+
+
+class RestoreUnfinished(VaultError):
+    """A backup was brought back and not everything was done that must be before anybody is served from it."""
+
+    code = "restore_unfinished"
+
+
 class Conflict(VaultError):
     """A uniqueness or concurrent-update conflict, named by constraint and never by value."""
 
@@ -120,6 +132,18 @@ class NothingToErase(VaultError):
     """The subject has nothing in this category or field, or it is being erased already."""
 
     code = "nothing_to_erase"
+
+
+class UnknownHold(VaultError):
+    """No hold of this id stands: never placed, released already, or gone with its subject."""
+
+    code = "unknown_hold"
+
+
+class UnknownErasure(VaultError):
+    """No erasure has this id, or it has no certificate yet."""
+
+    code = "unknown_erasure"
 
 
 class Unexpected(VaultError):

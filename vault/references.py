@@ -14,11 +14,12 @@ not exist: "another brand's" and "never existed" are the same answer, found by t
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
 
 from vault.errors import IntegrityFailure
 from vault.keys.service import KeyService
 from vault.store.bulk import insert_rows
+from vault.store.keysets import padded
 from vault.store.lookup import look_up
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
@@ -184,6 +185,22 @@ def of_pairs(uow: UnitOfWork, pairs: Sequence[tuple[bytes, str]]) -> list[str | 
     for brand, items in sealed.items():
         held.update({(subject, brand): reference for subject, reference in opened(uow.vault.keys, brand, items)})
     return [held.get(pair) for pair in pairs]
+
+
+def forget(uow: UnitOfWork, subjects: Sequence[bytes]) -> None:
+    """Delete every brand's reference to subjects that are erased. What they were then resolves as a stranger's does."""
+    keys = uow.vault.keys
+    sealed: dict[str, list[tuple[bytes, bytes]]] = {}
+    for subject, brand, reference in look_up(uow.conn, _BY_SUBJECT, {"subjects": subjects}):
+        sealed.setdefault(brand, []).append((subject, reference))
+    macs: list[bytes] = []
+    for brand, items in sealed.items():
+        # One that does not open leaves a pointer to nobody behind, which resolves to a subject without a row.
+        bits = [each for each in keys.open(f"relation/{brand}", items) if each is not None]
+        macs += _macs(keys, brand, bits)
+    if macs:
+        uow.conn.execute(delete(_REFERENCE).where(_REFERENCE.c.mac.in_(padded(macs))))
+    uow.conn.execute(delete(_RELATION).where(_RELATION.c.subject_id.in_(padded(subjects))))
 
 
 def opened(keys: KeyService, brand: str, items: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, str]]:
