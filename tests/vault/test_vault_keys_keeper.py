@@ -11,7 +11,7 @@ from strict_roots import StrictRoots
 from vault.errors import Conflict, Damaged, KeyHolderUnavailable, Sealed, TooFewCopies
 from vault.keys.copies import FolderPlace
 from vault.keys.epochs import EpochChange
-from vault.keys.keeper import ChangeKeeper, change_epoch
+from vault.keys.keeper import ChangeKeeper, KeptChange
 from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.holder import Unattended
 from vault.keys.keyd.remotekeeper import RemoteKeeper
@@ -171,6 +171,7 @@ def test_a_change_that_a_crash_left_anywhere_is_carried_on(scene, state):
 def test_what_a_crash_left_behind_the_door_is_finished_by_name_too(scene, state):
     scene.service.retire([GONE])
     scene.stepped(state)
+    assert KeptChange(scene.keeper).run(pytest.fail).slots == (GONE,)  # the data plane did its part before the door
     assert scene.keeper.finish(0).slots == (GONE,)
     assert scene.state() is None
 
@@ -178,14 +179,17 @@ def test_what_a_crash_left_behind_the_door_is_finished_by_name_too(scene, state)
 def test_the_part_of_the_data_plane_comes_between_and_its_failure_leaves_the_change_at_its_door(scene):
     scene.service.retire([GONE, HELD])
 
-    def fails(prospect):
+    def fails():
         raise Sealed("the data plane")
 
+    change = KeptChange(scene.keeper)
+    assert change.waiting() == 2
     with pytest.raises(Sealed):
-        change_epoch(scene.keeper, fails)
+        change.run(fails)
     assert scene.state() is ChangeState.REPLICATED
-    told = change_epoch(scene.keeper, lambda prospect: scene.service.recall(prospect.slots[1:]))
+    told = change.run(lambda: scene.service.recall([HELD]))
     assert told.slots == (GONE,)
+    assert (change.waiting(), change.history()) == (0, [told])
 
 
 def test_another_process_at_it_is_a_conflict_and_its_crash_ends_with_its_lease(scene):
@@ -233,7 +237,7 @@ def test_a_long_history_and_many_leaves_cross_in_pieces(tmp_path, home):
     with closing(Scene(tmp_path, home, most_slots=3, most_ended=2)) as scene:
         for leaf in range(5):
             scene.service.retire([Slot(leaf * 8 + each, 0) for each in range(7)])
-            change_epoch(scene.keeper, lambda _: None)
+            KeptChange(scene.keeper).run()
         assert [each.epoch for each in scene.keeper.history()] == [0, 1, 2, 3, 4]
         assert {len(each.slots) for each in scene.keeper.history(1)} == {7}
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Never, Protocol
+from typing import Final, Never, Protocol
 
 from vault.errors import Conflict
 from vault.keys.copies import CopyPlace
@@ -20,6 +20,8 @@ from vault.keys.pagestore import ChangeRow, ChangeState, DestroyedRow, PageStore
 from vault.keys.provider import DestroyingProvider
 from vault.keys.service import Slot
 from vault.runtime import Clock, Entropy
+
+_BEHIND: Final = (ChangeState.DESTROYING.value, ChangeState.DESTROYED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,31 @@ class EpochKeeper(Protocol):
         ...
 
 
-def change_epoch(keeper: EpochKeeper, before_destroy: Callable[[Prospect], None]) -> Destroyed:
-    """Run a whole change. `before_destroy` is the data plane's part; what it raises leaves the change at its door."""
-    prospect = keeper.begin()
-    before_destroy(prospect)
-    return keeper.finish(prospect.epoch)
+class KeptChange:
+    """Runs whole changes through a keeper: the face of an `EpochChange` for a data plane that has only that."""
+
+    def __init__(self, keeper: EpochKeeper) -> None:
+        self._keeper = keeper
+
+    def run(self, before_destroy: Callable[[], None] = lambda: None) -> Destroyed:
+        """Run a whole change, or carry on the one under way.
+
+        `before_destroy` is the data plane's part; what it raises leaves the change at its door.
+        """
+        status = self._keeper.status()
+        if status.ends is not None and status.change in _BEHIND:
+            return self._keeper.finish(status.ends)
+        prospect = self._keeper.begin()
+        before_destroy()
+        return self._keeper.finish(prospect.epoch)
+
+    def waiting(self) -> int:
+        """Count the leaves on the queue."""
+        return self._keeper.status().waiting
+
+    def history(self) -> list[Destroyed]:
+        """List what was destroyed, oldest first."""
+        return self._keeper.history()
 
 
 class ChangeKeeper:
