@@ -23,7 +23,7 @@ from policies.bundle import Bundle
 from vault.errors import Conflict, SchemaMismatch, Sealed, StoreUnavailable, Unexpected, VaultError, WrongDeployment
 from vault.keys.service import KeyService
 from vault.runtime import Clock, Entropy
-from vault.store.engine import READING, translate
+from vault.store.engine import reader, translate
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -95,7 +95,7 @@ class Vault:
         self.deployment = deployment
         self.origin = origin
         self.shards = shards
-        self._reader = engine.execution_options(**{READING: True, "postgresql_readonly": True})
+        self._reader = reader(engine)
 
     def unit(self, shard: int = 0) -> "UnitOfWork":
         """Start a unit of work on one shard's log. Use as a context manager; it rolls back unless committed."""

@@ -179,22 +179,12 @@ def opened(order, bundle):
     return open_vault(place, bundle, clock=SystemClock(), entropy=SystemEntropy())
 
 
-def _patiently(act):
-    """Do what another process may keep busy for a while; a service would be started again, a victim tries again."""
-    for _ in range(20):
-        try:
-            return act()
-        except StoreUnavailable:
-            time.sleep(0.1)
-    return act()
-
-
 def victim(order, bundle):
     """The whole life of one writing process."""
     note = noting(order["notes"])
-    vault = _patiently(lambda: opened(order, bundle))
+    vault = opened(order, bundle)
     # A slot taken here is used by nobody else, ever: not by a process started after this one was killed either.
-    note({"act": "slots", "slots": [slot.number for slot in _patiently(lambda: vault.keys.reserve(3))]})
+    note({"act": "slots", "slots": [slot.number for slot in vault.keys.reserve(3)]})
     identity = Identity.load(SYSTEM, order["key"])
     stayer = order.get("outlives_store", False)
     threads = [

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
 from audit import ledger
 from vault.errors import SchemaMismatch, WrongDeployment
@@ -63,6 +64,13 @@ def test_a_beginning_cut_short_goes_on(place, database_url):
         reopen(cut)
     begin(cut, DEPLOYMENT)
     reopen(cut)
+
+
+def test_opening_does_not_wait_for_whoever_writes(place, store):
+    """A busy neighbour may keep the write lock for longer than anybody waits for it; opening only reads."""
+    with store.unit() as unit:
+        unit.conn.execute(text("DELETE FROM seen_proof"))
+        reopen(place)
 
 
 def test_another_deployments_database_is_not_taken_over(place, tmp_path):

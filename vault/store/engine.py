@@ -72,6 +72,11 @@ def open_engine(
     return engine
 
 
+def reader(engine: Engine) -> Engine:
+    """Return the same engine for transactions that only read: they never ask for the write lock, nor wait for it."""
+    return engine.execution_options(**{READING: True, "postgresql_readonly": True})
+
+
 def _sqlite_arguments(busy_timeout_ms: int) -> dict[str, Any]:
     # isolation_level None: the driver starts no transaction of its own, `_begin_sqlite` does. Left to itself it runs a
     # SELECT outside the transaction that the next INSERT opens, and check-then-write would not be atomic.

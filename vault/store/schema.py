@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from vault.errors import SchemaMismatch
-from vault.store.engine import open_engine, translate
+from vault.store.engine import open_engine, reader, translate
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -50,7 +50,7 @@ def migrate(url: str) -> None:
 
 def check_head(engine: Engine) -> None:
     """Raise `SchemaMismatch` unless the database stands at exactly the migration this release expects."""
-    with translate(), engine.connect() as conn:
+    with translate(), reader(engine).connect() as conn:
         current = MigrationContext.configure(conn).get_current_revision()
     if current != head():
         raise SchemaMismatch(f"database at {current or 'nothing'}, release at {head()}")
