@@ -5,8 +5,9 @@ from pathlib import Path
 
 from maison_people import AURELLE, one
 
+from audit import ledger
 from audit.certificate import verify_certificate
-from audit.entry import Actor, ActorKind
+from audit.entry import Actor, ActorKind, decode
 from audit.note import vkey
 from vault.erasure import certificates, epochrun, requests
 from vault.erasure.requests import Erase
@@ -63,6 +64,13 @@ class Scene:
     def found(self, by, sought, brand=AURELLE):
         answer = execute(self.vault, search, [Search(brand, f"{brand}-crm", by, sought)])[0]
         return [each.subject for each in answer.candidates]
+
+    def entries(self):
+        with self.vault.reading() as conn:
+            return [decode(each.body) for each in ledger.read(conn, 0, 0, 100_000)]
+
+    def acts(self):
+        return [each["act"] for each in self.entries()]
 
     def close(self):
         for store in self.stores:

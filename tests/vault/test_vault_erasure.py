@@ -19,8 +19,7 @@ from maison_people import (
     value,
 )
 
-from audit import ledger
-from audit.entry import Act, Entry, Outcome, commitment, decode
+from audit.entry import Act, Entry, Outcome, commitment
 from vault import disclosure, facts, references
 from vault.consents import Change, ConsentAct, ConsentEvent, record
 from vault.erasure import requests
@@ -36,15 +35,6 @@ TABLES = (
     "subject", "compartment", "field_value", "search_token", "relation", "reference", "consent_event", "consent_state",
     "hold",
 )  # fmt: skip
-
-
-def entries(vault):
-    with vault.reading() as conn:
-        return [decode(each.body) for each in ledger.read(conn, 0, 0, 10_000)]
-
-
-def acts(vault):
-    return [each["act"] for each in entries(vault)]
 
 
 def counts(vault):
@@ -95,10 +85,10 @@ def test_after_the_epoch_nothing_of_them_is_left_and_the_log_says_so(scene):
     assert (len(ran.ended), ran.erasures, ran.certificates) == (1, 1, 1)
     assert counts(vault) == left
     assert rows(vault, "SELECT subject_id, state FROM erasure") == [(None, "done")]
-    erased = [each for each in entries(vault) if each["act"] == Act.SUBJECT_ERASED]
+    erased = [each for each in scene.entries() if each["act"] == Act.SUBJECT_ERASED]
     assert [each["com"] for each in erased] == [commitment(key).hex()]
     assert "sref" not in erased[0]
-    (registered,) = [each for each in entries(vault) if each.get("com") == commitment(key).hex() and "sref" in each]
+    (registered,) = [each for each in scene.entries() if each.get("com") == commitment(key).hex() and "sref" in each]
     assert registered["act"] == Act.SUBJECT_REGISTERED
     with vault.unit() as uow:
         assert references.resolve(uow, AURELLE, [goes.references[AURELLE]]) == [None]
@@ -125,7 +115,7 @@ def test_a_category_goes_and_the_rest_stays(scene):
     scene.run()
     certificate = scene.certificate(requested)
     assert (certificate.scope, len(certificate.keys)) == ("category contact", 1)
-    assert Act.CATEGORY_ERASED in acts(vault)
+    assert Act.CATEGORY_ERASED in scene.acts()
     # What is given again later is new data in a new compartment.
     assert change(vault, goes, append={"email": "again@example.com"}).version
     assert value(vault, goes.subject, "email") == ["again@example.com"]
@@ -152,7 +142,7 @@ def test_a_field_goes_at_once_and_its_neighbours_move_to_another_leaf(scene):
     assert scene.found("phone", phones[0]) == [goes.subject]
     certificate = scene.certificate(requested)
     assert (certificate.scope, len(certificate.keys)) == ("field email", 1)
-    about = [act for act in acts(vault) if act.split(".")[1] in {"requested", "deleted", "epoch_ended", "erased"}]
+    about = [act for act in scene.acts() if act.split(".")[1] in {"requested", "deleted", "epoch_ended", "erased"}]
     assert about == [Act.ERASURE_REQUESTED, Act.FIELD_DELETED, Act.KEYS_EPOCH_ENDED, Act.FIELD_ERASED]
     assert change(vault, goes, append={"email": "new@example.com"}).version
     assert value(vault, goes.subject, "email") == ["new@example.com"]
