@@ -70,6 +70,19 @@ def root_file(home):
     return path
 
 
+def test_what_is_away_for_now_ends_with_four(home, ecrin, monkeypatch):
+    """Sealed, or no database: nothing is wrong with the call, and trying again later may succeed."""
+    monkeypatch.setenv("ECRIN_ROOT_FOLDER", str(home / "elsewhere"))
+    sealed = ecrin("system", "list")
+    assert (sealed.code, sealed.out) == (4, "")
+    assert sealed.err.startswith("ecrin: sealed")
+    monkeypatch.delenv("ECRIN_ROOT_FOLDER")
+    monkeypatch.setenv("ECRIN_DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    gone = ecrin("system", "list")
+    assert (gone.code, gone.out) == (4, "")
+    assert gone.err.startswith("ecrin: store_unavailable")
+
+
 def test_init_may_be_repeated_and_keeps_what_is_there(bare, process):
     first = process("init", "--json")
     assert first.code == 0
