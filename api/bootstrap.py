@@ -13,14 +13,14 @@ from vault.keys.keystore import open_keystore
 from vault.keys.local import KeyFileProvider
 from vault.keys.service import KeyService, KeyState
 from vault.runtime import SystemClock, SystemEntropy
-from vault.setup import Place, open_vault
+from vault.setup import Place, open_vault, refuse_one_cluster
 from vault.unit import Vault
 
 
 def place_of(settings: Settings) -> Place:
     """Say where the deployment lives: database, keystore, root key provider."""
     url = settings.database.render_as_string(hide_password=False)
-    return Place(url, settings.keystore_path, provider_of(settings))
+    return Place(url, settings.keystore, provider_of(settings))
 
 
 def open_from(settings: Settings) -> Vault:
@@ -53,6 +53,7 @@ def open_to_serve(settings: Settings) -> Vault:
 def open_keys(settings: Settings, vault: Vault) -> KeyService:
     """Open this process's own keystore for a vault that was opened without."""
     place = place_of(settings)
+    refuse_one_cluster(place)
     return open_keystore(place.keystore, place.provider, vault.deployment)
 
 

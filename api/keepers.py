@@ -3,10 +3,10 @@
 from api import roots
 from api.settings import Settings
 from vault.keys.copies import FolderPlace
+from vault.keys.home import open_store
 from vault.keys.keeper import ChangeKeeper, EpochKeeper
 from vault.keys.keyd.client import KeydClient
 from vault.keys.keyd.remotekeeper import RemoteKeeper
-from vault.keys.pagefile import PageFile
 from vault.keys.provider import DestroyingProvider
 from vault.runtime import SystemClock, SystemEntropy
 
@@ -22,6 +22,4 @@ def own_keeper(settings: Settings, provider: DestroyingProvider) -> ChangeKeeper
     """Return the keeper of a process that has keystore and root. Fewer than two places for copies: it refuses to begin."""
     entropy = SystemEntropy()
     places = [FolderPlace(folder, entropy) for folder in settings.keystore_copies]
-    return ChangeKeeper(
-        lambda: PageFile(settings.keystore_path), provider, places, clock=SystemClock(), entropy=entropy
-    )
+    return ChangeKeeper(lambda: open_store(settings.keystore), provider, places, clock=SystemClock(), entropy=entropy)

@@ -14,14 +14,18 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+
+from sqlalchemy.engine import URL
 
 from api import keepers, roots
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.settings import InvalidSettings, Settings, load
-from vault.errors import Sealed, VaultError
+from vault.errors import Sealed, StoreUnavailable, VaultError
+from vault.keys.home import holds_keystore
 from vault.keys.keyd import wire
 from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.hardening import NotHardened, harden
@@ -76,12 +80,13 @@ def _hold(settings: Settings, log: Log, listen_fd: int | None, secrets: Sequence
         return _told(f"the key holder cannot listen: {error.strerror or error}", _UNAVAILABLE)
 
     def opener(provider: RootProvider) -> KeyService:
-        return open_keystore(settings.keystore_path, provider, settings.deployment)
+        return open_keystore(settings.keystore, provider, settings.deployment)
 
     holder = Holder(roots.unsealer_of(settings), opener, roots.seal_mark(settings), secrets)
+    _refuse_one_cluster(settings)
     try:
         holder.start()
-    except Sealed as error:
+    except (Sealed, StoreUnavailable) as error:  # tried again
         log.warning(Event.KEYD_SEALED, code=error.code)
     accounts = frozenset({os.geteuid(), *map(_account, settings.keyd_accounts)})
     epochs = EpochWork(lambda: keepers.own_keeper(settings, holder.provider), SystemEntropy())
@@ -128,15 +133,26 @@ def _handed_over(descriptor: int | None) -> Sequence[bytes]:
 
 def _initialise(settings: Settings) -> int:
     """Make root and keystore, or make sure that those there belong to this deployment and open."""
-    unsealer, path = roots.unsealer_of(settings), settings.keystore_path
+    unsealer, home = roots.unsealer_of(settings), settings.keystore
     # What operators bring comes on standard input here, one a line: nothing serves yet that it could be offered to.
     provider = unsealer.provider(sys.stdin.buffer.read().split(b"\n")[: unsealer.needed] if unsealer.needed else ())
-    Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():
-        open_keystore(path, provider, settings.deployment).close()
+    if isinstance(home, Path):
+        home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_one_cluster(settings)
+    if holds_keystore(home):
+        open_keystore(home, provider, settings.deployment).close()
     else:
-        create_keystore(path, provider, settings.deployment, entropy=SystemEntropy(), clock=SystemClock())
+        create_keystore(home, provider, settings.deployment, entropy=SystemEntropy(), clock=SystemClock())
     return 0
+
+
+def _refuse_one_cluster(settings: Settings) -> None:
+    """Refuse a keystore in the data's cluster, where this account can ask both; the names were compared already."""
+    if isinstance(settings.keystore, URL):
+        from vault.keys.cluster import refuse_one_cluster  # noqa: PLC0415 - no driver is loaded that is not used
+
+        with suppress(StoreUnavailable, InvalidSettings):
+            refuse_one_cluster(settings.database, settings.keystore)
 
 
 def _account(name: str) -> int:

@@ -22,7 +22,13 @@ PREFIX = "ECRIN_"
 _TEST_PREFIX = "ECRIN_TEST_"  # the test suite's own switches; no field may begin like this
 _DOTENV = ".env"
 _DEPLOYMENT = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}[a-z0-9]|[a-z0-9]")
-_SECRET_FILES = ("root_passphrase_file", "pkcs11_pin_file", "transit_token_file", "database_password_file")
+_SECRET_FILES = (
+    "root_passphrase_file",
+    "pkcs11_pin_file",
+    "transit_token_file",
+    "database_password_file",
+    "keystore_password_file",
+)
 
 _NEEDED = {
     "pkcs11": ("pkcs11_module", "pkcs11_token", "pkcs11_pin_file"),
@@ -59,7 +65,11 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default=Path("data"), description="Where files live whose own setting is left out.")
     database_url: str = Field(default="", description="SQLAlchemy URL without password. Default: SQLite in data_dir.")
     database_password_file: Path | None = Field(default=None, description="File with the database password.")
-    keystore_path: Path = Field(default=Path(), description="The keystore database. Default: in data_dir.")
+    keystore_path: Path = Field(default=Path(), description="The keystore file. Default: in data_dir.")
+    keystore_url: str = Field(
+        default="", description="Instead: URL of the keystore's PostgreSQL database, never in the data's cluster."
+    )
+    keystore_password_file: Path | None = Field(default=None, description="File with that database's password.")
     keystore_copies: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="Comma-separated folders, two or more, for copies of the keystore. No erasure without."
     )
@@ -146,6 +156,7 @@ class Settings(BaseSettings):
         findings = [*unsafe.url_findings("public_url", self.public_url), *unsafe.url_findings("issuer", self.issuer)]
         findings += unsafe.binding_findings(self.host, self.public_url, self.trusted_proxies)
         findings += unsafe.database_findings(self.database_url, self.workers)
+        findings += unsafe.keystore_findings(self.keystore_url, self.database_url)
         findings += unsafe.secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})
         findings += unsafe.secret_folder_findings("root_folder", self.root_folder)
         if not _DEPLOYMENT.fullmatch(self.deployment):
@@ -170,13 +181,23 @@ class Settings(BaseSettings):
     @property
     def database(self) -> URL:
         """The database URL with its password, read from its file. SQLAlchemy masks it when printed."""
-        url = make_url(self.database_url)
-        if self.database_password_file is None:
+        return self._with_password(self.database_url, "database_password_file")
+
+    @property
+    def keystore(self) -> Path | URL:
+        """Where the keystore is: its file, or its database with the password read from its file."""
+        if not self.keystore_url:
+            return self.keystore_path
+        return self._with_password(self.keystore_url, "keystore_password_file")
+
+    def _with_password(self, text: str, name: str) -> URL:
+        url, path = make_url(text), getattr(self, name)
+        if path is None:
             return url
         try:
-            return url.set(password=self.database_password_file.read_text("utf-8").strip())
+            return url.set(password=path.read_text("utf-8").strip())
         except (OSError, UnicodeDecodeError):
-            raise InvalidSettings(("database_password_file: cannot be read",)) from None
+            raise InvalidSettings((f"{name}: cannot be read",)) from None
 
     @property
     def secure(self) -> bool:

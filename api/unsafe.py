@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -73,6 +73,32 @@ def database_findings(text: str, workers: int) -> list[str]:
     if url.get_backend_name() == "sqlite" and workers > 1:
         found.append("workers: SQLite serves one process; use PostgreSQL for more")
     return found
+
+
+def keystore_findings(text: str, data: str) -> list[str]:
+    """Refuse another engine, a password in the URL, and the server that the data are on: its restore rewinds both."""
+    if not text:
+        return []
+    try:
+        url, data_url = make_url(text), make_url(data)
+    except ArgumentError:
+        return ["keystore_url: not a database URL"]
+    found = []
+    if url.get_backend_name() != "postgresql":
+        found.append("keystore_url: postgresql; a file is named by keystore_path")
+    if url.password is not None or _PASSWORD_OPTIONS & url.query.keys():
+        found.append("keystore_url: keep the password in keystore_password_file")
+    if data_url.get_backend_name() == "postgresql" and _server(url) == _server(data_url):
+        found.append(
+            "keystore_url: the data are on the same server; a point-in-time restore rewinds a whole cluster, keystore"
+            " and all, and would bring back what was erased: give the keystore a cluster of its own"
+        )
+    return found
+
+
+def _server(url: URL) -> tuple[str, str]:
+    host, port = url.host or url.query.get("host") or "localhost", url.port or url.query.get("port") or 5432
+    return ("localhost" if host in {"127.0.0.1", "::1"} else str(host)), str(port)
 
 
 def secret_file_findings(files: Mapping[str, Path | None]) -> list[str]:

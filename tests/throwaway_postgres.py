@@ -46,7 +46,8 @@ class PostgresUnavailable(Exception):
 class ThrowawayPostgres:
     """Context manager: starts the cluster, gives URLs, stops and removes it."""
 
-    def __init__(self):
+    def __init__(self, **settings):
+        self.settings = {**SETTINGS, **settings}
         self.binaries = _binaries()
         self.account = _account()
         self.home = None
@@ -79,7 +80,7 @@ class ThrowawayPostgres:
 
     def start(self):
         """Start the server and wait until it answers."""
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self.server = subprocess.Popen(
                 [self.binaries / "postgres", "-D", self.data, "-k", self.home, *settings],

@@ -7,15 +7,16 @@ field by field instead, and writes would be lost to it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import Engine, insert, select
+from sqlalchemy.engine import URL, make_url
 from sqlmodel import col
 
 from audit import ledger
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, encode
 from policies.bundle import Bundle
 from vault.errors import SchemaMismatch, WrongDeployment
+from vault.keys.home import Home, holds_keystore
 from vault.keys.keystore import create_keystore, open_keystore
 from vault.keys.pagetree import Geometry
 from vault.keys.provider import RootProvider
@@ -26,15 +27,24 @@ from vault.store.schema import check_head, migrate
 from vault.store.tables import Deployment
 from vault.unit import ENTRY_ID_BYTES, Vault
 
-__all__ = ["Place", "check_head", "initialise", "log_origin", "migrate", "open_vault", "prepare_keystore"]
+__all__ = [
+    "Place",
+    "check_head",
+    "initialise",
+    "log_origin",
+    "migrate",
+    "open_vault",
+    "prepare_keystore",
+    "refuse_one_cluster",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a deployment lives: database address, keystore file, and the provider of its root key."""
+    """Where a deployment lives: database address, keystore (a file or a database), and the provider of its root key."""
 
     database: str
-    keystore: Path
+    keystore: Home
     provider: RootProvider
 
 
@@ -73,8 +83,12 @@ def prepare_keystore(
     entropy: Entropy,
     geometry: Geometry = Geometry(),  # noqa: B008 - frozen
 ) -> None:
-    """Create the keystore, or make sure that the one there is this deployment's and opens."""
-    if place.keystore.exists():
+    """Create the keystore, or make sure that the one there is this deployment's and opens.
+
+    Raises UnsafeSetting for a keystore database in the data's own cluster.
+    """
+    refuse_one_cluster(place)
+    if holds_keystore(place.keystore):
         open_keystore(place.keystore, place.provider, deployment).close()
     else:
         create_keystore(place.keystore, place.provider, deployment, geometry, entropy=entropy, clock=clock)
@@ -101,6 +115,7 @@ def open_vault(
         check_head(engine)
         deployment, shards, origin = _identity(engine)
         if keys is None:
+            refuse_one_cluster(place)
             opened: KeyService = open_keystore(place.keystore, place.provider, deployment)
         else:
             opened = keys(deployment)
@@ -110,6 +125,14 @@ def open_vault(
     return Vault(
         engine, opened, bundle, clock=clock, entropy=entropy, deployment=deployment, origin=origin, shards=shards
     )
+
+
+def refuse_one_cluster(place: Place) -> None:
+    """Raise UnsafeSetting when data and keystore are in one PostgreSQL cluster, StoreUnavailable when that is not told."""
+    if isinstance(place.keystore, URL):
+        from vault.keys import cluster  # noqa: PLC0415 - no driver is loaded that is not used
+
+        cluster.refuse_one_cluster(make_url(place.database), place.keystore)
 
 
 def log_origin(origin: str, shard: int) -> str:

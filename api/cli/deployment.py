@@ -51,7 +51,11 @@ def init(*, json: Json = False) -> None:
     settings = load()
     initialise_from(settings)
     Output(json=json).result(
-        {"deployment": settings.deployment, "origin": settings.log_origin, "keystore": str(settings.keystore_path)},
+        {
+            "deployment": settings.deployment,
+            "origin": settings.log_origin,
+            "keystore": settings.keystore_url or str(settings.keystore_path),
+        },
         f"Deployment {settings.deployment} is ready. Keep the root key where backups of the keystore do not reach.",
     )
 

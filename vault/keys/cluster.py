@@ -35,27 +35,10 @@ def refuse_one_cluster(data: URL, keystore: URL) -> None:
     if same is None:
         raise StoreUnavailable("data or keystore database did not say which cluster it is in")
     if same:
-        refuse()
-
-
-def refuse() -> None:
-    """Raise the error that says why."""
-    raise UnsafeSetting(
-        "keystore_url: in the same PostgreSQL cluster as the data; a point-in-time restore rewinds a whole cluster,"
-        " keystore and all, and what was erased since would be back: give the keystore a cluster of its own"
-    )
-
-
-def named_alike(data: URL, keystore: URL) -> bool:
-    """Whether two addresses name one server, as far as can be said without asking it."""
-    return data.get_backend_name() == "postgresql" and _named(data) == _named(keystore)
-
-
-def _named(address: URL) -> tuple[object, object]:
-    host = address.host or address.query.get("host") or "localhost"
-    return ("localhost" if host in {"127.0.0.1", "::1"} else host), (
-        address.port or int(str(address.query.get("port", 5432)))
-    )
+        raise UnsafeSetting(
+            "keystore_url: in the same PostgreSQL cluster as the data; a point-in-time restore rewinds a whole cluster,"
+            " keystore and all, and would bring back what was erased: give the keystore a cluster of its own"
+        )
 
 
 def _same(one: psycopg.Connection[Any], two: psycopg.Connection[Any]) -> bool:

@@ -1,10 +1,11 @@
-"""The key service inside the calling process: the default of an evaluation, and what the key holder process wraps.
+"""The key service inside the calling process: in an evaluation, and in the key holder.
 
 Every verb holds one lock for its whole batch. The work per item is a microsecond of C, so threads would gain nothing.
 """
 
 import os
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from threading import Lock
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from vault.errors import IntegrityFailure, KeyUnavailable, Sealed
+from vault.errors import IntegrityFailure, KeyUnavailable, Sealed, StoreUnavailable
 from vault.keys.pagestore import PageStore, Snapshot
 from vault.keys.pagetree import KEY, slot_number, split_slot
 from vault.keys.service import KeyState, KeyStatus, SigningKey, Slot
@@ -28,8 +29,8 @@ _BLOCK_SHARE: Final = 64  # but at most this part of all slots, so that several 
 class InProcessKeyService:
     """A `KeyService` over an opened keystore. Made by `vault.keys.keystore.open_keystore`. Thread-safe.
 
-    Every verb raises Sealed once closed. It must not be carried across a fork: two processes would give out one
-    block of slots twice, so the child is refused.
+    Every verb raises Sealed once closed. In a forked child it is refused: two processes would give out one block of
+    slots twice.
 
     Each batch of verbs on leaves and index keys first asks the store whether anybody else wrote. What concerns keys it
     then takes over: the leaves to be denied and, after an epoch change, everything, under the new root. What it held
@@ -241,12 +242,10 @@ class InProcessKeyService:
             self._last = replace(self._last, state=KeyState.SEALED)
             self._view.close()
             self._view = None
-            try:
-                if self._unused:
-                    self._store.give_back(self._unused)
-            finally:
-                self._unused = range(0)
-                self._store.close()
+            unused, self._unused = self._unused, range(0)
+            with suppress(StoreUnavailable), closing(self._store):  # else lost
+                if unused:
+                    self._store.give_back(unused)
 
     def _opened(self) -> View:
         """Return what is open, or refuse. The caller holds the lock."""

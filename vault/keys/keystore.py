@@ -5,12 +5,11 @@ page to deployment and place. Layouts: docs/formats.md.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from vault.errors import Conflict, VaultError
+from vault.keys.home import Home, create_store, holds_keystore, open_store
 from vault.keys.inprocess import InProcessKeyService
-from vault.keys.pagefile import PageFile, create_file
 from vault.keys.pagestore import FORMAT, Head, PageRow, PageStore, Rows
 from vault.keys.pagetree import Geometry, build
 from vault.keys.provider import RootProvider
@@ -24,7 +23,7 @@ _LEAF_PAGES: Final = 2048  # opened leaf pages kept: 8 MB
 
 
 def create_keystore(
-    path: Path,
+    home: Home,
     provider: RootProvider,
     deployment: str,
     geometry: Geometry = Geometry(),  # noqa: B008 - frozen
@@ -32,16 +31,16 @@ def create_keystore(
     entropy: Entropy,
     clock: Clock,
 ) -> None:
-    """Draw every key of a new deployment and write its keystore at `path`, complete or not at all.
+    """Draw every key of a new deployment and write its keystore, a file or into a database, complete or not at all.
 
-    Raises Conflict when the file exists: a keystore is never replaced, as losing one loses every value sealed under
+    Raises Conflict when one is there: a keystore is never replaced, as losing one loses every value sealed under
     it. Raises ValueError for a deployment id that is empty or over 64 bytes; StoreFull when it cannot be written.
     """
     deployment_bytes(deployment)
-    if path.exists():
+    if holds_keystore(home):
         raise Conflict("keystore exists")
     rows, pages = draw_keystore(provider, deployment, geometry, entropy=entropy, clock=clock)
-    if not create_file(path, entropy.bytes(8).hex(), rows, pages):
+    if not create_store(home, rows, pages, entropy):
         raise Conflict("keystore exists")
 
 
@@ -60,16 +59,16 @@ def draw_keystore(
 
 
 def open_keystore(
-    path: Path, provider: RootProvider, deployment: str, *, leaf_pages: int = _LEAF_PAGES
+    home: Home, provider: RootProvider, deployment: str, *, leaf_pages: int = _LEAF_PAGES
 ) -> InProcessKeyService:
     """Open an existing keystore and unseal it. Never creates one. `leaf_pages` bounds the opened pages kept.
 
-    Raises Sealed when the file or its root key is absent or does not open; UnsafeFile when it is exposed;
+    Raises Sealed when the keystore or its root key is absent or does not open; UnsafeFile when it is exposed;
     WrongDeployment when it says it is another's; IntegrityFailure when the root opened and the keystore is altered,
     which includes the keystore of another deployment relabelled as this one's.
     """
     deployment_bytes(deployment)
-    return serve_store(PageFile(path), provider, deployment, leaf_pages=leaf_pages)
+    return serve_store(open_store(home), provider, deployment, leaf_pages=leaf_pages)
 
 
 def serve_store(

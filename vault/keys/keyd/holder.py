@@ -142,9 +142,10 @@ class Holder:
 
     @property
     def unattended(self) -> bool:
-        """Whether it is closed, and should open as soon as its root does, without anybody."""
+        """Whether it is closed, and should open as soon as root and keystore do, without anybody."""
         with suppress(Sealed):
-            return self._service is None and not self._unsealer.needed and not self._mark.is_set()
+            complete = len(self._secrets) >= self._unsealer.needed
+            return self._service is None and complete and not self._mark.is_set()
         return False
 
     def start(self) -> None:
