@@ -7,9 +7,13 @@ at the commitment, before anything is decrypted. Layout, context and vectors: do
 
 Re-keying a compartment replaces the 40 wrapped bytes and nothing else. The generation in the header is that of the
 leaf when the value was sealed, and stays: which leaf opens the DEK *now* is said by the compartment's row, not here.
+
+One format is written, all that were ever written are read. Whatever comes after the first 46 bytes, those stay: so any
+format can be re-keyed and told apart without knowing it. `vault.rotation.resealing` brings rows to the current one.
 """
 
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -28,6 +32,7 @@ _WRAPPED = 40  # RFC 3394 of a 32-byte key
 _HEADER = struct.Struct(">BBI")
 _PARTS = struct.Struct(">HI40s")
 _V1 = VERSION << 8 | SUITE_COBBLESTONE_256
+CURRENT: Final = bytes((VERSION, SUITE_COBBLESTONE_256))  # what every envelope written today begins with
 _MESSAGE_AT = _HEADER.size + _WRAPPED
 _NUMBER = struct.Struct(">I")
 _LENGTH = 4
@@ -68,6 +73,17 @@ class Sealed(NamedTuple):
     wrapped: bytes
     message: bytes
 
+
+class Earlier(NamedTuple):
+    """An earlier format: the sizes in bytes that it could have, and how it opens, which raises IntegrityFailure alone."""
+
+    shortest: int
+    longest: int
+    open: Callable[[Sealed, bytes, FieldContext], bytes]
+
+
+EARLIER: Final[dict[int, Earlier]] = {}
+"""Formats that are read and no longer written, by version << 8 | suite. None: version 1 is the first."""
 
 _tuple = tuple.__new__  # what `Sealed(…)` calls in the end, in a third of the time
 
@@ -131,11 +147,22 @@ def seal(dek: bytes, wrapped_dek: bytes, generation: int, context: FieldContext,
 def parse(envelope: bytes) -> Sealed:
     """Split stored bytes. An unknown version or suite, or an impossible size, raises IntegrityFailure: no guessing."""
     if not _SHORTEST <= len(envelope) <= _LONGEST:
-        raise IntegrityFailure(IntegrityFailure.code)
+        return _parse_earlier(envelope)
     known, generation, wrapped = _PARTS.unpack_from(envelope)
     if known != _V1:
-        raise IntegrityFailure(IntegrityFailure.code)
+        return _parse_earlier(envelope)
     return _tuple(Sealed, (VERSION, SUITE_COBBLESTONE_256, generation, wrapped, envelope[_MESSAGE_AT:]))
+
+
+def _parse_earlier(envelope: bytes) -> Sealed:
+    if len(envelope) < _MESSAGE_AT:
+        raise IntegrityFailure(IntegrityFailure.code)
+    known, generation, wrapped = _PARTS.unpack_from(envelope)
+    earlier = EARLIER.get(known)
+    if earlier is None or not earlier.shortest <= len(envelope) <= earlier.longest:
+        raise IntegrityFailure(IntegrityFailure.code)
+    version, suite = divmod(known, 256)
+    return Sealed(version, suite, generation, wrapped, envelope[_MESSAGE_AT:])
 
 
 def rewrapped(envelope: bytes, wrapped_dek: bytes) -> bytes:
@@ -152,7 +179,9 @@ def open_(sealed: Sealed, dek: bytes, context: FieldContext) -> bytes:
     bytes, wrong padding. The message is collected whole first: the streaming decryptor hands out complete chunks
     before the end has been checked.
     """
-    _, _, generation, _, message = sealed
+    format_version, suite, generation, _, message = sealed
+    if format_version != VERSION or suite != SUITE_COBBLESTONE_256:
+        return EARLIER[format_version << 8 | suite].open(sealed, dek, context)
     deployment, subject, category, field, item, schema_version, version = context
     try:
         # As `context_bytes`, written out: a call costs as much as a tenth of the decryption.

@@ -388,3 +388,13 @@ class Restoration(Row, table=True):
     subjects: int = Field(sa_type=BigInteger)  # erased again
     compartments: int = Field(sa_type=BigInteger)  # erased again, of subjects that are not
     indexed: int = Field(sa_type=BigInteger)  # search tokens made anew
+
+
+class LeftLeaf(Row, table=True):
+    """A leaf that a compartment has left, noted in the same unit, until it is queued for destruction."""
+
+    __tablename__ = "left_leaf"
+    __table_args__: ClassVar = CLUSTERED
+
+    slot: int = Field(primary_key=True, sa_type=BigInteger)
+    generation: int = Field(primary_key=True, sa_type=BigInteger)
