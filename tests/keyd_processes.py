@@ -53,6 +53,7 @@ class Host:
         self.lines = self.folder / "lines"
         self.entropy = RecordedEntropy()
         self.running = []
+        self.copies = [self.folder / "one", self.folder / "two"]
         self._geometry = geometry
         self._provider_of = provider
         self._settings = {
@@ -60,13 +61,15 @@ class Host:
             "data_dir": self.folder / "data",
             "port": self.port,
             "public_url": self.url,
+            "keystore_copies": ",".join(map(str, self.copies)),
             **settings,
         }
         self._prefix, self._identity = _as_unprivileged()
 
     def __enter__(self):
         settings = load(self._settings)
-        settings.data_dir.mkdir(mode=0o700)
+        for folder in (settings.data_dir, *self.copies):
+            folder.mkdir(mode=0o700)
         self.keystore = settings.keystore_path
         self.provider = self._provider_of(settings)
         create_keystore(

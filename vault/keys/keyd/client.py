@@ -128,6 +128,10 @@ class KeydClient:
     def refresh(self) -> None:
         """Do nothing: the holder looks for itself."""
 
+    def rest(self) -> None:
+        """Close the connections that are idle; the next question makes one."""
+        self._forget_idle()
+
     def close(self) -> None:
         """Close the connections. The holder keeps its keys: they are not this process's to forget."""
         self._closed = True

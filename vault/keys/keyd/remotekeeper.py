@@ -1,7 +1,8 @@
 """The epoch keeper of a process that holds no keys: asks the holder to work, and asks after the work."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from vault.errors import KeyHolderUnavailable
@@ -19,7 +20,7 @@ _STARTS: Final = 5  # of one work: holders that lost it one after the other are 
 
 
 class RemoteKeeper:
-    """`vault.keys.keeper.EpochKeeper` over the socket of a key holder. Owns the client it is given no more than it must.
+    """`vault.keys.keeper.EpochKeeper` over the socket of a key holder. Keeps no connection from one call to the next.
 
     A holder that starts anew meanwhile, as it does at the end of each epoch, is asked again.
     """
@@ -30,34 +31,46 @@ class RemoteKeeper:
 
     def status(self) -> EpochStatus:
         """Say where the keystore stands."""
-        return self._client.ask(verbs.EPOCH_STATUS)  # type: ignore[no-any-return]
+        with self._asking():
+            return self._client.ask(verbs.EPOCH_STATUS)  # type: ignore[no-any-return]
 
     def begin(self) -> Prospect:
         """Bring a change to its door."""
-        done = self._done(lambda: self._start(verbs.EPOCH_BEGIN))
-        return Prospect(done.epoch, done.root_ref, tuple(self._leaving(done.epoch)), done.copies)
+        with self._asking():
+            done = self._done(lambda: self._start(verbs.EPOCH_BEGIN))
+            return Prospect(done.epoch, done.root_ref, tuple(self._leaving(done.epoch)), done.copies)
 
     def finish(self, epoch: int) -> Destroyed:
         """Destroy the root of `epoch`."""
-        self._done(lambda: self._start(verbs.EPOCH_FINISH, epoch))
-        for each in self._ended(epoch):
-            if each.epoch == epoch:
-                return each.destroyed(self._leaving(epoch))
-        raise KeyHolderUnavailable("the key holder does not tell what it destroyed")
+        with self._asking():
+            self._done(lambda: self._start(verbs.EPOCH_FINISH, epoch))
+            for each in self._ended(epoch):
+                if each.epoch == epoch:
+                    return each.destroyed(self._leaving(epoch))
+            raise KeyHolderUnavailable("the key holder does not tell what it destroyed")
 
     def history(self, since: int = 0) -> list[Destroyed]:
         """List what was destroyed."""
-        found: list[Ended] = []
-        while part := self._ended(found[-1].epoch + 1 if found else since):
-            found += part
-        return [each.destroyed(self._leaving(each.epoch)) for each in found]
+        with self._asking():
+            found: list[Ended] = []
+            while part := self._ended(found[-1].epoch + 1 if found else since):
+                found += part
+            return [each.destroyed(self._leaving(each.epoch)) for each in found]
 
     def grow(self, trees: int = 1) -> int:
         """Add trees. Started once: of a holder that went away meanwhile nobody knows whether it added them."""
-        return self._done(lambda: self._start(verbs.GROW, trees), starts=1).leaves
+        with self._asking():
+            return self._done(lambda: self._start(verbs.GROW, trees), starts=1).leaves
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._client.rest()
 
     def _start(self, verb: Verb, *arguments: int) -> Work:
-        return self._client.ask(verb, *arguments)  # type: ignore[no-any-return]
+        return self._client.ask(verb, *arguments, again=verb is not verbs.GROW)  # type: ignore[no-any-return]
 
     def _done(self, start: Callable[[], Work], starts: int = _STARTS) -> Work:
         """Start a work and ask after it, less and less often, until it is done."""

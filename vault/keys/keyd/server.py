@@ -321,7 +321,9 @@ class KeydServer:
 
     def _note_epoch(self) -> None:
         with suppress(VaultError):
-            self._epoch = self._holder.service.status().epoch
+            status = self._holder.service.status()
+            # Opened in the middle of a change, it has keys of the epoch that ends as well, and must go when that does.
+            self._epoch = status.epoch if status.retiring is None else status.retiring
             self._report(Happening.OPEN)
 
     def _drop(self, peer: _Peer) -> None:
