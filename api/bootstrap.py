@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from api import bundles
+from api.keepers import keeper_of
 from api.roots import provider_of
 from api.settings import Settings
 from vault.errors import Sealed
@@ -12,6 +13,7 @@ from vault.keys.keyd.client import KeydClient
 from vault.keys.keystore import open_keystore
 from vault.keys.local import KeyFileProvider
 from vault.keys.service import KeyService, KeyState
+from vault.recovery import restores
 from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import Place, open_vault, refuse_one_cluster
 from vault.unit import Vault
@@ -24,10 +26,27 @@ def place_of(settings: Settings) -> Place:
 
 
 def open_from(settings: Settings) -> Vault:
-    """Open the vault that the settings describe. Raises what `vault.setup.open_vault` raises, and `InvalidBundle`.
+    """Open the vault that the settings describe, for use: behind the restore guard (`vault.recovery.restores.admit`).
 
-    Where the key holder has the keys, `Sealed` and `KeyHolderUnavailable` are raised on its word.
+    Raises what `vault.setup.open_vault` and the guard raise, and `InvalidBundle`. Where the key holder has the keys,
+    `Sealed` and `KeyHolderUnavailable` are raised on its word.
     """
+    vault = open_unadmitted(settings)
+    try:
+        admit(settings, vault)
+    except BaseException:
+        vault.close()
+        raise
+    return vault
+
+
+def admit(settings: Settings, vault: Vault) -> None:
+    """Let the restore guard look at the data, before anybody is served from them."""
+    restores.admit(vault, lambda since: keeper_of(settings).history(since))
+
+
+def open_unadmitted(settings: Settings) -> Vault:
+    """Open the vault as it is, also one whose data have just been brought back."""
     if settings.keyd_socket is None:
         return _open(settings, None)
     vault = open_to_serve(settings)

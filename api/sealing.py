@@ -11,6 +11,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import Final
 
+from api import bootstrap
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.settings import Settings
@@ -86,6 +87,7 @@ class Sealing:
             self._pause = LOOK_SECONDS
 
     def _open(self) -> None:
+        bootstrap.admit(self._settings, self._vault)  # data from a backup: whoever was erased since goes first
         if not self._noted:
             evidence.note_start(self._vault)
             self._noted = True

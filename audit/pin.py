@@ -40,3 +40,21 @@ def write_pin(path: Path, note: str) -> None:
             os.close(folder)
     except OSError:
         raise PinUnavailable("the last signed checkpoint cannot be written") from None
+
+
+def set_aside(path: Path, kept: Path) -> None:
+    """Keep a note under another name, durably, so that its place is free for another log's. Never over anything."""
+    try:
+        try:
+            os.link(path, kept)
+        except FileExistsError:
+            if not path.samefile(kept):  # else a crash came between the two names
+                raise
+        path.unlink()
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        raise PinUnavailable("the last signed checkpoint cannot be set aside") from None

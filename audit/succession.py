@@ -21,11 +21,13 @@ from audit import ledger
 from audit.checkpoint import Checkpoint
 from audit.entry import Act, Actor, Entry, Outcome
 from audit.errors import SigningRefused, VerificationError
+from audit.merkle import Frontier, leaf_hash
 from audit.note import vkey
 from audit.tables import metadata
 
 _HEADS: Final = metadata.tables["log_head"]
 _TABLES: Final = ("log_entry", "log_checkpoint", "log_head")
+_CHUNK: Final = 4096  # entries read at a time
 _LONGEST: Final = 96  # of an origin in an entry; a longer one stands there by its hash
 _SUCCESSOR: Final = re.compile(r"/[0-9]{8}-[0-9a-f]{16}\Z")
 
@@ -64,12 +66,19 @@ def successor_of(origin: str, now: int, unique: bytes) -> str:
 
 
 def extends(conn: Connection, shard: int, outside: Checkpoint | None) -> bool:
-    """Tell whether the stored log may be carried on: it is the log last signed, and nothing signed for is missing.
-
-    Roots are compared by `ledger.sign_checkpoint` before it signs; here it is the size and the name.
-    """
+    """Tell whether the stored log may be carried on: it is the log last signed, and all that was signed is in it."""
     head = ledger.head(conn, shard)
-    return outside is None or (outside.origin == head.origin and outside.size <= head.size)
+    if outside is None:
+        return True
+    if outside.origin != head.origin or outside.size > head.size:
+        return False
+    grown = Frontier()
+    while grown.size < outside.size:
+        records = ledger.read(conn, shard, grown.size, min(_CHUNK, outside.size - grown.size))
+        if not records:
+            return False
+        grown = grown.extend(leaf_hash(record.body) for record in records)
+    return grown.root() == outside.root
 
 
 def last_signed(conn: Connection, shard: int, note: str | None, public: bytes) -> Checkpoint | None:

@@ -15,6 +15,7 @@ from vault.erasure.certificates import certify
 from vault.erasure.finishing import anything_queued, finish
 from vault.erasure.settling import settle
 from vault.keys.epochs import Destroyed
+from vault.recovery import restores
 from vault.unit import Vault
 
 
@@ -69,6 +70,7 @@ def reconcile(vault: Vault, change: Changing, outside: Path, ended: list[Destroy
     if ended:
         _record(vault, ended)
     finished = finish(vault, change.history()) if anything_queued(vault) else 0
+    restores.follow(vault, ended or ())  # behind `finish`: the restore guard need not look for what it has taken
     return finished, certify(vault, change.history, outside)
 
 

@@ -78,11 +78,14 @@ class CopyPlace(Protocol):
 
 
 class FolderPlace:
-    """A copy in a folder: another disk, or one mounted from another host. The folder is never made."""
+    """A copy in a folder: another disk, or one mounted from another host. The folder is never made.
 
-    def __init__(self, folder: Path, entropy: Entropy) -> None:
+    `file` is its name there, for whoever keeps one beside that of the epoch changes.
+    """
+
+    def __init__(self, folder: Path, entropy: Entropy, file: str = _FILE) -> None:
         self._folder = folder
-        self._path = folder / _FILE
+        self._path = folder / file
         self._entropy = entropy
 
     @property
@@ -128,12 +131,12 @@ class FolderPlace:
         except (Sealed, IntegrityFailure):
             pass  # absent or damaged
         unique = self._entropy.bytes(8).hex()
-        fresh = self._folder / f"{_FILE}.{unique}"
+        fresh = self._path.with_name(f"{self._path.name}.{unique}")
         with source.reading():
             create_file(fresh, unique, source.rows(), source.current_pages())
         try:
             for suffix in ("-wal", "-shm"):  # of a damaged copy: they would be taken for parts of the new one
-                self._path.with_name(_FILE + suffix).unlink(missing_ok=True)
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             fresh.replace(self._path)
             folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:

@@ -1,0 +1,651 @@
+"""Backups brought back with the current keystore: survivors byte for byte, the erased nowhere, and the log says so."""
+
+import json
+import sqlite3
+import stat
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from erasure_scene import Scene
+from maison_people import AURELLE, FIELDS, change, one, person, rows, take_in, value
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from audit import ledger
+from audit.entry import Actor, ActorKind, decode
+from audit.note import vkey
+from audit.verify import Verdict, verify_log
+from vault import envelope, evidence
+from vault.compartments import domain
+from vault.envelope import FieldContext
+from vault.errors import (
+    Conflict,
+    Damaged,
+    InvalidBackup,
+    RestoreUnfinished,
+    UnknownReference,
+    VaultError,
+)
+from vault.keys.service import SigningKey, Slot
+from vault.recovery import backups, drills, guard, keystores, manifest, openings, reindex, restores
+from vault.recovery.guard import Carried
+from vault.recovery.openings import Stored
+from vault.runtime import SystemEntropy
+from vault.setup import open_vault
+from vault.store import dumps
+from vault.store.tables import metadata
+from vault.subjects import describe
+from vault.unit import execute, settled
+
+OPERATOR = Actor(ActorKind.VAULT, "operator")
+OTHER = FIELDS | {"client_number": "AU-0099", "email": ["Blaise.Morvan@example.com"], "phone": ["+33612345678"]}
+
+
+def quiet(*_):
+    """Show no progress."""
+
+
+class Recovery(Scene):
+    """A deployment with backups, and a second database to bring them back into."""
+
+    def __init__(self, vault, place, folder, clock, databases):
+        super().__init__(vault, place, folder, clock)
+        self.folder, self.databases = folder, databases
+        self.drops, self.opened, self.count = [], [], 0
+
+    def back_up(self, name="data.backup"):
+        return backups.back_up(self.vault, self.place.database, self.folder / name, OPERATOR, quiet)
+
+    def history(self, since=0):
+        return [each for each in self.changing().history() if each.epoch >= since]
+
+    def vacant(self):
+        """An address at which nothing is."""
+        self.count += 1
+        if self.databases.backend == "sqlite":
+            return f"sqlite:///{self.folder}/restored-{self.count}.db"
+        name = f"restored_{SystemEntropy().bytes(6).hex()}"
+        with self.databases._maintenance() as conn:
+            conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        self.drops.append(name)
+        return self.databases.postgres.url(name)
+
+    def load(self, name="data.backup", url=None, **options):
+        """Bring a backup back, and leave it there as it is: not ready to be served."""
+        url = url or self.vacant()
+        how = {"keys_epoch": self.vault.keys.status().epoch, "deployment": self.vault.deployment} | options
+        restores.bring_back(
+            self.folder / name, url, how["deployment"], how["keys_epoch"], SystemEntropy().bytes(8).hex(),
+            self.clock.now(), quiet, replace=options.get("replace", False),
+        )  # fmt: skip
+        return url
+
+    def open(self, url):
+        vault = open_vault(
+            replace(self.place, database=url), self.vault.bundle, clock=self.clock, entropy=SystemEntropy()
+        )
+        self.opened.append(vault)
+        return vault
+
+    def carry_on(self, vault, progress=quiet):
+        return restores.carry_on(vault, self.outside, OPERATOR, self.history, progress)
+
+    def restore(self, name="data.backup"):
+        vault = self.open(self.load(name))
+        return vault, self.carry_on(vault)
+
+    def drill(self, name="data.backup", copy=None):
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        if copy is None:
+            copy = scratch / "keystore.db"
+            copy.unlink(missing_ok=True)
+            self.copy_keystore(copy)
+        return drills.drill(
+            self.vault, self.place.database, self.folder / name, copy, self.place.provider, scratch, self.outside,
+            OPERATOR, self.history, quiet,
+        )  # fmt: skip
+
+    def close_stores(self):
+        for store in self.stores:
+            store.close()
+        self.stores.clear()
+
+    def copy_keystore(self, to):
+        store = self.changing()._store
+        return keystores.back_up(store, self.place.provider, to, clock=self.clock, entropy=SystemEntropy())
+
+    def close(self):
+        for vault in self.opened:
+            vault.close()
+        super().close()
+        for name in self.drops:
+            self.databases._drop(name)
+
+
+@pytest.fixture
+def scene(vault, place, tmp_path, clock, databases):
+    scene = Recovery(vault, place, tmp_path, clock, databases)
+    yield scene
+    scene.close()
+
+
+@pytest.fixture
+def people(scene):
+    """Somebody who stays and somebody who goes, signed for in a checkpoint."""
+    stays, goes = take_in(scene.vault, person(OTHER), person(FIELDS))
+    evidence.sign_checkpoints(scene.vault, scene.outside)
+    return stays, goes
+
+
+def raw(vault, registered):
+    return {name: value(vault, registered.subject, name) for name in ("email", "phone", "birth_date", "ring_size")}
+
+
+def described(vault, registered):
+    return execute(vault, settled(describe), [(AURELLE, registered.references[AURELLE])])[0]
+
+
+def found(vault, by, sought):
+    from vault.search import Search, search
+
+    answer = execute(vault, search, [Search(AURELLE, "aurelle-crm", by, sought)])[0]
+    return [each.subject for each in answer.candidates]
+
+
+def entries(vault, shard=0):
+    with vault.reading() as conn:
+        return [decode(each.body) for each in ledger.read(conn, shard, 0, 100_000)]
+
+
+def count(vault, table):
+    return rows(vault, f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 - ours
+
+
+# Backups
+
+
+def test_a_backup_is_private_whole_and_says_what_it_is(scene, people):
+    told = scene.back_up()
+    file = scene.folder / "data.backup"
+    assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE(manifest.beside(file).stat().st_mode) == 0o600
+    assert manifest.read(file) == told
+    assert manifest.measure(file) == (told.size, told.sha256)
+    with scene.vault.reading() as conn:
+        head = ledger.head(conn, 0)
+    assert told.log[0].size == head.size - 1  # the entry that tells of the backup came after
+    assert entries(scene.vault)[-1]["act"] == "deployment.backed_up"
+    assert entries(scene.vault)[-1]["pol"] == [f"sha256:{told.sha256}"]
+    left = {path.name for path in scene.folder.iterdir() if "backup" in path.name}
+    assert left == {"data.backup", "data.backup.manifest.json"}
+    said = manifest.beside(file).read_text()
+    assert all(str(each) not in said for each in (*FIELDS.values(), people[0].subject.hex()))
+
+
+def test_a_backup_never_goes_over_another(scene, people):
+    scene.back_up()
+    with pytest.raises(Conflict):
+        scene.back_up()
+
+
+def test_a_backup_of_a_busy_vault_is_of_one_moment(scene, people):
+    stop = threading.Event()
+    errors = []
+
+    def write():
+        while not stop.is_set():
+            try:
+                answers = take_in(scene.vault, person(OTHER), person(FIELDS))
+                errors.extend(each for each in answers if isinstance(each, VaultError))
+            except VaultError as error:
+                errors.append(error)
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    for each in writers:
+        each.start()
+    try:
+        told = [scene.back_up(f"busy-{number}") for number in range(3)]
+    finally:
+        stop.set()
+        for each in writers:
+            each.join()
+    assert not errors
+    assert told[0].log[0].size < told[1].log[0].size < told[2].log[0].size
+    for number, each in enumerate(told):
+        restored = scene.open(scene.load(f"busy-{number}"))
+        with restored.reading() as conn:
+            head = ledger.head(conn, 0)
+        assert (head.size, head.frontier.root().hex()) == (each.log[0].size, each.log[0].root)
+        # Every person is there whole: one registration, one row, both numbers found.
+        assert count(restored, "subject") == sum(x["act"] == "subject.registered" for x in entries(restored))
+        assert count(restored, "compartment") % count(restored, "subject") == 0
+
+
+# Restores
+
+
+def test_any_backup_with_the_current_keystore_gives_survivors_and_nobody_erased(scene, people):
+    """T4 of the study."""
+    stays, goes = people
+    scene.back_up("old")
+    kept = raw(scene.vault, stays)
+    scene.whole(goes.subject)
+    scene.run()
+    scene.back_up("new")
+    late = one(take_in(scene.vault, person(OTHER | {"client_number": "AU-0100"})))
+    scene.whole(late.subject)
+    scene.run()
+    for name, again in (("old", 1), ("new", 0)):
+        restored, done = scene.restore(name)
+        assert done.carried == Carried(subjects=again)
+        assert raw(restored, stays) == kept
+        assert found(restored, "email", "Blaise.Morvan@example.com") == [stays.subject]
+        assert found(restored, "email", "Apolline.Rousselin@example.com") == []
+        assert isinstance(described(restored, goes), UnknownReference)
+        for table in ("subject", "compartment", "field_value", "search_token", "relation"):
+            column = "id" if table == "subject" else "subject_id"
+            left = f"SELECT count(*) FROM {table} WHERE {column} = ?"  # noqa: S608 - ours
+            assert rows(restored, left, goes.subject)[0][0] == 0
+        assert count(restored, "reference") == 1
+        # It goes on as a vault does: it takes people in, and is signed for.
+        one(take_in(restored, person(FIELDS)))
+        restores.admit(restored, scene.history)
+        assert evidence.sign_checkpoints(restored, scene.outside)
+        Path(scene.outside).unlink()
+
+
+def test_rows_that_a_backup_brings_back_do_not_open_even_before_the_guard(scene, people):
+    stays, goes = people
+    scene.back_up()
+    scene.whole(goes.subject)
+    scene.run()
+    restored = scene.open(scene.load())
+    query = openings.STORED.where(metadata.tables["field_value"].c.subject_id.in_([stays.subject, goes.subject]))
+    with restored.reading() as conn:
+        stored = [Stored._make(row) for row in conn.execute(query)]
+    for row, plain in zip(stored, openings.opened(restored.keys, restored.deployment, stored), strict=True):
+        assert (plain is None) is (row.subject == goes.subject)
+    assert {row.subject for row in stored} == {stays.subject, goes.subject}
+    with pytest.raises(RestoreUnfinished):
+        restores.admit(restored, scene.history)
+
+
+def test_one_category_that_was_erased_goes_again_and_the_person_stays(scene, people):
+    stays, _ = people
+    scene.back_up()
+    scene.category(stays.subject, "contact")
+    scene.run()
+    restored, done = scene.restore()
+    assert done.carried == Carried(compartments=1)
+    assert found(restored, "email", "Blaise.Morvan@example.com") == []
+    assert value(restored, stays.subject, "birth_date") == OTHER["birth_date"]
+    assert value(restored, stays.subject, "email") is None
+
+
+def test_an_erasure_the_backup_knows_of_is_finished_with_its_certificate(scene, people):
+    _, goes = people
+    requested = scene.whole(goes.subject)
+    scene.back_up()
+    scene.run()
+    restored, done = scene.restore()
+    assert done.carried == Carried()  # not the guard's work
+    assert rows(restored, "SELECT state FROM erasure WHERE id = ?", requested.erasure) == [("done",)]
+    assert rows(restored, "SELECT count(*) FROM subject WHERE id = ?", goes.subject)[0][0] == 0
+
+
+def test_an_erasure_that_waits_for_its_epoch_is_denied_and_goes_with_it(scene, people):
+    _, goes = people
+    scene.back_up()
+    scene.whole(goes.subject)
+    restored, done = scene.restore()
+    assert done.carried.closed > 0 and done.carried.subjects == 0
+    assert isinstance(described(restored, goes), UnknownReference)
+    assert found(restored, "email", "Apolline.Rousselin@example.com") == []
+    scene.changing().run()
+    assert restores.admit(restored, scene.history) == Carried(subjects=1)
+    assert rows(restored, "SELECT count(*) FROM field_value WHERE subject_id = ?", goes.subject)[0][0] == 0
+
+
+def test_who_has_nothing_left_but_what_the_law_keeps_is_restricted(scene, people):
+    """An erasure in part leaves its trace in the keystore, but not that what is kept was denied to everybody."""
+    bought = one(take_in(scene.vault, person(OTHER | {"last_purchase_date": "2026-03-02"})))
+    scene.back_up()
+    assert scene.whole(bought.subject).kept
+    scene.run()
+    restored, done = scene.restore()
+    assert done.carried.restricted == 1
+    assert rows(restored, "SELECT restricted FROM subject WHERE id = ?", bought.subject)[0][0]
+    assert bought.subject not in found(restored, "email", "Blaise.Morvan@example.com")
+    assert reindex.rebuild(restored) > 0
+    assert bought.subject not in found(restored, "email", "Blaise.Morvan@example.com")
+
+
+def test_the_log_that_was_cut_short_is_closed_and_its_successor_says_what_was_lost(scene, people):
+    scene.back_up()
+    take_in(scene.vault, person(OTHER))
+    (note,) = evidence.sign_checkpoints(scene.vault, scene.outside)
+    signed = int(note.split("\n")[1])
+    restored, done = scene.restore()
+    (over,) = done.successions
+    assert over.lost == signed - over.kept > 0
+    first = entries(restored)[0]
+    assert (first["act"], first["n"], first["com"]) == ("log.succession", signed, over.last.root.hex())
+    assert first["pol"] == [f"after:{scene.vault.origin}", f"kept:{over.kept}"]
+    assert restored.origin.startswith(f"{scene.vault.origin}/")
+    # What was signed of the old log is kept, and no note of the new one stands in its place.
+    (kept,) = scene.folder.glob("checkpoint.ended-*")
+    assert kept.read_text() == note
+    assert not scene.outside.exists()
+    evidence.sign_checkpoints(restored, scene.outside)
+    # Both logs verify by themselves; the old one fails whoever holds the newer checkpoint of it: the loss is provable.
+    public = restored.keys.public_key(SigningKey.LOG)
+    with restored.reading() as conn:
+        closed, current = (ledger.stored_log(conn, shard) for shard in ledger.shards(conn))
+        old, new = vkey(closed.origin, public), vkey(current.origin, public)
+        assert verify_log(current, [new], [scene.outside.read_text()]).verdict is Verdict.FINE
+        assert verify_log(closed, [old]).verdict is Verdict.FINE
+        assert verify_log(ledger.stored_log(conn, closed.shard), [old], [note]).verdict is Verdict.TAMPERED
+
+
+def test_the_same_backup_brought_back_twice_makes_two_logs(scene, people):
+    scene.back_up()
+    origins = {scene.restore()[0].origin for _ in range(2)}
+    assert len(origins) == 2
+
+
+def test_a_checkpoint_that_is_not_ours_stops_the_restore(scene, people):
+    scene.back_up()
+    restored = scene.open(scene.load())
+    scene.outside.write_text(scene.outside.read_text().replace("\n\n", "\nextra\n\n"))
+    from audit.errors import SigningRefused
+
+    with pytest.raises(SigningRefused):
+        scene.carry_on(restored)
+    with pytest.raises(RestoreUnfinished):
+        restores.admit(restored, scene.history)
+
+
+# What is refused
+
+
+def test_wrong_deployment_engine_keystore_and_altered_bytes_are_refused(scene, people):
+    told = scene.back_up()
+    file = scene.folder / "data.backup"
+    with pytest.raises(InvalidBackup):
+        scene.load(deployment="another")
+    other = "postgresql+psycopg://nobody@/none" if told.engine == "sqlite" else "sqlite:////nowhere/x.db"
+    with pytest.raises(InvalidBackup):
+        scene.load(url=other)
+    manifest.beside(file).write_bytes(replace(told, keys_epoch=9).encode())
+    with pytest.raises(InvalidBackup):
+        scene.load()
+    manifest.beside(file).write_bytes(told.encode())
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InvalidBackup):
+        scene.load()
+    manifest.beside(file).unlink()
+    with pytest.raises(InvalidBackup):
+        scene.load()
+
+
+def test_never_over_a_living_database(scene, people):
+    scene.back_up()
+    with pytest.raises(Conflict):
+        scene.load(url=scene.place.database)
+    with pytest.raises(Conflict):  # the vault has it open
+        scene.load(url=scene.place.database, replace=True)
+    assert count(scene.vault, "subject") == 2
+
+
+def test_a_database_that_nobody_has_open_is_set_aside_and_not_lost(scene, people):
+    scene.back_up()
+    url = scene.load()
+    scene.load(url=url, replace=True)
+    restored = scene.open(url)
+    assert count(restored, "subject") == 2
+    if scene.databases.backend == "sqlite":
+        assert list(scene.folder.glob("restored-1.db.replaced-*"))
+    else:
+        assert rows(restored, "SELECT 1 FROM pg_namespace WHERE nspname LIKE 'replaced_%%'")
+
+
+# Stopped on the way
+
+
+def test_a_restore_stopped_anywhere_goes_on_where_it_was(scene, people):
+    stays, goes = people
+    scene.back_up()
+    scene.whole(goes.subject)
+    scene.run()
+    url = scene.load()
+
+    class Stopped(Exception):
+        pass
+
+    def stopping(after):
+        told = []
+
+        def progress(what, done, of):
+            told.append(what)
+            if len(told) > after:
+                raise Stopped
+
+        return progress
+
+    for steps in range(12):
+        vault = scene.open(url)
+        with pytest.raises(RestoreUnfinished):
+            restores.admit(vault, scene.history)
+        try:
+            scene.carry_on(vault, stopping(steps % 3))
+        except Stopped:
+            continue
+        break
+    restored = scene.open(url)
+    assert restores.admit(restored, scene.history) == Carried()
+    assert [each["act"] for each in entries(restored)].count("log.succession") == 1
+    assert count(restored, "subject") == 1
+    assert found(restored, "email", "Blaise.Morvan@example.com") == [stays.subject]
+
+
+def test_a_load_that_fails_leaves_nothing(scene, people):
+    scene.back_up()
+    url = scene.vacant()
+
+    def fail(at):
+        raise InvalidBackup
+
+    with pytest.raises(InvalidBackup):
+        dumps.load(scene.folder / "data.backup", url, "00", fail, quiet)
+    if scene.databases.backend == "sqlite":
+        assert dumps.vacant(url)
+        assert not list(scene.folder.glob("*unfinished*"))
+
+
+# Data that came back by other means
+
+
+def test_a_database_put_back_by_hand_is_guarded_before_it_serves(scene, people):
+    stays, goes = people
+    dumps.dump(scene.place.database, scene.folder / "by-hand", quiet, quiet)
+    scene.whole(goes.subject)
+    scene.run()
+    url = scene.vacant()
+    dumps.load(scene.folder / "by-hand", url, "00", quiet, quiet)
+    restored = scene.open(url)
+    assert restores.admit(restored, scene.history) == Carried(subjects=1)
+    assert restores.admit(restored, scene.history) == Carried()
+    assert found(restored, "email", "Blaise.Morvan@example.com") == [stays.subject]
+
+
+def test_a_log_put_back_by_hand_is_not_signed_until_an_operator_says_so(scene, people):
+    dumps.dump(scene.place.database, scene.folder / "by-hand", quiet, quiet)
+    take_in(scene.vault, person(OTHER))
+    evidence.sign_checkpoints(scene.vault, scene.outside)
+    url = scene.vacant()
+    dumps.load(scene.folder / "by-hand", url, "00", quiet, quiet)
+    restored = scene.open(url)
+    from audit.errors import SigningRefused
+
+    with pytest.raises(SigningRefused):
+        evidence.sign_checkpoints(restored, scene.outside)
+    assert restores.begin(restored, scene.outside, now=scene.clock.now())
+    assert scene.carry_on(restored).successions[0].lost > 0
+    assert evidence.sign_checkpoints(restored, scene.outside)
+    assert not restores.begin(restored, scene.outside, now=scene.clock.now())
+
+
+def test_a_vault_that_is_well_has_nothing_to_do(scene, people):
+    assert not restores.begin(scene.vault, scene.outside, now=scene.clock.now())
+    assert restores.admit(scene.vault, scene.history) == Carried()
+
+
+def test_a_leaf_that_went_without_an_erasure_stops_the_guard(scene, people):
+    """A damaged keystore must not look like a thousand erasures."""
+    rows_before = count(scene.vault, "field_value")
+    store = scene.changing()._store
+    addresses = [address for address, _ in store.current().items()]
+    with closing(sqlite3.connect(scene.place.keystore)) as db, db:
+        db.execute(
+            "UPDATE page SET body = zeroblob(length(body)) WHERE address IN (SELECT address FROM page LIMIT 300)"
+        )
+    assert addresses
+    fresh = scene.open(scene.place.database)
+    with pytest.raises(Damaged):
+        guard.carry(fresh, frozenset())
+    assert count(fresh, "field_value") == rows_before
+
+
+# The keystore
+
+
+def test_a_keystore_brought_back_from_a_copy_gives_out_no_leaf_twice(scene, people):
+    scene.copy_keystore(scene.folder / "early.copy")
+    take_in(scene.vault, *[person(OTHER) for _ in range(30)])
+    used = {row[0] for row in rows(scene.vault, "SELECT slot FROM compartment UNION SELECT log_slot FROM subject")}
+    scene.vault.keys.close()
+    scene.close_stores()
+    scene.place.keystore.unlink()
+    keystores.bring_back(
+        scene.folder / "early.copy", scene.place.keystore, scene.place.provider, scene.vault.deployment,
+        scene.place.database, entropy=SystemEntropy(),
+    )  # fmt: skip
+    fresh = scene.open(scene.place.database)
+    assert not used & {slot.number for slot in fresh.keys.reserve(200)}
+    assert value(fresh, people[0].subject, "birth_date") == OTHER["birth_date"]
+
+
+def test_what_is_left_of_a_lost_keystore_is_in_the_way(scene, people):
+    scene.copy_keystore(scene.folder / "early.copy")
+    target = scene.folder / "again.keystore"
+    target.with_name("again.keystore-wal").write_bytes(b"left")
+    with pytest.raises(Conflict):
+        keystores.bring_back(
+            scene.folder / "early.copy", target, scene.place.provider, scene.vault.deployment, None,
+            entropy=SystemEntropy(),
+        )  # fmt: skip
+
+
+def test_a_copy_of_an_epoch_that_ended_is_no_keystore(scene, people):
+    scene.copy_keystore(scene.folder / "early.copy")
+    scene.run(anyway=True)
+    target = scene.folder / "again.keystore"
+    with pytest.raises(VaultError):
+        keystores.bring_back(
+            scene.folder / "early.copy", target, scene.place.provider, scene.vault.deployment, None,
+            entropy=SystemEntropy(),
+        )  # fmt: skip
+    assert not target.exists()
+
+
+def test_a_copy_in_a_folder_is_brought_up_to_date(scene, people):
+    folder = scene.folder / "carried"
+    folder.mkdir()
+    first = scene.copy_keystore(folder)
+    scene.run(anyway=True)
+    assert scene.copy_keystore(folder).epoch == first.epoch + 1
+
+
+# The drill
+
+
+def test_the_drill_proves_survivors_and_erased_and_leaves_nothing(scene, people):
+    stays, goes = people
+    scene.back_up()
+    scene.whole(goes.subject)
+    change(scene.vault, stays, set={"ring_size": {"value": "54", "system": "eu"}})
+    scene.run()
+    before = (count(scene.vault, "field_value"), len(entries(scene.vault)), scene.vault.keys.status())
+    found = scene.drill()
+    assert found.holds
+    assert found.values.identical > 0 and found.values.unreadable > 0 and not found.values.lost
+    assert found.destroyed > 0 and not found.revived
+    assert found.restored.carried == Carried(subjects=1)
+    assert (count(scene.vault, "field_value"), len(entries(scene.vault)), scene.vault.keys.status()) == before
+    assert {path.name for path in (scene.folder / "scratch").iterdir()} <= {"keystore.db", "checkpoint"} | {
+        path.name for path in (scene.folder / "scratch").glob("checkpoint*")
+    }
+    if scene.databases.backend == "postgresql":
+        assert not rows(scene.vault, "SELECT datname FROM pg_database WHERE datname LIKE 'ecrin_drill%%'")
+
+
+def test_the_drill_says_which_values_only_newer_backups_have(scene, people):
+    stays, _ = people
+    scene.back_up()
+    scene.field(stays.subject, "phone")
+    scene.run()
+    found = scene.drill()
+    assert found.holds
+    assert found.values.outdated > 0  # of the contact compartment, re-keyed when one field of it was erased
+    scene.back_up("newer")
+    assert scene.drill("newer").values.outdated == 0
+
+
+def test_the_drill_finds_a_value_that_is_not_what_it_was(scene, people):
+    """Somebody with the keys put another value in a row's place."""
+    stays, _ = people
+    scene.back_up()
+    keys, subject = scene.vault.keys, stays.subject
+    query = (
+        "SELECT c.slot, c.generation, v.category_id, v.field_id, v.item, v.schema_version, v.version, v.holder"
+        " FROM field_value v JOIN compartment c ON c.subject_id = v.subject_id AND c.category_id = v.category_id"
+        " WHERE v.subject_id = ?"
+    )
+    slot, generation, category, field, item, schema, version, holder = rows(scene.vault, query, subject)[0]
+    dek = SystemEntropy().bytes(32)
+    (wrapped,) = keys.wrap([(Slot(slot, generation), dek)])
+    named = domain(scene.vault.deployment, holder)
+    context = FieldContext(named, subject, category, field, item, schema, version)
+    forged = envelope.seal(dek, wrapped, generation, context, b"another value, sealed as well as any")
+    where = "WHERE subject_id = ? AND category_id = ? AND field_id = ? AND version = ?"
+    forgery = f"UPDATE field_value SET envelope = ? {where}"  # noqa: S608 - ours
+    rows(scene.vault, forgery, forged, subject, category, field, version)
+    found = scene.drill()
+    assert found.values.different == 1
+    assert not found.holds
+
+
+def test_the_newest_backup_is_found_by_its_manifest(scene, people):
+    scene.back_up("one")
+    scene.clock.advance(60)
+    scene.back_up("two")
+    (scene.folder / "three.manifest.json").write_text(json.dumps({"format": 1}))
+    assert manifest.newest(scene.folder, scene.vault.deployment).name == "two"
+    with pytest.raises(InvalidBackup):
+        manifest.newest(scene.folder, "another")
+
+
+def test_a_password_reaches_the_programs_by_a_file():
+    url = make_url("postgresql+psycopg://ecrin@host/db").set(password="se:cr\\et")
+    with dumps.invocation("pg_dump", url, ("--format=custom",), name_database=True) as (command, environment):
+        secret = Path(environment["PGPASSFILE"])
+        assert secret.read_text() == "*:*:*:*:se\\:cr\\\\et\n"
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+        assert not [each for each in (*command, *environment.values()) if "cr\\et" in each]
+        assert command[1:] == ["--dbname=postgresql://ecrin@host/db", "--format=custom"]
+    assert not secret.exists()

@@ -1,0 +1,72 @@
+"""Backups of the data, made while the vault serves, whole or not there.
+
+The file is of one moment, checked by reading it back, and entered in the log before it gets its name: whoever holds a
+copy of everybody's sealed values should be traceable. A backup needs no key, so a sealed vault can be backed up.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from audit import ledger
+from audit.entry import Act, Actor, Entry, Outcome
+from vault.errors import Conflict, StoreUnavailable
+from vault.keys.private_file import publish
+from vault.recovery import manifest
+from vault.recovery.manifest import LogState, Manifest
+from vault.store import dumps
+from vault.store.tables import Deployment
+from vault.unit import Vault
+
+Progress = Callable[[int, int], None]
+
+_UNIQUE: Final = 8
+
+
+def back_up(vault: Vault, url: str, file: Path, actor: Actor, progress: Progress) -> Manifest:
+    """Write the data of `vault`, which lives at `url`, into `file`, and its manifest beside it.
+
+    Raises Conflict when there is such a file; StoreFull, StoreUnavailable, IntegrityFailure when the backup could not
+    be made or does not read back. Nothing is left behind then.
+    """
+    taken = file.exists() or manifest.beside(file).exists()
+    if taken:
+        raise Conflict("a backup of this name exists")
+    unique = vault.entropy.bytes(_UNIQUE).hex()
+    unfinished = file.with_name(f"{file.name}.{unique}.unfinished")
+    seen: list[Manifest] = []
+    try:
+        dumps.dump(url, unfinished, lambda conn: seen.append(_describe(vault, conn)), progress)
+        if not seen:
+            raise StoreUnavailable("database")
+        size, digest = manifest.measure(unfinished)
+        told = replace(seen[0], size=size, sha256=digest)
+        with vault.unit() as uow:
+            uow.record(Entry(Act.DEPLOYMENT_BACKED_UP, Outcome.ALLOW, actor, pol=(f"sha256:{digest}",), n=size))
+            uow.commit()
+        if not publish(unfinished, file):
+            raise Conflict("a backup of this name exists")
+    finally:
+        for side in ("", "-journal", "-wal", "-shm"):
+            with suppress(OSError):
+                unfinished.with_name(unfinished.name + side).unlink(missing_ok=True)
+    if not manifest.write(file, told, unique):
+        raise Conflict("a backup of this name exists")
+    return told
+
+
+def _describe(vault: Vault, conn: Connection) -> Manifest:
+    row = conn.execute(select(col(Deployment.id), col(Deployment.keys_epoch))).one()
+    logs = []
+    for shard in ledger.shards(conn):
+        if shard >= 0:  # closed logs have negative numbers
+            head = ledger.head(conn, shard)
+            logs.append(LogState(shard, head.origin, head.size, head.frontier.root().hex()))
+    schema = MigrationContext.configure(conn).get_current_revision() or ""
+    return Manifest(row.id, conn.dialect.name, schema, vault.clock.now(), row.keys_epoch, tuple(logs), 0, "")

@@ -1,0 +1,96 @@
+"""Opens stored values for the vault's own work: to find them by, and to prove that they are what they were.
+
+Not a way out: what is opened here is hashed or compared inside this package, and no function of it returns a value.
+Giving out goes through grants and the log (`vault.disclosure`).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Select, select
+
+from vault import envelope
+from vault.compartments import domain
+from vault.envelope import FieldContext, Sealed
+from vault.errors import IntegrityFailure
+from vault.keys.service import KeyService, Slot
+from vault.store.tables import metadata
+
+_VALUE: Final = metadata.tables["field_value"]
+_COMPARTMENT: Final = metadata.tables["compartment"]
+
+
+class Stored(NamedTuple):
+    """A value row and the leaf that opens it."""
+
+    subject: bytes
+    category_id: int
+    field_id: int
+    item: int
+    version: int
+    holder: str
+    schema_version: int
+    envelope: bytes
+    shard: int
+    slot: int
+    generation: int
+
+    @property
+    def at(self) -> tuple[bytes, int, int, int, int]:
+        """Return the row's key."""
+        return self[:5]
+
+    @property
+    def leaf(self) -> Slot:
+        """Return its leaf."""
+        return Slot(self.slot, self.generation)
+
+
+STORED: Final[Select[Any]] = select(
+    _VALUE.c.subject_id,
+    _VALUE.c.category_id,
+    _VALUE.c.field_id,
+    _VALUE.c.item,
+    _VALUE.c.version,
+    _VALUE.c.holder,
+    _VALUE.c.schema_version,
+    _VALUE.c.envelope,
+    _VALUE.c.shard,
+    _COMPARTMENT.c.slot,
+    _COMPARTMENT.c.generation,
+).join(
+    _COMPARTMENT,
+    (_COMPARTMENT.c.subject_id == _VALUE.c.subject_id) & (_COMPARTMENT.c.category_id == _VALUE.c.category_id),
+)
+
+
+def opened(keys: KeyService, deployment: str, rows: Sequence[Stored]) -> list[bytes | None]:
+    """Open rows, in order, with one call of the key service. None where leaf, key or bytes do not fit."""
+    sealed: list[Sealed | None] = []
+    for row in rows:
+        try:
+            sealed.append(envelope.parse(row.envelope))
+        except IntegrityFailure:
+            sealed.append(None)
+    wrapped = [(row.leaf, each.wrapped) for row, each in zip(rows, sealed, strict=True) if each is not None]
+    deks = iter(keys.unwrap(wrapped) if wrapped else [])
+    plain: list[bytes | None] = []
+    for row, each in zip(rows, sealed, strict=True):
+        dek = None if each is None else next(deks)
+        if each is None or dek is None:
+            plain.append(None)
+            continue
+        context = FieldContext(
+            domain(deployment, row.holder),
+            row.subject,
+            row.category_id,
+            row.field_id,
+            row.item,
+            row.schema_version,
+            row.version,
+        )
+        try:
+            plain.append(envelope.open_(each, dek, context))
+        except IntegrityFailure:
+            plain.append(None)
+    return plain

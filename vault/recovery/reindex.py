@@ -1,0 +1,92 @@
+"""The search index filled again from the values, because its tokens died with an epoch that a backup is older than.
+
+One unit per batch of subjects, under their locks: what is written meanwhile is indexed by whoever writes it, before or
+after, and stands in the index once. May be stopped anywhere and repeated.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import bindparam, delete, select
+
+from vault import search, searchepochs, values
+from vault.compartments import ACTIVE
+from vault.normalise import NotNormalisable
+from vault.recovery.openings import STORED, Stored, opened
+from vault.search import Indexed
+from vault.store.keysets import padded
+from vault.store.tables import metadata
+from vault.unit import UnitOfWork, Vault
+
+SUBJECTS_PER_UNIT: Final = 200
+
+_SUBJECT: Final = metadata.tables["subject"]
+_COMPARTMENT: Final = metadata.tables["compartment"]
+_VALUE: Final = metadata.tables["field_value"]
+_TOKEN: Final = metadata.tables["search_token"]
+
+_NEXT: Final = (
+    select(_SUBJECT.c.id, _SUBJECT.c.state, _SUBJECT.c.restricted)
+    .where(_SUBJECT.c.id > bindparam("after"))
+    .order_by(_SUBJECT.c.id)
+    .limit(SUBJECTS_PER_UNIT)
+    .with_for_update()
+)
+_FINDABLE: Final = STORED.where(
+    _VALUE.c.subject_id.in_(bindparam("subjects", expanding=True)),
+    _VALUE.c.field_id.in_(bindparam("fields", expanding=True)),
+    _VALUE.c.current,
+    _COMPARTMENT.c.state == ACTIVE,
+)
+
+Noted = Callable[[UnitOfWork, bytes, int], None]
+"""Called in each unit with the last subject dealt with and how many tokens were made, before it commits."""
+
+
+def _unnoted(uow: UnitOfWork, after: bytes, made: int) -> None:
+    """Remember nothing."""
+
+
+def needed(vault: Vault) -> bool:
+    """Whether anybody is found by tokens that no key opens any more."""
+    with vault.reading() as conn:
+        return searchepochs.left_behind(conn, vault.keys.index_epochs()) > 0
+
+
+def rebuild(vault: Vault, *, after: bytes = b"", noted: Noted = _unnoted) -> int:
+    """Make every search token anew, from the subject behind `after` on. Returns how many there are.
+
+    Subjects that are being erased or restricted are in no index.
+    """
+    fields = {each.id: each for each in vault.bundle.catalogue.searchable}
+    made = 0
+    while True:
+        with vault.unit() as uow:
+            found = uow.conn.execute(_NEXT, {"after": after}).all()
+            if not found:
+                return made
+            after = found[-1].id
+            searchepochs.writing(uow)
+            uow.conn.execute(delete(_TOKEN).where(_TOKEN.c.subject_id.in_(padded([row.id for row in found]))))
+            seen = [row.id for row in found if row.state == ACTIVE and not row.restricted]
+            additions = _additions(uow, seen, fields) if seen and fields else []
+            search.index(uow, additions)
+            made += len(additions)
+            noted(uow, after, len(additions))
+            uow.commit()
+
+
+def _additions(uow: UnitOfWork, subjects: Sequence[bytes], fields: dict[int, Any]) -> list[Indexed]:
+    asked = {"subjects": padded(list(subjects)), "fields": padded(sorted(fields))}
+    rows = [Stored._make(row) for row in uow.conn.execute(_FINDABLE, asked)]
+    additions = []
+    for row, plain in zip(rows, opened(uow.vault.keys, uow.vault.deployment, rows), strict=True):
+        if plain is None:
+            continue  # altered, or retired in this moment: nobody is to be found by it
+        value = values.decode(plain).value
+        try:
+            message = search.message(fields[row.field_id], value)
+        except NotNormalisable:
+            continue
+        additions.append(Indexed(row.subject, row.shard, row.holder, fields[row.field_id], row.item, message))
+    return additions
