@@ -47,6 +47,13 @@ def verify(vault: Vault, shard: int, key: str, notes: Sequence[str]) -> Result:
         return verify_log(ledger.stored_log(conn, shard), [key], notes)
 
 
+def log_names(vault: Vault) -> dict[int, str]:
+    """Name every log there is, by shard: those that are carried on, and under negative numbers those that were closed."""
+    with vault.reading() as conn:
+        closed = {shard: ledger.head(conn, shard).origin for shard in ledger.shards(conn) if shard < 0}
+    return closed | {shard: log_origin(vault.origin, shard) for shard in range(vault.shards)}
+
+
 def sign_checkpoints(vault: Vault, outside: Path) -> list[str]:
     """Sign the head of every shard that has new entries; returns the notes. `outside` keeps a copy off the database.
 

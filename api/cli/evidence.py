@@ -15,8 +15,6 @@ from audit.stored import open_sqlite
 from audit.verify import verify_log
 from vault import evidence
 from vault.keys.service import SigningKey
-from vault.setup import log_origin
-from vault.unit import Vault
 
 app = typer.Typer(help="The audit log: verify.", no_args_is_help=True)
 
@@ -55,27 +53,31 @@ def verify(
 
 def _of_file(database: Path, keys: list[str], notes: list[str]) -> list[Result]:
     with open_sqlite(database) as logs:
-        return [verify_log(log, keys, [n for n in notes if n.startswith(f"{log.origin}\n")]) for log in logs]
+        return [verify_log(log, keys, _of(notes, log.origin)) for log in logs]
 
 
 def _of_vault(database: Path | None, notes: list[str]) -> list[Result]:
     settings = load()
     vault = bootstrap.open_from(settings)
     try:
-        keys = {shard: _key(vault, shard) for shard in range(vault.shards)}
-        ours = evidence.outside_notes(vault, settings.checkpoint_file)
+        names = evidence.log_names(vault)
+        public = vault.keys.public_key(SigningKey.LOG)
+        keys = {shard: vkey(name, public) for shard, name in names.items()}
+        kept = evidence.outside_notes(vault, settings.checkpoint_file)
+        # A closed log is held against its own checkpoints: what was signed of it later and lost, its successor says.
+        stray = [note for note in notes if note.partition("\n")[0] not in names.values()]
+        ours = {shard: [*kept.get(shard, ()), *_of(notes, name)] for shard, name in names.items()}
+        ours[0] += stray
         if database is None and vault.engine.dialect.name == "sqlite":
             # Our own file as well is read like a stranger's: whatever type somebody put into a column.
             database = Path(settings.database.database or "")
         if database is not None:
             with open_sqlite(database) as logs:
-                return [verify_log(log, [keys[log.shard]], [*ours.get(log.shard, ()), *notes]) for log in logs]
-        return [
-            evidence.verify(vault, shard, keys[shard], [*ours.get(shard, ()), *notes]) for shard in range(vault.shards)
-        ]
+                return [verify_log(log, [keys[log.shard]], ours[log.shard]) for log in logs]
+        return [evidence.verify(vault, shard, keys[shard], ours[shard]) for shard in sorted(names)]
     finally:
         vault.close()
 
 
-def _key(vault: Vault, shard: int) -> str:
-    return vkey(log_origin(vault.origin, shard), vault.keys.public_key(SigningKey.LOG))
+def _of(notes: list[str], origin: str) -> list[str]:
+    return [note for note in notes if note.startswith(f"{origin}\n")]

@@ -52,6 +52,8 @@ def back_up(store: PageStore, provider: RootProvider, to: Path, *, clock: Clock,
     folder = to.is_dir()
     if not folder and to.exists():
         raise Conflict("a file of this name exists")
+    if not to.parent.is_dir():
+        raise StoreUnavailable("the folder for the copy is absent")
     place = FolderPlace(to, entropy, _FILE) if folder else FolderPlace(to.parent, entropy, to.name)
     head = store.head()
     row = store.epoch(head.epoch)

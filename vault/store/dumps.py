@@ -59,7 +59,7 @@ def vacant(url: str) -> bool:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         path = Path(parsed.database or "")
-        return not any(path.with_name(path.name + side).exists() for side in _SIDES)
+        return _blank(path) or not any(path.with_name(path.name + side).exists() for side in _SIDES)
     with _connected(url) as conn:
         return not conn.scalar(text(_TABLES))
 
@@ -185,6 +185,9 @@ def _load_sqlite(file: Path, path: Path, unique: str, prepare: Callable[[str], N
             with translate(), closing(_open(unfinished)) as db:
                 db.execute("PRAGMA journal_mode = DELETE")  # folds the journal of `prepare` in
             _sync(unfinished)
+            if _blank(path) and not _shared(path):
+                for side in _SIDES:
+                    path.with_name(path.name + side).unlink(missing_ok=True)
             os.link(unfinished, path)  # never over anything
             _sync(path.parent)
         finally:
@@ -194,6 +197,18 @@ def _load_sqlite(file: Path, path: Path, unique: str, prepare: Callable[[str], N
         raise Conflict("there is a database already") from None
     except OSError:
         raise StoreFull("the database cannot be written") from None
+
+
+def _blank(path: Path) -> bool:
+    """Whether a file is there that holds no table: what looking for a lost database leaves in its place."""
+    if not path.exists():
+        return False
+    try:
+        with closing(_open(path)) as db:
+            tables: tuple[int] = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            return tables == (0,)
+    except sqlite3.Error:
+        return False
 
 
 def _shared(path: Path) -> bool:
