@@ -86,6 +86,9 @@ class Act(StrEnum):
     KEYS_UNSEALED = "keys.unsealed", "K02"
     KEYS_SECRET_OFFERED = "keys.secret_offered", "K03"
     KEYS_EPOCH_ENDED = "keys.epoch_ended", "K04"
+    KEYS_REKEYED = "keys.rekeyed", "K05"
+    KEYS_RESEALED = "keys.resealed", "K06"
+    KEYS_GROWN = "keys.grown", "K07"
 
     ERASURE_REQUESTED = "erasure.requested", "E01"
     ERASURE_PARTIAL = "erasure.partial", "E02"

@@ -54,8 +54,11 @@ class HeldClient(KeydClient):
 
     def close(self):
         super().close()
-        self.server.stop()
-        self._thread.join(10)
+        for _ in range(100):
+            self.server.stop()  # again where it started anew in this moment
+            self._thread.join(0.1)
+            if not self._thread.is_alive():
+                break
         assert not self._thread.is_alive()
         self.listener.close()
         self.holder.close()

@@ -201,6 +201,16 @@ class KeydClient:
         if not fresh:
             with suppress(IndexError):
                 return self._idle.pop()
+        with suppress(ConnectionResetError, BrokenPipeError):
+            return self._greeted(
+                deadline
+            )  # else: taken by a holder that was just going; the next one is about to listen
+        try:
+            return self._greeted(deadline)
+        except OSError:
+            raise KeyHolderUnavailable("the key holder is not there") from None
+
+    def _greeted(self, deadline: float) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             connection.settimeout(max(0.001, deadline - time.monotonic()))
@@ -212,6 +222,9 @@ class KeydClient:
             connection.close()
             self._dark_until = time.monotonic() + _DARK
             raise KeyHolderUnavailable("the key holder did not answer in time") from None
+        except (ConnectionResetError, BrokenPipeError):
+            connection.close()
+            raise
         except (OSError, Malformed):
             connection.close()
             raise KeyHolderUnavailable("the key holder is not there") from None

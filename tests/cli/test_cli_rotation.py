@@ -1,0 +1,93 @@
+"""`ecrin rekey`, `reseal` and `grow`: what they do, what they tell, what they leave in the log."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+from key_homes import HeldClient
+
+from api import bootstrap, keepers, roots
+from api.settings import load
+from vault.keys.keyd.holder import Unattended
+from vault.keys.keystore import open_keystore
+from vault.subjects import Holding, NewSubject, ingest
+from vault.unit import execute
+
+
+@pytest.fixture
+def peopled(home, monkeypatch, tmp_path):
+    """Three people, and two places for copies."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("ECRIN_KEYSTORE_COPIES", f"{tmp_path}/one,{tmp_path}/two")
+    with closing(bootstrap.open_from(load())) as vault:
+        people = [
+            NewSubject("crm", "fr", (Holding("aurelle", {"email": [f"guest{n}@example.com"]}),)) for n in range(3)
+        ]
+        assert not [each for each in execute(vault, ingest, people) if isinstance(each, Exception)]
+    return home
+
+
+def log_of(home):
+    with closing(sqlite3.connect(home / "ecrin.db")) as db:
+        bodies = [json.loads(body) for (body,) in db.execute("SELECT body FROM log_entry ORDER BY idx")]
+    return [(each["act"], each.get("n")) for each in bodies if each["act"].startswith("keys.")]
+
+
+def slots(home):
+    with closing(sqlite3.connect(home / "ecrin.db")) as db:
+        return {slot for (slot,) in db.execute("SELECT slot FROM compartment")}
+
+
+def test_rekeying_moves_every_compartment_and_names_its_job(peopled, ecrin):
+    old = slots(peopled)
+    done = ecrin("rekey", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert (done.json["done"], done.json["left"]) == (len(old), 0)
+    assert not old & slots(peopled)
+    again = ecrin("rekey", "--continue", done.json["job"])
+    assert (again.code, again.out) == (0, "0 compartments have a fresh leaf key. Now back up the data.\n")
+    assert again.err == f"job {done.json['job']}: 0 compartments\n"
+    assert log_of(peopled) == [("keys.rekeyed", len(old)), ("keys.rekeyed", 0)]
+    assert json.loads(ecrin("epoch", "run", "--json").out)["ended"][0]["leaves"] == len(old)
+
+
+def test_resealing_finds_nothing_where_all_is_of_today(peopled, ecrin):
+    done = ecrin("reseal")
+    assert (done.code, done.out) == (0, "0 values are sealed anew.\n")
+    assert log_of(peopled) == []
+
+
+def test_trees_are_added_before_leaves_run_out(peopled, ecrin):
+    grown = ecrin("grow", "--trees", "2", "--json")
+    assert (grown.code, grown.json) == (0, {"leaves": 3 * 16**3})
+    assert log_of(peopled) == [("keys.grown", 2)]
+    assert f"/{3 * 16**3} leaves" in ecrin("doctor").out
+
+
+@pytest.mark.parametrize("trees", [0, -1, 65, "many"])
+def test_no_tree_and_too_many_are_wrong_calls(peopled, ecrin, trees):
+    assert ecrin("grow", "--trees", trees).code == 2
+
+
+def test_a_key_holder_does_all_of_it_too(peopled, ecrin, monkeypatch):
+    settings = load()
+    provider = roots.provider_of(settings)
+    opener = lambda: open_keystore(settings.keystore, provider, settings.deployment)  # noqa: E731
+    old = slots(peopled)
+    with closing(
+        HeldClient(
+            opener,
+            settings.deployment,
+            unsealer=Unattended(provider),
+            keeper=lambda held: keepers.own_keeper(settings, held),
+        )
+    ) as held:
+        monkeypatch.setenv("ECRIN_KEYD_SOCKET", str(held.socket))
+        assert ecrin("grow").code == 0
+        assert ecrin("rekey").code == 0
+        assert not old & slots(peopled)
+        ended = ecrin("epoch", "run")
+        assert (ended.code, f"{len(old)} leaf keys gone" in ended.out) == (0, True)
+        assert ecrin("epoch", "run", "--rotate").code == 0
