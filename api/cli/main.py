@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.core import TyperGroup
 
-from api.cli import backups, demo, deployment, evidence, importing, keyd, officers, policy, seal, shares, systems
+from api.cli import backups, demo, deployment, erasures, evidence, importing, keyd, officers, policy, seal, shares, systems
 from api.cli.output import Exit, fail, told
 from api.settings import InvalidSettings
 from audit.errors import AuditError
@@ -29,6 +29,7 @@ seal.install(app)
 shares.install(app)
 backups.install(app)
 demo.install(app)
+erasures.install(app)
 app.add_typer(systems.app, name="system")
 app.add_typer(officers.app, name="officer")
 app.add_typer(policy.app, name="policy")

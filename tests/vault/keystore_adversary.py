@@ -5,16 +5,17 @@ until nothing new opens. The scene records what is handed to a database, committ
 """
 
 import itertools
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 from strict_roots import StrictRoots, open_wrapped
 
 from vault.errors import IntegrityFailure, VaultError
 from vault.keys.copies import FolderPlace
 from vault.keys.epochs import EpochChange
+from vault.keys.home import open_store
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
 from vault.keys.message import bind, open_message
-from vault.keys.pagefile import PageFile
+from vault.keys.pagefile import create_file
 from vault.keys.pagestore import EpochRow, PageRow
 from vault.keys.pagetree import OpenPage, Place, page_context, slot_number, split_slot
 from vault.keys.service import Slot
@@ -48,7 +49,7 @@ class Fuse:
 
 
 class Connection:
-    """A SQLite connection that records what it is given and dies with the fuse."""
+    """A store's connection that records what it is given and dies with the fuse."""
 
     def __init__(self, db, fuse, blobs):
         self._db, self._fuse, self._blobs = db, fuse, blobs
@@ -87,16 +88,12 @@ class Blobs:
         elif "UPDATE epoch SET top" in statement:
             self.epochs.update(row._replace(top=values[0]) for row in list(self.epochs) if row.epoch == values[1])
 
-    def snapshot(self, path):
-        with suppress(VaultError):
-            file = PageFile(path)
-            try:
-                self.pages.update(map(PageRow._make, file._db.execute("SELECT address, generation, body FROM page")))
-                self.epochs.update(
-                    map(EpochRow._make, file._db.execute("SELECT epoch, root_ref, top_key, top, service FROM epoch"))
-                )
-            finally:
-                file.close()
+    def snapshot(self, home):
+        with suppress(VaultError), closing(open_store(home)) as store:
+            self.pages.update(map(PageRow._make, store._db.execute("SELECT address, generation, body FROM page")))
+            self.epochs.update(
+                map(EpochRow._make, store._db.execute("SELECT epoch, root_ref, top_key, top, service FROM epoch"))
+            )
 
 
 class FusedRoots(StrictRoots):
@@ -154,27 +151,37 @@ class Times:
 class Scene:
     """A keystore under attack: people with leaves and search tokens, some of whom are erased."""
 
-    def __init__(self, folder, kind=EpochChange, roots=FusedRoots):
+    def __init__(self, folder, kind=EpochChange, roots=FusedRoots, home=None):
         self.folder, self.kind = folder, kind
         self.path = folder / "keys.db"
+        self.home = home or self.path
         self.clock, self.fuse, self.blobs = Times(), Fuse(), Blobs()
         self.roots = roots(ENTROPY, self.clock, self.fuse)
-        create_keystore(self.path, self.roots, DEPLOYMENT, GEOMETRY, entropy=ENTROPY, clock=self.clock)
+        create_keystore(self.home, self.roots, DEPLOYMENT, GEOMETRY, entropy=ENTROPY, clock=self.clock)
         self.places = []
         for name in ("one", "two"):
             (folder / name).mkdir(exist_ok=True)
             self.places.append(FusedPlace(folder / name, self.fuse, self.blobs))
-        self.blobs.snapshot(self.path)
-        self.service = open_keystore(self.path, self.roots, DEPLOYMENT)
+        self.blobs.snapshot(self.home)
+        self.service = open_keystore(self.home, self.roots, DEPLOYMENT)
         self.leaves = {}  # slot -> key, for all that was ever given to somebody
         self.erased = set()
         self.old_tokens = {}  # token -> epoch
         self.token_of = {}  # token -> slot
-        self.backups = [self.path.read_bytes()]
+        self.backups = []
+        self.back_up()
 
     def close(self):
         self.fuse.at = None
         self.service.close()
+
+    def back_up(self):
+        """Keep the keystore as it is now: the file, or a file of the database."""
+        if self.home is not self.path:
+            self.path.unlink(missing_ok=True)
+            with closing(open_store(self.home)) as store, store.reading():
+                create_file(self.path, "backup", store.rows(), store.current_pages())
+        self.backups.append(self.path.read_bytes())
 
     def enrol(self, slots):
         """Give leaves to people, and note what a thief would like to know."""
@@ -201,7 +208,7 @@ class Scene:
 
     def change(self):
         """Run a change in a process of its own, which the fuse may end: then nothing of it is left but what is stored."""
-        file = PageFile(self.path)
+        file = open_store(self.home)
         raw, file._db = file._db, Connection(file._db, self.fuse, self.blobs)
         change = self.kind(file, self.roots, self.places, clock=self.clock, entropy=ENTROPY)
         try:
@@ -215,7 +222,7 @@ class Scene:
             raw.close()
 
     def snapshot(self):
-        for path in (self.path, *(self.folder / place.name / "keystore.copy" for place in self.places)):
+        for path in (self.home, *(self.folder / place.name / "keystore.copy" for place in self.places)):
             self.blobs.snapshot(path)
 
     def survivors(self):
@@ -223,7 +230,7 @@ class Scene:
 
     def sources(self):
         """Every place from which the keystore could be had again: itself, copies, old backups of it."""
-        yield self.path
+        yield self.home
         for place in self.places:
             yield self.folder / place.name / "keystore.copy"
         for number, content in enumerate(self.backups):
@@ -268,7 +275,7 @@ class Scene:
         """Survivors that the live keystore, or any of two copies, does not open."""
         wanted = len(self.survivors())
         return {
-            path.name: wanted - held
+            getattr(path, "name", "database"): wanted - held
             for path in itertools.islice(self.sources(), 3)
             if (held := self.held(path)) != wanted
         }
