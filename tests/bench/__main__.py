@@ -1,6 +1,6 @@
 """Measure what design §12 promises, print it beside the comparisons of the same run, and keep it in `bench.json`.
 
-    python -m tests.bench [--quick] [--only envelopes,keys,disclosures,imports] [--engine sqlite,postgresql] [--json FILE]
+    python -m tests.bench [--quick] [--only envelopes,keys,keystores,disclosures,imports] [--engine sqlite,postgresql] [--json FILE]
 
 Nothing here asserts a speed: bounds are printed with what was measured, and a reader decides.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.bench import deployments, disclosures, envelopes, imports, keyholder, machine, report
+from tests.bench import deployments, disclosures, envelopes, imports, keyholder, keystores, machine, report
 from tests.bench.deployments import Deployment
 from tests.bench.report import Line
 from tests.throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 
-PARTS = ("envelopes", "keys", "disclosures", "imports")
+PARTS = ("envelopes", "keys", "keystores", "disclosures", "imports")
 ENGINES = ("sqlite", "postgresql")
 
 
@@ -56,6 +56,8 @@ def main() -> int:
         section("Seal and open in process, per value", envelopes.measure(quick=options.quick))
     if "keys" in options.only:
         section("Key holder", keyholder.measure(quick=options.quick))
+    if "keystores" in options.only:
+        section("Keystore of a group", keystores.measure(quick=options.quick))
     floor = None
     if "disclosures" in options.only:
         floor = disclosures.bare(quick=options.quick)
