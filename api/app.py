@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from api import bootstrap, openapi, problems, roots
+from api import bootstrap, epochs, openapi, problems, roots
 from api.batcher import Batcher
+from api.epochs import Epochs
 from api.middleware.stack import stack
 from api.observability.events import Event
 from api.observability.logs import Log
@@ -63,6 +64,7 @@ def create_app(
             Periodic(LOOK_SECONDS, sealing.look, log, Event.SEAL_UNREADABLE),
             Periodic(settings.checkpoint_seconds, sign_checkpoints, log, Event.CHECKPOINT_REFUSED),
             Periodic(HOUSEKEEPING_SECONDS, lambda: housekeeping.purge(vault), log, Event.STORE_LOST),
+            Periodic(epochs.LOOK_SECONDS, Epochs(settings, vault, sealing).turn, log, Event.EPOCH_FAILED, last=False),
         )
         app.state.services = Services(settings, vault, batcher, sealing)
         batcher.start()

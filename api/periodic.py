@@ -8,13 +8,19 @@ from api.observability.logs import Log
 
 
 class Periodic:
-    """Runs `work` every `seconds` until closed. A failure is logged by class and tried again at the next turn."""
+    """Runs `work` every `seconds` until closed. A failure is logged by class and tried again at the next turn.
 
-    def __init__(self, seconds: float, work: Callable[[], object], log: Log, failed: Event) -> None:
+    `last` runs it once more when closed; work that takes long and can wait for the next start goes without.
+    """
+
+    def __init__(
+        self, seconds: float, work: Callable[[], object], log: Log, failed: Event, *, last: bool = True
+    ) -> None:
         self._seconds = seconds
         self._work = work
         self._log = log
         self._failed = failed
+        self._last = last
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ecrin-periodic", daemon=True)
 
@@ -23,11 +29,12 @@ class Periodic:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, then run the work once more, so that nothing committed before stays undone."""
+        """Stop, then run the work once more if it asked for that, so that nothing committed before stays undone."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._once()
+        if self._last:
+            self._once()
 
     def _run(self) -> None:
         while not self._stop.wait(self._seconds):

@@ -122,6 +122,7 @@ class Settings(BaseSettings):
     import_batch_size: int = Field(default=200, ge=1, le=2000, description="Import rows that share one transaction.")
     queue_size: int = Field(default=2048, ge=1, le=65536, description="Requests that may wait before 503.")
     checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Longest time between signed checkpoints.")
+    epoch_seconds: int = Field(default=3600, ge=0, description="Time between epoch runs, if erasures wait. 0: by hand.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("keystore_copies", "trusted_proxies", "keyd_accounts", mode="before")

@@ -35,8 +35,8 @@ from vault.unit import UnitOfWork
 from vault.values import FieldValue, JsonValue
 
 DEK_BYTES: Final = 32
-ACTIVE: Final = "active"  # state of a compartment that may be read and written
-ERASING: Final = "erasing"  # sealed and denied, until its leaf is destroyed
+ACTIVE: Final = "active"
+ERASING: Final = "erasing"  # denied until its leaf is destroyed
 
 _COMPARTMENT = metadata.tables["compartment"]
 _VALUE = metadata.tables["field_value"]
@@ -148,6 +148,9 @@ class _Compartment:
     grown: bool = False
 
 
+_NONE: Final = _Compartment(0, None, 0)
+
+
 def domain(deployment: str, holder: str) -> bytes:
     """Return the deployment item of a value's context: the deployment and, within it, the holding brand.
 
@@ -192,12 +195,9 @@ class Writing:
             self._stored.setdefault((held.subject, held.field_id), []).append(held)
 
     def denied(self, subject: bytes, fields: Iterable[Field]) -> list[Field]:
-        """Return the fields that cannot be written, nor read, because their category is being erased."""
-        return [
-            field
-            for field in fields
-            if (found := self._compartments.get((subject, field.category_id))) is not None and found.state != ACTIVE
-        ]
+        """Return the fields whose category is being erased: they cannot be written."""
+        held = self._compartments
+        return [each for each in fields if held.get((subject, each.category_id), _NONE).state != ACTIVE]
 
     def held(self, subject: bytes, field: Field, holder: str | None = None) -> list[Row]:
         """Return the rows of a field as this unit sees them, oldest first: all holders' or one's. Dropped rows are gone."""
@@ -222,7 +222,7 @@ class Writing:
         compartment = self._compartments.get(at)
         if compartment is None:
             compartment = self._compartments[at] = _Compartment(shard, None, 0)
-        if compartment.state != ACTIVE:  # the service above has asked `denied`; a leaf must not be written as it goes
+        if compartment.state != ACTIVE:  # see `denied`
             raise KeyUnavailable
         compartment.writes = version = compartment.writes + 1
         compartment.grown = True

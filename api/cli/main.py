@@ -6,7 +6,21 @@ import sys
 import typer
 from typer.core import TyperGroup
 
-from api.cli import backups, demo, deployment, erasures, evidence, importing, keyd, officers, policy, seal, shares, systems
+from api.cli import (
+    backups,
+    demo,
+    deployment,
+    erasures,
+    evidence,
+    importing,
+    keyd,
+    officers,
+    policy,
+    rotation,
+    seal,
+    shares,
+    systems,
+)
 from api.cli.output import Exit, fail, told
 from api.settings import InvalidSettings
 from audit.errors import AuditError
@@ -30,6 +44,7 @@ shares.install(app)
 backups.install(app)
 demo.install(app)
 erasures.install(app)
+rotation.install(app)
 app.add_typer(systems.app, name="system")
 app.add_typer(officers.app, name="officer")
 app.add_typer(policy.app, name="policy")

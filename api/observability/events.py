@@ -30,6 +30,7 @@ class Event(StrEnum):
     BATCH_FAILED = "batch.failed"
     CHECKPOINT_SIGNED = "checkpoint.signed"
     CHECKPOINT_REFUSED = "checkpoint.refused"
+    EPOCH_FAILED = "epoch.failed"
     BUNDLE_LOADED = "bundle.loaded"
     BUNDLE_REFUSED = "bundle.refused"
     IMPORT_FINISHED = "import.finished"

@@ -5,6 +5,7 @@ from policies.decision import Grant, GrantedField
 from policies.levels import Level
 from vault import disclosure
 from vault.consents import ConsentAct, ConsentEvent, Notice
+from vault.search import Search, search
 from vault.subjects import Holding, NewSubject, Update, ingest, update
 from vault.unit import execute
 
@@ -87,6 +88,12 @@ def items(vault, subject, name, **how):
     """Item number -> raw value of a list field."""
     part = look(vault, subject, name, **how)[name]
     return {each["item"]: each["value"] for each in part.value or []}
+
+
+def find_all(vault, by, sought, brand=AURELLE):
+    """The subjects a search of one brand finds; raises what it is refused with."""
+    answer = one(execute(vault, search, [Search(brand, f"{brand}-crm", by, sought)]))
+    return [each.subject for each in answer.candidates]
 
 
 def rows(vault, statement, *parameters):

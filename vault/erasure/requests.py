@@ -25,6 +25,7 @@ from vault.erasure.rekeying import delete_field
 from vault.erasure.settling import queue
 from vault.errors import KeyUnavailable, NothingToErase, UnknownReference, VaultError
 from vault.store.bulk import insert_rows
+from vault.store.engine import clear_journal
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault, execute, settled
 
@@ -115,6 +116,7 @@ def erase(vault: Vault, asked: Sequence[Erase]) -> list[Requested | VaultError]:
     """
     answers = execute(vault, settled(request), asked)
     queue(vault, [each.erasure for each in answers if isinstance(each, Requested)])
+    clear_journal(vault.engine)  # search tokens and single fields are deleted by now
     return answers
 
 

@@ -26,6 +26,8 @@ READING: Final = "ecrin_reading"  # execution option: this transaction will not 
 
 SQLITE_OLDEST: Final = (3, 38, 0)
 
+_JOURNAL_PATIENCE: Final = 200  # milliseconds
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _SQLITE_CHECK: Final = re.compile(r"CHECK constraint failed: ([a-z0-9_]+)\Z")
 _SQLITE_COLUMNS: Final = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: ([a-z0-9_., ]+)\Z")
@@ -75,6 +77,28 @@ def open_engine(
 def reader(engine: Engine) -> Engine:
     """Return the same engine for transactions that only read: they never ask for the write lock, nor wait for it."""
     return engine.execution_options(**{READING: True, "postgresql_readonly": True})
+
+
+def clear_journal(engine: Engine) -> bool:
+    """Empty SQLite's write-ahead log, in which deleted bytes stay otherwise; False while a reader needs it.
+
+    Hygiene, and nothing that a promise rests on: what was deleted had lost its key. PostgreSQL's dead rows go with its
+    own vacuum.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    with translate():
+        pooled = engine.raw_connection()
+        try:
+            cursor = pooled.cursor()
+            (patience,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+            # While it waits for readers it keeps writers out: better not to have it than to hold them up.
+            cursor.execute(f"PRAGMA busy_timeout = {min(patience, _JOURNAL_PATIENCE):d}")
+            busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor.execute(f"PRAGMA busy_timeout = {patience:d}")
+        finally:
+            pooled.close()
+    return not busy
 
 
 def _sqlite_arguments(busy_timeout_ms: int) -> dict[str, Any]:
