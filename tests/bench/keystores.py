@@ -50,9 +50,8 @@ def measure(*, quick: bool) -> list[Line]:
             keeper.grow(trees - 1)
 
         built = _seconds(build)
-        size = settings.keystore_path.stat().st_size
-        made = Line(f"build: {shape.leaves * trees:,} leaves, with two copies", built, "s")
-        lines = [made]
+        size = {"MB each": round(settings.keystore_path.stat().st_size / 1e6, 1)}
+        lines = [Line(f"build: {shape.leaves * trees:,} leaves, with two copies", built, "s", extra=size)]
         with closing(open_keystore(settings.keystore_path, provider, settings.deployment)) as keys:
             lines += _reads(keys, shape, subjects, rng, rounds=50 if quick else 500)
         change = KeptChange(keeper)
