@@ -18,6 +18,7 @@ from throwaway_postgres import _account as unprivileged_account
 
 from api import roots
 from api.settings import load
+from vault.keys.home import holds_keystore
 from vault.keys.keyd.client import KeydClient
 from vault.keys.keystore import Geometry, create_keystore
 from vault.runtime import SystemClock, SystemEntropy
@@ -70,11 +71,12 @@ class Host:
         settings = load(self._settings)
         for folder in (settings.data_dir, *self.copies):
             folder.mkdir(mode=0o700)
-        self.keystore = settings.keystore_path
+        self.keystore = settings.keystore
         self.provider = self._provider_of(settings)
-        create_keystore(
-            self.keystore, self.provider, DEPLOYMENT, self._geometry, entropy=self.entropy, clock=SystemClock()
-        )
+        if not holds_keystore(self.keystore):  # of another host, where it is a database
+            create_keystore(
+                self.keystore, self.provider, DEPLOYMENT, self._geometry, entropy=self.entropy, clock=SystemClock()
+            )
         place = Place(settings.database.render_as_string(), self.keystore, self.provider)
         initialise(place, DEPLOYMENT, clock=SystemClock(), entropy=SystemEntropy(), origin=settings.log_origin)
         self.roots = [path for path in settings.data_dir.rglob("root*") if path.is_file()]
