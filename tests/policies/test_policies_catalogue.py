@@ -5,6 +5,7 @@ import re
 import pytest
 
 from policies.catalogue import LARGEST_ID, FieldKind, Sensitivity
+from policies.catalogue_file import read_catalogue
 from policies.errors import UnknownCategory, UnknownField
 from policies.fieldtypes import TYPES
 from policies.levels import Level
@@ -104,3 +105,37 @@ def test_a_field_cannot_be_changed_after_reading(maisons):
         field.levels[Level.RAW] = "presence"
     with pytest.raises(TypeError):
         maisons.catalogue.fields["phone"] = field
+
+
+def test_law_may_forbid_destruction_for_a_time(maisons):
+    law = maisons.catalogue.category("purchases").legal_retention
+    assert (law.days, law.basis) == (3650, "Code de commerce, art. L. 123-22")
+    assert maisons.catalogue.category("contact").legal_retention is None
+    assert maisons.catalogue.category_by_id(8) is maisons.catalogue.category("purchases")
+    with pytest.raises(UnknownCategory):
+        maisons.catalogue.category_by_id(999)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "legal_retention = 10",
+        "legal_retention = { days = 0, basis = 'x' }",
+        "legal_retention = { days = 366, basis = 'x' }",  # beyond the time after which it has to go
+        "legal_retention = { days = 10 }",
+        "legal_retention = { basis = 'x' }",
+        "legal_retention = { days = 10, basis = '' }",
+        'legal_retention = { days = 10, basis = "two\\nlines" }',
+        "legal_retention = { days = 10, basis = 'x', until = 2030 }",
+        "legal_retention = { days = true, basis = 'x' }",
+    ],
+)
+def test_a_law_that_says_nothing_clear_is_a_finding(written):
+    text = (
+        "[health]\nid = 7\ntitle = { fr = 'a', en = 'b' }\nsensitivity = 'special'\nretention_days = 365\n"
+        f"{written}\n[health.field.note]\nid = 701\ntitle = {{ fr = 'a', en = 'b' }}\ntype = 'line'\n"
+    )
+    findings = []
+    read_catalogue("catalogue.toml", text.encode(), findings.append)
+    assert any("legal_retention" in each for each in findings)
+    assert "two\nlines" not in "".join(findings)
