@@ -26,6 +26,7 @@ from vault.errors import (
     Damaged,
     InvalidBackup,
     RestoreUnfinished,
+    TooFewCopies,
     UnknownReference,
     VaultError,
 )
@@ -649,3 +650,24 @@ def test_a_password_reaches_the_programs_by_a_file():
         assert not [each for each in (*command, *environment.values()) if "cr\\et" in each]
         assert command[1:] == ["--dbname=postgresql://ecrin@host/db", "--format=custom"]
     assert not secret.exists()
+
+
+# Copies, end to end
+
+
+def test_nothing_is_destroyed_while_fewer_than_two_copies_are_verified(scene, people):
+    stays, goes = people
+    scene.back_up()
+    epoch = scene.vault.keys.status().epoch
+    scene.whole(goes.subject)
+    lost = scene.copies.pop()
+    with pytest.raises(TooFewCopies):
+        scene.run()
+    assert scene.vault.keys.status().epoch == epoch
+    # The request holds all the same, the old root lives, and so the data can still be given back to whoever stays.
+    assert isinstance(described(scene.vault, goes), UnknownReference)
+    restored, done = scene.restore()
+    assert done.carried.subjects == 0
+    assert value(restored, stays.subject, "birth_date") == OTHER["birth_date"]
+    scene.copies.append(lost)
+    assert len(scene.run().ended) == 1
