@@ -1,8 +1,10 @@
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.engine import make_url
 
 from api import settings
 from api.settings import InvalidSettings, Settings, load
@@ -83,7 +85,50 @@ def test_a_database_url_with_a_password_or_another_engine_is_refused_and_not_rep
     assert "hunter2" not in str(found)
 
 
-@pytest.mark.parametrize("name", ["root_passphrase_file", "database_password_file"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///keys.db",
+        "nonsense",
+        "postgresql+psycopg://keys:hunter2@db/keys",
+        "postgresql+psycopg://db/keys?password=hunter2",
+    ],
+)
+def test_a_keystore_url_with_a_password_or_another_engine_is_refused_and_not_repeated(url):
+    found = findings({"keystore_url": url})
+    assert {finding.split(":")[0] for finding in found} == {"keystore_url"}
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("data", "keystore"),
+    [
+        ("postgresql+psycopg://ecrin@db/ecrin", "postgresql+psycopg://keys@db:5432/keys"),
+        ("postgresql+psycopg://127.0.0.1/ecrin", "postgresql+psycopg:///keys"),
+        ("postgresql+psycopg:///ecrin?host=/run/pg", "postgresql+psycopg:///keys?host=/run/pg"),
+    ],
+)
+def test_a_keystore_on_the_server_of_the_data_is_refused(data, keystore):
+    (found,) = findings({"database_url": data, "keystore_url": keystore})
+    assert "point-in-time" in found
+    other = make_url(keystore).set(port=5433).render_as_string()
+    assert load({"database_url": data, "keystore_url": other}).keystore == make_url(other)
+
+
+def test_a_keystore_is_a_file_or_a_database_with_its_password(tmp_path):
+    path = tmp_path / "password"
+    path.touch(mode=0o600)
+    path.write_text("hunter2\n")
+    assert load({"data_dir": "here"}).keystore == Path("here/keystore.db")
+    made = load({"keystore_url": "postgresql+psycopg://keys@keys/keys", "keystore_password_file": path})
+    assert made.keystore.password == "hunter2"
+    assert "hunter2" not in f"{made!r} {made.keystore} {made.describe()}"
+    path.unlink()
+    with pytest.raises(InvalidSettings, match="keystore_password_file: cannot be read"):
+        _ = made.keystore
+
+
+@pytest.mark.parametrize("name", ["root_passphrase_file", "database_password_file", "keystore_password_file"])
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777])
 def test_a_secret_that_others_may_read_is_refused(tmp_path, name, mode):
     path = tmp_path / "secret"

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from key_homes import DEPLOYMENT, HeldClient
 
-from vault.errors import Conflict, Sealed, StoreFull
+from vault.errors import Conflict, Sealed, StoreFull, StoreUnavailable
 from vault.keys.keyd.holder import MAX_SECRET, ByPassphrase, Holder, SealMark, Unattended
 from vault.keys.keyd.server import Ended, Happening
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
@@ -84,6 +84,24 @@ def test_sealing_forgets_and_outlives_the_process(mark):
     assert not mark.is_set()
     holder.seal()
     holder.seal()
+
+
+def test_a_keystore_that_is_away_for_a_moment_does_not_need_the_operators_again(tmp_path):
+    """What they offered an earlier image of the process goes on counting."""
+    away = [StoreUnavailable("the keystore did not answer")]
+
+    def opener(provider):
+        if away:
+            raise away.pop()
+        return opening([])(provider)
+
+    holder = Holder(ByPassphrase(lambda _: "root"), opener, SealMark(tmp_path / "sealed", ENTROPY), [b"offered"])
+    with pytest.raises(StoreUnavailable):
+        holder.start()
+    assert holder.unattended
+    holder.start()
+    assert holder.progress().state is KeyState.UNSEALED
+    assert not Holder(ByPassphrase(lambda _: "root"), opener, SealMark(tmp_path / "sealed", ENTROPY)).unattended
 
 
 def test_a_seal_that_cannot_be_written_down_is_no_seal(tmp_path):
