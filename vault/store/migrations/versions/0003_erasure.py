@@ -1,7 +1,7 @@
 """Erasure: holds, erasures and their leaves; compartments with a state and a time; search tokens with an epoch.
 
 Tokens made before are not wrapped under an epoch and could never be told apart from those that are: they go, and the
-index is filled again from the values (`ecrin search rebuild`).
+index is filled again from the values.
 
 Revision: 0003
 Follows: 0002
