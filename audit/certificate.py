@@ -40,7 +40,7 @@ from audit.merkle import leaf_hash, verify_inclusion
 from audit.note import VerifierKey, open_note
 
 _SUFFIX = "/erasure"
-_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
+_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
 _HEX = r"[0-9a-f]{32}"
 _NAME = r"[a-z0-9_]{1,64}"
 _TEXT = re.compile(
@@ -48,9 +48,9 @@ _TEXT = re.compile(
     rf"certificate (?P<id>{_HEX})\n"
     rf"scope (?P<scope>subject|category {_NAME}|field {_NAME})\n"
     r"cause (?P<cause>request|retention)\n"
-    rf"requested (?P<requested>{_TIME})\n"
-    rf"destroyed (?P<class>[ABC]) (?P<effective>{_TIME}) epoch (?P<epoch>[0-9]{{1,19}}) root (?P<root>{_HEX})\n"
-    rf"(?P<kept>(?:kept {_NAME} until(?: {_TIME} law [^\n]{{1,128}}|-release hold [a-z_]{{1,32}})\n)*)"
+    rf"requested (?P<requested>{_MOMENT})\n"
+    rf"destroyed (?P<class>[ABC]) (?P<effective>{_MOMENT}) epoch (?P<epoch>[0-9]{{1,19}}) root (?P<root>{_HEX})\n"
+    rf"(?P<kept>(?:kept {_NAME} until(?: {_MOMENT} law [^\n]{{1,128}}|-release hold [a-z_]{{1,32}})\n)*)"
     rf"(?P<keys>(?:key {_HEX}\n)*)"
     r"en (?P<en>[^\n]+)\n"
     r"fr (?P<fr>[^\n]+)\n"

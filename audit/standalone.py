@@ -1,7 +1,8 @@
-"""The verifier as one file: the modules it is made of, joined in the order they need each other.
+"""A verifier as one file: the modules it is made of, joined in the order they need each other.
 
 An auditor gets a single Python file to read and to run with nothing but `cryptography` installed. It is made from the
-very modules the product runs, not kept beside them: `python -m audit.standalone > verify.py`.
+very modules the product runs, not kept beside them: `python -m audit.standalone > verify.py` for the log, and
+`python -m audit.standalone certificate > verify.py` for certificates of erasure.
 
 Joining is plain: imports of each other go, imports of libraries move to the top, and every module keeps its text. No
 two of them may define the same name; that is checked here, since the later one would silently win.
@@ -9,20 +10,22 @@ two of them may define the same name; that is checked here, since the later one 
 
 import ast
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from audit.errors import AuditError
 
 MODULES = ("errors", "merkle", "note", "checkpoint", "grammar", "stored", "findings", "targets", "recompute", "verify")
+OF_CERTIFICATES = ("errors", "merkle", "note", "checkpoint", "grammar", "certificate")
 
 
-def standalone() -> str:
-    """Return the source of the one-file verifier."""
+def standalone(modules: Sequence[str] = MODULES) -> str:
+    """Return the source of a one-file verifier; the last of its modules is what it runs."""
     folder = Path(__file__).parent
     imports: set[str] = set()
     names: dict[str, str] = {}
     parts = []
-    for module in MODULES:
+    for module in modules:
         source = (folder / f"{module}.py").read_text("utf-8")
         tree = ast.parse(source)
         for name in _defined(tree):
@@ -30,7 +33,7 @@ def standalone() -> str:
                 raise AuditError(f"{name} is defined by {names[name]} and by {module}")
         imports.update(ast.unparse(node) for node in tree.body if _library(node))
         parts.append(_body(module, source, tree))
-    documentation = ast.get_docstring(ast.parse((folder / "verify.py").read_text("utf-8")))
+    documentation = ast.get_docstring(ast.parse((folder / f"{modules[-1]}.py").read_text("utf-8")))
     return f'"""{documentation}\n"""\n\n' + "\n".join(sorted(imports)) + "\n" + "".join(parts)
 
 
@@ -63,4 +66,4 @@ def _defined(tree: ast.Module) -> set[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(standalone())
+    sys.stdout.write(standalone(OF_CERTIFICATES if sys.argv[1:] == ["certificate"] else MODULES))

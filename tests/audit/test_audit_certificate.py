@@ -1,6 +1,8 @@
 """Certificates of erasure: read back as said, and refused for every change, exchange and foreign key."""
 
 import re
+import subprocess
+import sys
 from base64 import b64encode
 from dataclasses import replace
 
@@ -27,6 +29,7 @@ from audit.errors import VerificationError
 from audit.inclusion import prove
 from audit.merkle import leaf_hash, root_hash
 from audit.note import sign_note, vkey
+from audit.standalone import OF_CERTIFICATES, standalone
 
 ORIGIN = "vault.example/audit"
 NOW = 1_790_000_000
@@ -211,3 +214,15 @@ def test_it_verifies_from_the_command_line_without_a_vault(tmp_path, capsys):
     assert main([str(path), *keys]) == 1
     assert main([str(tmp_path / "none"), *keys]) == 1
     assert parse_certificate(certificate_text(made())) == made()
+
+
+def test_it_verifies_from_one_file_on_another_machine(tmp_path):
+    (tmp_path / "verify.py").write_text(standalone(OF_CERTIFICATES), "utf-8")
+    path = tmp_path / "certificate"
+    path.write_text(signed(made()), "utf-8")
+    command = [sys.executable, "-I", tmp_path / "verify.py", path, "--key", ERASURE.vkey, "--log-key", LOG.vkey]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert '"class": "B"' in ended.stdout
+    path.write_text(signed(made()).replace("index 3", "index 2"), "utf-8")
+    assert subprocess.run(command, check=False, capture_output=True, cwd=tmp_path, timeout=60).returncode == 1
