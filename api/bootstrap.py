@@ -42,7 +42,7 @@ def open_from(settings: Settings) -> Vault:
 
 def admit(settings: Settings, vault: Vault) -> None:
     """Let the restore guard look at the data, before anybody is served from them."""
-    restores.admit(vault, lambda since: keeper_of(settings).history(since))
+    restores.admit(vault, lambda since: keeper_of(settings).history(since), settings.checkpoint_file)
 
 
 def open_unadmitted(settings: Settings) -> Vault:

@@ -39,6 +39,7 @@ class Succession:
     origin: str
     successor: str
     kept: int
+    root: bytes
     last: Checkpoint | None
 
     @property
@@ -49,11 +50,11 @@ class Succession:
     def entry(self, actor: Actor) -> Entry:
         """Return the first entry of the successor.
 
-        `n` and `com` are size and root of the last checkpoint signed before, of the log named by `after:`; `kept:` is
-        how many entries the closed log has.
+        `n` and `com` are size and root of the last checkpoint signed before, of the log named by `after:`; `kept:` and
+        `root:` are what the closed log has, so that the successor's checkpoints vouch for it too.
         """
         named = self.origin if self.last is None else self.last.origin
-        rules = (f"after:{_spelt(named)}", f"kept:{self.kept}")
+        rules = (f"after:{_spelt(named)}", f"kept:{self.kept}", vouched(self.root))
         if self.last is None:
             return Entry(Act.LOG_SUCCESSION, Outcome.ALLOW, actor, pol=rules)
         return Entry(Act.LOG_SUCCESSION, Outcome.ALLOW, actor, pol=rules, n=self.last.size, com=self.last.root)
@@ -114,7 +115,12 @@ def succeed(conn: Connection, shard: int, successor: str, last: Checkpoint | Non
         table = metadata.tables[name]
         conn.execute(update(table).where(table.c.shard == shard).values(shard=closed))
     ledger.create_head(conn, shard, successor, now)
-    return Succession(head.origin, successor, head.size, last)
+    return Succession(head.origin, successor, head.size, head.frontier.root(), last)
+
+
+def vouched(root: bytes) -> str:
+    """Spell, as an entry does, the root of a closed log."""
+    return f"root:{root.hex()}"
 
 
 def _spelt(origin: str) -> str:

@@ -1,10 +1,12 @@
 """Keeps the log vouched for: checkpoints of what is committed, and an entry for each start of a serving process."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from audit import ledger
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
+from audit.errors import InvalidEntry
 from audit.findings import Result
 from audit.pin import read_pin
 from audit.verify import verify_log
@@ -52,6 +54,20 @@ def log_names(vault: Vault) -> dict[int, str]:
     with vault.reading() as conn:
         closed = {shard: ledger.head(conn, shard).origin for shard in ledger.shards(conn) if shard < 0}
     return closed | {shard: log_origin(vault.origin, shard) for shard in range(vault.shards)}
+
+
+def vouched_roots(vault: Vault) -> frozenset[str]:
+    """Give the roots (hexadecimal) of closed logs that the first entry of a later log commits to."""
+    found = set()
+    with vault.reading() as conn:
+        for shard in ledger.shards(conn):
+            for record in ledger.read(conn, shard, 0, 1):
+                # A body that is no entry vouches for nothing; the verifier says what it is.
+                with suppress(InvalidEntry, TypeError):
+                    entry = decode(record.body)
+                    if entry["act"] == Act.LOG_SUCCESSION:
+                        found |= {rule.removeprefix("root:") for rule in entry["pol"] if rule.startswith("root:")}
+    return frozenset(found)
 
 
 def sign_checkpoints(vault: Vault, outside: Path) -> list[str]:

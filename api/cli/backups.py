@@ -17,6 +17,7 @@ from api import bootstrap, keepers, roots
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output
 from api.settings import Settings, load
+from vault import evidence
 from vault.keys.home import open_store
 from vault.recovery import backups, drills, keystores, manifest, reindex, restores
 from vault.recovery.drills import Drilled
@@ -104,6 +105,7 @@ def restore(
             Output(json=json).result({"restored": False}, "There is nothing to do.")
             return
         done = restores.carry_on(vault, settings.checkpoint_file, OPERATOR, keepers.keeper_of(settings).history, _show)
+        evidence.sign_checkpoints(vault, settings.checkpoint_file)
         document = {"restored": True, "origin": vault.origin, **_told(done)}
         text = _said(done, vault)
     Output(json=json).result(document, text)

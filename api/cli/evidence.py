@@ -1,5 +1,6 @@
 """Commands on the audit log: verify it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -73,10 +74,21 @@ def _of_vault(database: Path | None, notes: list[str]) -> list[Result]:
             database = Path(settings.database.database or "")
         if database is not None:
             with open_sqlite(database) as logs:
-                return [verify_log(log, [keys[log.shard]], ours[log.shard]) for log in logs]
-        return [evidence.verify(vault, shard, keys[shard], ours[shard]) for shard in sorted(names)]
+                results = [verify_log(log, [keys[log.shard]], ours[log.shard]) for log in logs]
+        else:
+            results = [evidence.verify(vault, shard, keys[shard], ours[shard]) for shard in sorted(names)]
+        roots = evidence.vouched_roots(vault)
+        return [_vouched(each, roots) if each.shard < 0 else each for each in results]
     finally:
         vault.close()
+
+
+def _vouched(closed: Result, roots: frozenset[str]) -> Result:
+    """Hold a closed log against the root that its successor's first entry gives, which that log's checkpoints cover."""
+    if closed.root.hex() not in roots:
+        return replace(closed, doubts=(*closed.doubts, "no successor vouches for it as it is"))
+    notices = (*closed.notices, "closed; its successor's first entry vouches for all of it")
+    return replace(closed, doubts=(), notices=notices)
 
 
 def _of(notes: list[str], origin: str) -> list[str]:

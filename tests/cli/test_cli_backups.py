@@ -51,11 +51,20 @@ def test_data_that_are_lost_come_back_and_the_vault_serves(signed, ecrin, backed
     assert log["lost"] > 0 and log["successor"] == ended.json["origin"]
     assert acts(signed)[0] == "log.succession" and "deployment.restored" in acts(signed)
     assert ecrin("doctor").code == 0
-    checkpointed(signed)
     verified = ecrin("audit", "verify", "--json")
     assert verified.code == 0
     assert {each["origin"] for each in verified.json["logs"]} == {log["origin"], log["successor"]}
     assert ecrin("restore").out.startswith("There is nothing to do")
+
+
+def test_a_closed_log_that_is_changed_afterwards_is_found(signed, ecrin, backed_up):
+    assert ecrin("restore", "--data", backed_up, "--unsafe-replace").code == 0
+    assert ecrin("audit", "verify").code == 0
+    with closing(sqlite3.connect(signed / "ecrin.db")) as db, db:
+        db.execute("DELETE FROM log_checkpoint WHERE shard < 0")
+        last = "SELECT max(idx) FROM log_entry WHERE shard < 0"
+        db.execute(f"DELETE FROM log_entry WHERE shard < 0 AND idx = ({last})")  # noqa: S608 - ours
+    assert ecrin("audit", "verify").code != 0
 
 
 def test_a_database_that_is_there_is_not_written_over(signed, ecrin, backed_up):

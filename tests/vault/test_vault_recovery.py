@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from audit import ledger
 from audit.entry import Actor, ActorKind, decode
+from audit.errors import SigningRefused
 from audit.note import vkey
 from audit.verify import Verdict, verify_log
 from vault import envelope, evidence
@@ -253,7 +254,7 @@ def test_any_backup_with_the_current_keystore_gives_survivors_and_nobody_erased(
         assert count(restored, "reference") == 1
         # It goes on as a vault does: it takes people in, and is signed for.
         one(take_in(restored, person(FIELDS)))
-        restores.admit(restored, scene.history)
+        restores.admit(restored, scene.history, scene.outside)
         assert evidence.sign_checkpoints(restored, scene.outside)
         Path(scene.outside).unlink()
 
@@ -271,7 +272,7 @@ def test_rows_that_a_backup_brings_back_do_not_open_even_before_the_guard(scene,
         assert (plain is None) is (row.subject == goes.subject)
     assert {row.subject for row in stored} == {stays.subject, goes.subject}
     with pytest.raises(RestoreUnfinished):
-        restores.admit(restored, scene.history)
+        restores.admit(restored, scene.history, scene.outside)
 
 
 def test_one_category_that_was_erased_goes_again_and_the_person_stays(scene, people):
@@ -306,7 +307,7 @@ def test_an_erasure_that_waits_for_its_epoch_is_denied_and_goes_with_it(scene, p
     assert isinstance(described(restored, goes), UnknownReference)
     assert found(restored, "email", "Apolline.Rousselin@example.com") == []
     scene.changing().run()
-    assert restores.admit(restored, scene.history) == Carried(subjects=1)
+    assert restores.admit(restored, scene.history, scene.outside) == Carried(subjects=1)
     assert rows(restored, "SELECT count(*) FROM field_value WHERE subject_id = ?", goes.subject)[0][0] == 0
 
 
@@ -334,7 +335,8 @@ def test_the_log_that_was_cut_short_is_closed_and_its_successor_says_what_was_lo
     assert over.lost == signed - over.kept > 0
     first = entries(restored)[0]
     assert (first["act"], first["n"], first["com"]) == ("log.succession", signed, over.last.root.hex())
-    assert first["pol"] == [f"after:{scene.vault.origin}", f"kept:{over.kept}"]
+    assert first["pol"] == [f"after:{scene.vault.origin}", f"kept:{over.kept}", f"root:{over.root.hex()}"]
+    assert over.root.hex() in evidence.vouched_roots(restored)
     assert restored.origin.startswith(f"{scene.vault.origin}/")
     # What was signed of the old log is kept, and no note of the new one stands in its place.
     (kept,) = scene.folder.glob("checkpoint.ended-*")
@@ -361,12 +363,10 @@ def test_a_checkpoint_that_is_not_ours_stops_the_restore(scene, people):
     scene.back_up()
     restored = scene.open(scene.load())
     scene.outside.write_text(scene.outside.read_text().replace("\n\n", "\nextra\n\n"))
-    from audit.errors import SigningRefused
-
     with pytest.raises(SigningRefused):
         scene.carry_on(restored)
     with pytest.raises(RestoreUnfinished):
-        restores.admit(restored, scene.history)
+        restores.admit(restored, scene.history, scene.outside)
 
 
 # What is refused
@@ -441,14 +441,14 @@ def test_a_restore_stopped_anywhere_goes_on_where_it_was(scene, people):
     for steps in range(12):
         vault = scene.open(url)
         with pytest.raises(RestoreUnfinished):
-            restores.admit(vault, scene.history)
+            restores.admit(vault, scene.history, scene.outside)
         try:
             scene.carry_on(vault, stopping(steps % 3))
         except Stopped:
             continue
         break
     restored = scene.open(url)
-    assert restores.admit(restored, scene.history) == Carried()
+    assert restores.admit(restored, scene.history, scene.outside) == Carried()
     assert [each["act"] for each in entries(restored)].count("log.succession") == 1
     assert count(restored, "subject") == 1
     assert found(restored, "email", "Blaise.Morvan@example.com") == [stays.subject]
@@ -472,15 +472,17 @@ def test_a_load_that_fails_leaves_nothing(scene, people):
 
 
 def test_a_database_put_back_by_hand_is_guarded_before_it_serves(scene, people):
+    """Where the checkpoint file was lost as well: with it an operator is asked first."""
     stays, goes = people
+    nowhere = scene.folder / "no-checkpoint"
     dumps.dump(scene.place.database, scene.folder / "by-hand", quiet, quiet)
     scene.whole(goes.subject)
     scene.run()
     url = scene.vacant()
     dumps.load(scene.folder / "by-hand", url, "00", quiet, quiet)
     restored = scene.open(url)
-    assert restores.admit(restored, scene.history) == Carried(subjects=1)
-    assert restores.admit(restored, scene.history) == Carried()
+    assert restores.admit(restored, scene.history, nowhere) == Carried(subjects=1)
+    assert restores.admit(restored, scene.history, nowhere) == Carried()
     assert found(restored, "email", "Blaise.Morvan@example.com") == [stays.subject]
 
 
@@ -491,8 +493,6 @@ def test_a_log_put_back_by_hand_is_not_signed_until_an_operator_says_so(scene, p
     url = scene.vacant()
     dumps.load(scene.folder / "by-hand", url, "00", quiet, quiet)
     restored = scene.open(url)
-    from audit.errors import SigningRefused
-
     with pytest.raises(SigningRefused):
         evidence.sign_checkpoints(restored, scene.outside)
     assert restores.begin(restored, scene.outside, now=scene.clock.now())
@@ -501,9 +501,26 @@ def test_a_log_put_back_by_hand_is_not_signed_until_an_operator_says_so(scene, p
     assert not restores.begin(restored, scene.outside, now=scene.clock.now())
 
 
+def test_the_guard_does_not_grow_a_log_that_lacks_what_was_signed(scene, people):
+    dumps.dump(scene.place.database, scene.folder / "by-hand", quiet, quiet)
+    scene.whole(people[1].subject)
+    scene.run()
+    evidence.sign_checkpoints(scene.vault, scene.outside)
+    url = scene.vacant()
+    dumps.load(scene.folder / "by-hand", url, "00", quiet, quiet)
+    restored = scene.open(url)
+    before = entries(restored)
+    with pytest.raises(RestoreUnfinished):
+        restores.admit(restored, scene.history, scene.outside)
+    assert entries(restored) == before
+    assert restores.begin(restored, scene.outside, now=scene.clock.now())
+    assert scene.carry_on(restored).carried == Carried(subjects=1)
+    assert restores.admit(restored, scene.history, scene.outside) == Carried()
+
+
 def test_a_vault_that_is_well_has_nothing_to_do(scene, people):
     assert not restores.begin(scene.vault, scene.outside, now=scene.clock.now())
-    assert restores.admit(scene.vault, scene.history) == Carried()
+    assert restores.admit(scene.vault, scene.history, scene.outside) == Carried()
 
 
 def test_a_leaf_that_went_without_an_erasure_stops_the_guard(scene, people):

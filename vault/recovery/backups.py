@@ -16,7 +16,7 @@ from sqlmodel import col
 
 from audit import ledger
 from audit.entry import Act, Actor, Entry, Outcome
-from vault.errors import Conflict, StoreUnavailable
+from vault.errors import Conflict, StoreFull, StoreUnavailable
 from vault.keys.private_file import publish
 from vault.recovery import manifest
 from vault.recovery.manifest import LogState, Manifest
@@ -27,6 +27,7 @@ from vault.unit import Vault
 Progress = Callable[[int, int], None]
 
 _UNIQUE: Final = 8
+_ATTEMPTS: Final = 6
 
 
 def back_up(vault: Vault, url: str, file: Path, actor: Actor, progress: Progress) -> Manifest:
@@ -47,9 +48,7 @@ def back_up(vault: Vault, url: str, file: Path, actor: Actor, progress: Progress
             raise StoreUnavailable("database")
         size, digest = manifest.measure(unfinished)
         told = replace(seen[0], size=size, sha256=digest)
-        with vault.unit() as uow:
-            uow.record(Entry(Act.DEPLOYMENT_BACKED_UP, Outcome.ALLOW, actor, pol=(f"sha256:{digest}",), n=size))
-            uow.commit()
+        _record(vault, Entry(Act.DEPLOYMENT_BACKED_UP, Outcome.ALLOW, actor, pol=(f"sha256:{digest}",), n=size))
         if not publish(unfinished, file):
             raise Conflict("a backup of this name exists")
     finally:
@@ -59,6 +58,25 @@ def back_up(vault: Vault, url: str, file: Path, actor: Actor, progress: Progress
     if not manifest.write(file, told, unique):
         raise Conflict("a backup of this name exists")
     return told
+
+
+def _record(vault: Vault, entry: Entry) -> None:
+    """Enter it in the log. Tried again: beside busy writers SQLite may not give us the lock in its five seconds.
+
+    An entry that stands twice, because a COMMIT was not acknowledged, tells of one backup by its digest.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            with vault.unit() as uow:
+                uow.record(entry)
+                uow.commit()
+        except StoreFull:
+            raise
+        except StoreUnavailable:
+            if attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 def _describe(vault: Vault, conn: Connection) -> Manifest:

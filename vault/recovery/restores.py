@@ -8,7 +8,7 @@ it, and `carry_on` continues where a crash stopped.
 
 Data that came back by other means (a base backup, a copied file) have no such row. `admit` stands before every service:
 it runs the guard where the keystore has seen an epoch end that the data have not. A log that is shorter than the
-checkpoint outside is refused by its signer, and `carry_on` is then the operator's word that it is to go on.
+checkpoint outside is neither grown nor signed: `begin` and `carry_on` are the operator's word that it is to go on.
 """
 
 from collections.abc import Callable, Sequence
@@ -178,11 +178,11 @@ def carry_on(vault: Vault, outside: Path, actor: Actor, history: History, progre
     return Restored(carried, indexed, tuple(ended))
 
 
-def admit(vault: Vault, history: History) -> Carried:
+def admit(vault: Vault, history: History, outside: Path) -> Carried:
     """Stand before the service: run the guard if leaves went, or wait to go, that the data may not have heard of.
 
     Costs three short queries where there is nothing to do. Raises `RestoreUnfinished` when a backup is being brought
-    back; what the guard raises.
+    back, or the log is not the one last signed: the guard's entries would grow it anew. Raises what the guard raises.
     """
     with vault.reading() as conn:
         if conn.execute(_OPEN).first() is not None:
@@ -191,6 +191,9 @@ def admit(vault: Vault, history: History) -> Carried:
     status = vault.keys.status()
     if caught_up >= status.epoch and status.retired <= queued:
         return Carried()
+    with vault.reading() as conn:
+        if not all(_extends(vault, conn, shard, outside) for shard in range(vault.shards)):
+            raise RestoreUnfinished("the log lacks entries that were signed: if a backup was put back, `ecrin restore`")
     destroyed = list(history(0))
     finish(vault, destroyed)
     carried = guard.carry(vault, _slots(destroyed))
