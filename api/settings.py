@@ -211,7 +211,8 @@ class Settings(BaseSettings):
         described = []
         for name in type(self).model_fields:
             variable = PREFIX + name.upper()
-            value = str(getattr(self, name))
+            held = getattr(self, name)
+            value = ",".join(map(str, held)) if isinstance(held, tuple) else str(held)
             if variable in _environment():
                 described.append(Described(name, "environment", value))
             elif variable in in_file:

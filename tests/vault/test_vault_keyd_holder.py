@@ -209,3 +209,24 @@ def test_a_root_that_needs_nobody_is_tried_again_by_itself(tmp_path):
             time.sleep(0.1)
         assert held.status().state is KeyState.UNSEALED
     assert not away
+
+
+class Uncounted:
+    """A root of shares of which nobody knows any more how many there are."""
+
+    @property
+    def needed(self):
+        raise Sealed("it is not known how many shares there are")
+
+    total = needed
+
+
+def test_where_the_count_of_shares_is_lost_the_holder_stays_sealed_and_goes_on(mark):
+    holder = Holder(Uncounted(), opening([]), mark)
+    for act in (holder.start, lambda: holder.offer(b"1")):
+        with pytest.raises(Sealed, match="not known"):
+            act()
+    assert not holder.unattended
+    assert holder.progress().state is KeyState.SEALED
+    assert holder.seal().state is KeyState.SEALED
+    assert mark.is_set()
