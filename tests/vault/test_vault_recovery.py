@@ -198,7 +198,7 @@ def test_a_backup_of_a_busy_vault_is_of_one_moment(scene, people):
     errors = []
 
     def write():
-        while not stop.is_set():
+        while not stop.wait(0.05):  # the leaves of a test's keystore are few
             try:
                 answers = take_in(scene.vault, person(OTHER), person(FIELDS))
                 errors.extend(each for each in answers if isinstance(each, VaultError))

@@ -24,6 +24,7 @@ from vault.erasure import keeping
 from vault.erasure.keeping import Filled
 from vault.errors import Damaged
 from vault.keys.service import Slot
+from vault.store.engine import clear_journal
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -129,7 +130,7 @@ def carry(vault: Vault, gone: Collection[Slot], *, after: bytes = b"", noted: No
         with vault.unit() as uow:
             found = uow.conn.execute(_NEXT, {"after": after}).all()
             if not found:
-                return total
+                break
             after = found[-1].id
             batch = _Batch(uow, gone, found)
             carried = batch.run()
@@ -138,6 +139,9 @@ def carry(vault: Vault, gone: Collection[Slot], *, after: bytes = b"", noted: No
                 raise Damaged("leaves of the keystore do not open that were never erased: restore it from a copy")
             noted(uow, after, carried)
             uow.commit()
+    if total.subjects or total.compartments:
+        clear_journal(vault.engine)  # of what the backup brought back
+    return total
 
 
 @dataclass(slots=True)
