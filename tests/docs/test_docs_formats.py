@@ -52,7 +52,12 @@ def test_the_root_file_and_answers_are_shown():
     kept = vectors("keystore_v2.json")
     wrapped = kept["answers"]["wraps"][1]
     assert (wrapped["slot"], wrapped["generation"]) == (1, 5)
-    for text in (kept["root_file"]["content"], wrapped["wrapped"], kept["answers"]["mac"][1]["mac"], kept["answers"]["blind"][1]["token"]):
+    for text in (
+        kept["root_file"]["content"],
+        wrapped["wrapped"],
+        kept["answers"]["mac"][1]["mac"],
+        kept["answers"]["blind"][1]["token"],
+    ):
         assert is_shown(text)
 
 

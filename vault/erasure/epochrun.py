@@ -15,8 +15,8 @@ from vault.erasure.certificates import certify
 from vault.erasure.finishing import anything_queued, finish
 from vault.erasure.settling import settle
 from vault.keys.epochs import Destroyed
-from vault.store.engine import clear_journal
 from vault.recovery import restores
+from vault.store.engine import clear_journal
 from vault.unit import Vault
 
 
