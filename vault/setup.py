@@ -22,7 +22,7 @@ from vault.keys.pagetree import Geometry
 from vault.keys.provider import RootProvider
 from vault.keys.service import KeyService
 from vault.runtime import Clock, Entropy
-from vault.store.engine import open_engine, translate
+from vault.store.engine import open_engine, reader, translate
 from vault.store.schema import check_head, migrate
 from vault.store.tables import Deployment
 from vault.unit import ENTRY_ID_BYTES, Vault
@@ -141,7 +141,7 @@ def log_origin(origin: str, shard: int) -> str:
 
 
 def _identity(engine: Engine) -> tuple[str, int, str]:
-    with translate(), engine.connect() as conn:
+    with translate(), reader(engine).connect() as conn:  # opening must not wait for whoever is writing
         row = conn.execute(select(col(Deployment.id), col(Deployment.shards))).one_or_none()
         if row is None:
             raise SchemaMismatch("the database holds no deployment")
