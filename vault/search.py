@@ -134,12 +134,12 @@ class Forgotten(NamedTuple):
 class TokenRow(TypedDict):
     """A row of `search_token`."""
 
-    token: bytes
     subject_id: bytes
-    item: int
     brand: str
     field_id: int
+    item: int
     shard: int
+    token: bytes
     epoch: int
 
 

@@ -11,38 +11,40 @@ resumed by asking again which rows are not of the new epoch.
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from vault.errors import Conflict, StoreUnavailable
+from vault.store.lookup import run, run_many
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
 
-ROWS_PER_UNIT: Final = 2000  # about 20 ms during which a writer waits
+ROWS_PER_UNIT: Final = 5000  # about 0.1 s during which a writer waits; fewer rows dirty nearly as many pages
 _PATIENCE: Final = (200, 400, 800, 1600, 3200)  # milliseconds; writers that wait behind us give up after five seconds
 
 _TOKEN: Final = metadata.tables["search_token"]
-_KEY: Final = (_TOKEN.c.token, _TOKEN.c.subject_id, _TOKEN.c.item)
-_START: Final = (b"", b"", 0)
+_KEY: Final = (_TOKEN.c.subject_id, _TOKEN.c.brand, _TOKEN.c.field_id, _TOKEN.c.item)
+_START: Final = (b"", "", 0, 0)
 _LOCK: Final = "('search_token'::regclass::oid::bigint << 16)"  # unique in this database, whatever else locks
 
 _ELSEWHERE: Final = (
-    select(*_KEY, _TOKEN.c.epoch)
+    select(*_KEY, _TOKEN.c.token, _TOKEN.c.epoch)
     .where(
-        tuple_(*_KEY) > tuple_(bindparam("token"), bindparam("subject"), bindparam("item")),
+        tuple_(*_KEY) > tuple_(*(bindparam(f"after_{column.name}") for column in _KEY)),
         _TOKEN.c.epoch.in_(bindparam("epochs", expanding=True)),
     )
     .order_by(*_KEY)
     .limit(bindparam("most"))
 )
-_MOVE: Final = (
-    update(_TOKEN)
-    .where(
-        _TOKEN.c.token == bindparam("of_token"),
-        _TOKEN.c.subject_id == bindparam("of_subject"),
-        _TOKEN.c.item == bindparam("of_item"),
-    )
-    .values(token=bindparam("to_token"), epoch=bindparam("to_epoch"))
+# By hand and straight to the driver: these run for every token there is.
+_MOVE_SQLITE: Final = (
+    "UPDATE search_token SET token = ?, epoch = ? WHERE subject_id = ? AND brand = ? AND field_id = ? AND item = ?"
 )
+_MOVE_POSTGRESQL: Final = """
+UPDATE search_token AS t SET token = moved.token, epoch = %s
+FROM unnest(%b::bytea[], %b::bytea[], %s::text[], %s::smallint[], %s::bigint[])
+    AS moved (token, subject_id, brand, field_id, item)
+WHERE (t.subject_id, t.brand, t.field_id, t.item) = (moved.subject_id, moved.brand, moved.field_id, moved.item)
+"""
 
 
 def writing(uow: UnitOfWork) -> None:
@@ -73,7 +75,7 @@ def left_behind(conn: Connection, epochs: tuple[int, ...]) -> int:
 
 
 def _pass(vault: Vault, new: int, older: list[int]) -> int:
-    """Walk once through the rows in the order of their keys. A moved row may come by again, under the new epoch."""
+    """Walk once through the rows in the order of their keys."""
     moved, after = 0, _START
     while True:
         with vault.unit() as uow:
@@ -105,26 +107,22 @@ def _settle(vault: Vault, new: int, older: list[int]) -> int:
     raise Conflict("search_token")
 
 
-def _batch(uow: UnitOfWork, new: int, older: list[int], after: tuple[bytes, bytes, int]) -> tuple[int, Any]:
+def _batch(uow: UnitOfWork, new: int, older: list[int], after: tuple[bytes, str, int, int]) -> tuple[int, Any]:
     # Rows that a writer has locked are passed over and left to a later pass: neither waits for the other in a circle.
     query = _ELSEWHERE.with_for_update(skip_locked=True)
-    token, subject, item = after
-    asked = {"token": token, "subject": subject, "item": item, "epochs": older, "most": ROWS_PER_UNIT}
+    asked: dict[str, Any] = {f"after_{column.name}": value for column, value in zip(_KEY, after, strict=True)}
+    asked |= {"epochs": older, "most": ROWS_PER_UNIT}
     rows = uow.conn.execute(query, asked).all()
     if not rows:
         return 0, after
     steps = []
     for epoch in older:
         own = [row for row in rows if row.epoch == epoch]
-        for row, token in zip(own, uow.vault.keys.reblind([row.token for row in own], epoch, new), strict=True):
-            steps.append(
-                {
-                    "of_token": row.token,
-                    "of_subject": row.subject_id,
-                    "of_item": row.item,
-                    "to_token": token,
-                    "to_epoch": new,
-                }
-            )
-    uow.conn.execute(_MOVE, steps)
-    return len(rows), (rows[-1].token, rows[-1].subject_id, rows[-1].item)
+        moved = uow.vault.keys.reblind([row.token for row in own], epoch, new)
+        steps += [(to, *row[: len(_KEY)]) for row, to in zip(own, moved, strict=True)]
+    steps.sort()  # in the order of the index of tokens, which the rows are not in
+    if uow.conn.dialect.name == "postgresql":
+        run(uow.conn, _MOVE_POSTGRESQL, [new, *map(list, zip(*steps, strict=True))])
+    else:
+        run_many(uow.conn, _MOVE_SQLITE, [(to, new, *at) for to, *at in steps])
+    return len(rows), rows[-1][: len(_KEY)]

@@ -137,14 +137,15 @@ class SearchToken(Row, table=True):
     """A blind index entry: HMAC per brand, field and normaliser version, under the index key of an epoch."""
 
     __tablename__ = "search_token"
-    __table_args__ = (Index(None, "subject_id", "brand", "field_id"), CLUSTERED)
+    # By the value it stands for and not by itself: an epoch moves every token, and then the rows stay where they are.
+    __table_args__ = (Index(None, "token"), CLUSTERED)
 
-    token: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
     subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    brand: str = Field(primary_key=True, sa_type=String(32))
+    field_id: int = Field(primary_key=True, sa_type=SmallInteger)
     item: int = Field(primary_key=True, sa_type=BigInteger)
-    brand: str = Field(sa_type=String(32))
-    field_id: int = Field(sa_type=SmallInteger)
     shard: int = Field(sa_type=SmallInteger)
+    token: bytes = Field(sa_type=LargeBinary(16))
     epoch: int = Field(sa_type=BigInteger)
 
 

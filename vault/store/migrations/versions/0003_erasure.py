@@ -20,11 +20,20 @@ CLUSTERED = {"sqlite_with_rowid": False}
 
 def upgrade() -> None:
     """Apply."""
-    op.execute("DELETE FROM search_token")
-    with op.batch_alter_table("search_token", table_kwargs=CLUSTERED) as table:
-        table.add_column(sa.Column("epoch", sa.BigInteger(), nullable=False, server_default="0"))
-    with op.batch_alter_table("search_token", table_kwargs=CLUSTERED) as table:
-        table.alter_column("epoch", server_default=None)
+    op.drop_table("search_token")
+    op.create_table(
+        "search_token",
+        sa.Column("subject_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("brand", sa.String(length=32), nullable=False),
+        sa.Column("field_id", sa.SmallInteger(), nullable=False),
+        sa.Column("item", sa.BigInteger(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.Column("token", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("subject_id", "brand", "field_id", "item", name=op.f("pk_search_token")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_search_token_token"), "search_token", ["token"], unique=False)
     with op.batch_alter_table("compartment", table_kwargs=CLUSTERED) as table:
         table.add_column(sa.Column("written_at", sa.BigInteger(), nullable=False, server_default="0"))
         table.add_column(sa.Column("state", sa.String(length=16), nullable=False, server_default="active"))
@@ -96,5 +105,21 @@ def downgrade() -> None:
         table.drop_constraint(op.f("ck_compartment_state"), type_="check")
         table.drop_column("state")
         table.drop_column("written_at")
-    with op.batch_alter_table("search_token", table_kwargs=CLUSTERED) as table:
-        table.drop_column("epoch")
+    op.drop_table("search_token")
+    op.create_table(
+        "search_token",
+        sa.Column("token", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("subject_id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("item", sa.BigInteger(), nullable=False),
+        sa.Column("brand", sa.String(length=32), nullable=False),
+        sa.Column("field_id", sa.SmallInteger(), nullable=False),
+        sa.Column("shard", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("token", "subject_id", "item", name=op.f("pk_search_token")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_search_token_subject_id_brand_field_id"),
+        "search_token",
+        ["subject_id", "brand", "field_id"],
+        unique=False,
+    )
