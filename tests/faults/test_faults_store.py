@@ -311,15 +311,16 @@ def test_a_database_gone_in_the_middle_of_a_request(cluster, bundle, root_folder
         scene = Scene.on(app.state.services.vault)
         before = scene.stored()
 
-        def cut(conn, cursor, statement, *_):  # in the middle: the first statement has run, the second meets nothing
-            if "seen_proof" in statement and cluster.server is not None:
-                cluster.stop(signal.SIGQUIT)
+        redeem, *asked = scene.redeem()
 
-        event.listen(scene.vault.engine, "after_cursor_execute", cut)
-        for answer in errors_of(scene.run(*scene.redeem())):
+        def cut(uow, items):  # in the middle: its statements have run, its entry and its commit meet nothing
+            finish = redeem(uow, items)
+            cluster.stop(signal.SIGQUIT)
+            return finish
+
+        for answer in errors_of(scene.run(cut, *asked)):
             assert answer.code == "store_unavailable"
             assert_mute(answer)
-        event.remove(scene.vault.engine, "after_cursor_execute", cut)
         assert cluster.server is None
         ready = http.get("/readyz")
         assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
