@@ -35,6 +35,14 @@ class Backup:
         keys = vault.keys.unwrap([(slot, wrapped) for _, slot, wrapped in items])
         return {subject for (subject, _, _), key in zip(items, keys, strict=True) if key is not None}
 
+    def opened(self, vault):
+        """The (subject, category) pairs of which a living key service unwraps any data key."""
+        items = [(bytes(s), field // 100, Slot(slot, g), bytes(e)) for s, field, e, slot, g in self.values]
+        keys = vault.keys.unwrap([(slot, envelope.parse(stored).wrapped) for *_, slot, stored in items])
+        return {
+            (subject, category) for (subject, category, *_), key in zip(items, keys, strict=True) if key is not None
+        }
+
     def found(self, vault, dictionary):
         """Subjects whom a dictionary of e-mails finds in the stolen tokens, under every index key that lives."""
         field = vault.bundle.catalogue.field("email")

@@ -6,115 +6,14 @@ A crash is a unit of work, a key verb or a step of the change that never returns
 import pytest
 from erasure_scene import DPO, Scene
 from maison_people import FIELDS, person, rows, take_in, value
+from mortal_processes import run_mortal
 
 from vault.erasure import epochrun, requests
 from vault.erasure.requests import Erase
 from vault.keys.copies import FolderPlace
-from vault.keys.epochs import EpochChange
-from vault.keys.pagefile import PageFile
 from vault.runtime import SystemEntropy
-from vault.unit import UnitOfWork, Vault
 
 OTHER = FIELDS | {"client_number": "AU-7", "phone": ["+33639980007"], "email": ["other@example.com"]}
-
-
-class Died(BaseException):
-    """The process is gone. No handler of ours may catch it."""
-
-
-class Fuse:
-    """Burns down with each write and kills at a given one, before or after it took effect."""
-
-    def __init__(self, left, *, after):
-        self.left, self.after, self.burnt = left, after, 0
-
-    def around(self, write):
-        self.burnt += 1
-        if self.burnt == self.left and not self.after:
-            raise Died
-        result = write()
-        if self.burnt == self.left:
-            raise Died
-        return result
-
-
-class MortalKeys:
-    """The vault's key service, whose writing verbs burn the fuse."""
-
-    def __init__(self, keys, fuse):
-        self._keys, self._fuse = keys, fuse
-
-    def __getattr__(self, name):
-        return getattr(self._keys, name)
-
-    def retire(self, slots):
-        return self._fuse.around(lambda: self._keys.retire(slots))
-
-    def recall(self, slots):
-        return self._fuse.around(lambda: self._keys.recall(slots))
-
-
-class MortalStore(PageFile):
-    """The keystore of an epoch change, whose steps burn the fuse."""
-
-    fuse: Fuse
-
-
-for _name in ("begin", "build", "rewrite", "replicated", "destroying", "destroyed", "finish"):
-
-    def _step(self, *arguments, _name=_name):
-        return self.fuse.around(lambda: getattr(PageFile, _name)(self, *arguments))
-
-    setattr(MortalStore, _name, _step)
-
-
-class MortalUnit(UnitOfWork):
-    """A unit of work whose commit burns the fuse."""
-
-    __slots__ = ()
-
-    def commit(self):
-        return self.vault.fuse.around(super().commit)
-
-
-class MortalVault(Vault):
-    """The vault of a process that dies."""
-
-    __slots__ = ("fuse",)
-
-    def __init__(self, vault, fuse):
-        super().__init__(
-            vault.engine,
-            MortalKeys(vault.keys, fuse),
-            vault.bundle,
-            clock=vault.clock,
-            entropy=vault.entropy,
-            deployment=vault.deployment,
-            origin=vault.origin,
-        )
-        self.fuse = fuse
-
-    def unit(self, shard=0):
-        return MortalUnit(self, shard)
-
-
-@pytest.fixture
-def mortal(scene):
-    """Run `act(vault, change)` in a process that dies at its n-th write; returns whether it died."""
-
-    def run(left, after, act):
-        store = MortalStore(scene.place.keystore)
-        store.fuse = Fuse(left, after=after)
-        change = EpochChange(store, scene.place.provider, scene.copies, clock=scene.clock, entropy=SystemEntropy())
-        try:
-            act(MortalVault(scene.vault, store.fuse), change)
-        except Died:
-            return True
-        finally:
-            store.close()
-        return False
-
-    return run
 
 
 def whole(scene, subject):
@@ -141,13 +40,13 @@ MOST = 40
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("scope", [whole, field_and_category])
 @pytest.mark.crash
-def test_whoever_comes_next_finishes(scene, mortal, scope, after):
+def test_whoever_comes_next_finishes(scene, scope, after):
     """One scene, crash after crash: each person dies with the process at a later write than the one before."""
     vault = scene.vault
     (stays,) = take_in(vault, person(OTHER))
     for left in range(1, MOST):
         (goes,) = take_in(vault, person(FIELDS))
-        died = mortal(left, after, scope(scene, goes.subject))
+        died = run_mortal(scene, left, after, scope(scene, goes.subject))
         if died:
             scene.clock.advance(600)  # the lease of the dead
             asked = rows(vault, "SELECT count(*) FROM erasure WHERE subject_id = ? OR state <> 'done'", goes.subject)
@@ -189,11 +88,11 @@ def assert_done(scene, subject, scope):
     assert {epoch for (epoch,) in rows(vault, "SELECT epoch FROM search_token")} <= {status.epoch}
 
 
-def test_a_second_process_starts_where_the_first_died(scene, mortal, opening, bundle, place, tmp_path, clock):
+def test_a_second_process_starts_where_the_first_died(scene, opening, bundle, place, tmp_path, clock):
     """The reconciler of another process, with its own key service and connections."""
     vault = scene.vault
     (goes,) = take_in(vault, person(FIELDS))
-    assert mortal(1, True, whole(scene, goes.subject))  # the request is durable, nothing is queued
+    assert run_mortal(scene, 1, True, whole(scene, goes.subject))  # the request is durable, nothing is queued
     again = Scene.__new__(Scene)
     again.vault, again.place, again.clock = opening(bundle), place, clock
     again.outside, again.stores = scene.outside, []
