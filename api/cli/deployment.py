@@ -21,6 +21,7 @@ from vault.setup import initialise, migrate
 
 STARTUP_FAILED = 3  # the exit code with which uvicorn gives up
 GRACE_SECONDS = 10  # for requests under way when a stop is asked for
+START_SECONDS = 30  # a worker that says nothing for longer is taken for hung: loading alone takes ten on a busy machine
 
 
 def install(app: typer.Typer) -> None:
@@ -89,6 +90,7 @@ def run_server(settings: Settings) -> None:
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=list(settings.trusted_proxies),
             timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_worker_healthcheck=START_SECONDS,
             http="httptools",
             loop="uvloop",
             ws="none",
