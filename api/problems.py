@@ -89,7 +89,16 @@ INTERNAL: Final = frozenset(
         "invalid_registration",
         "unknown_system",
         "unknown_officer",
-        # Defects of ours, or told field by field.
+        "invalid_backup",
+        "restore_unfinished",
+        "too_few_copies",
+        "root_survives",
+        "keystore_damaged",
+        "nothing_to_erase",
+        "unknown_erasure",
+        "unknown_hold",
+        # Defects of ours, between our own processes, or told field by field.
+        "malformed_frame",
         "mismatched_grant",
         "unrecorded_disclosure",
         "transform_unavailable",
