@@ -14,6 +14,14 @@ from policies.levels import Level
 
 LARGEST_ID = 32_767  # SMALLINT in every database
 
+IDS_PER_CATEGORY = 100
+
+
+def field_ids(category_id: int) -> range:
+    """Return the ids of the fields that a category owns: category 2 those from 200 to 299."""
+    first = category_id * IDS_PER_CATEGORY
+    return range(first, first + IDS_PER_CATEGORY)
+
 
 class FieldKind(StrEnum):
     """How many values a subject may have in a field, and whether they may be replaced."""

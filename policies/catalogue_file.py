@@ -24,7 +24,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from policies.catalogue import LARGEST_ID, Catalogue, Category, Field, FieldKind, LegalRetention, Sensitivity
+from policies.catalogue import (
+    IDS_PER_CATEGORY,
+    LARGEST_ID,
+    Catalogue,
+    Category,
+    Field,
+    FieldKind,
+    LegalRetention,
+    Sensitivity,
+)
 from policies.fieldtypes import TYPES
 from policies.levels import Level
 from policies.predicates import PREDICATES
@@ -34,7 +43,6 @@ LANGUAGES = ("fr", "en")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SEARCH = re.compile(r"[a-z_]{1,32}/[1-9][0-9]?")
 _BASIS = re.compile(r"[^\x00-\x1f\x7f]{1,128}")  # it is printed on certificates
-_IDS_PER_CATEGORY = 100  # category 2 owns the field ids 200 to 299
 _NEEDS_CHOICES = frozenset(
     {"choice", "measurement", "important_date", "purchase", "repair", "visit", "note", "household_link", "allergy"}
 )
@@ -111,8 +119,8 @@ def _category(name: str, table: dict[str, Any], where: str, find: Finder) -> Cat
     if not NAME.fullmatch(name):
         find(f"{where}: a category is named in snake_case")
     identifier = member(table, "id", int, where, find, 1)
-    if not 1 <= identifier <= LARGEST_ID // _IDS_PER_CATEGORY:
-        find(f"{where}: `id` must be between 1 and {LARGEST_ID // _IDS_PER_CATEGORY}")
+    if not 1 <= identifier <= LARGEST_ID // IDS_PER_CATEGORY:
+        find(f"{where}: `id` must be between 1 and {LARGEST_ID // IDS_PER_CATEGORY}")
     retention = member(table, "retention_days", int, where, find, 1)
     if retention < 1:
         find(f"{where}: `retention_days` must be at least 1")
@@ -160,9 +168,9 @@ def _field(
     if not NAME.fullmatch(name):
         find(f"{where}: a field is named in snake_case")
     identifier = member(table, "id", int, where, find, 1)
-    if identifier // _IDS_PER_CATEGORY != category_id:
+    if identifier // IDS_PER_CATEGORY != category_id:
         find(
-            f"{where}: `id` must lie between {category_id * _IDS_PER_CATEGORY} and {category_id * _IDS_PER_CATEGORY + 99}"
+            f"{where}: `id` must lie between {category_id * IDS_PER_CATEGORY} and {category_id * IDS_PER_CATEGORY + 99}"
         )
     kind = FieldKind.SINGLE
     try:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, delete, select, update
 
 from audit.entry import Act, Actor, Entry, Outcome, commitment
-from policies.catalogue import Catalogue
+from policies.catalogue import Catalogue, field_ids
 from vault import references, searchepochs
 from vault.compartments import ACTIVE, ERASING
 from vault.erasure import keeping, records
@@ -30,7 +30,6 @@ from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault, execute, settled
 
 ERASURE_BYTES: Final = 16
-FIELDS_PER_CATEGORY: Final = 100  # the catalogue's rule: category 2 owns the field ids 200 to 299
 
 _SUBJECT: Final = metadata.tables["subject"]
 _COMPARTMENT: Final = metadata.tables["compartment"]
@@ -223,8 +222,8 @@ class _Requests:
             leaves.append(Leaf(each.category_id, each.slot, LeafState.QUEUED if back is None else LeafState.KEPT))
             kept += [] if back is None else [back]
             self.closed.append({"of_subject": subject, "of_category": each.category_id})
-            first = each.category_id * FIELDS_PER_CATEGORY
-            self.unfound.append({"of_subject": subject, "first": first, "last": first + FIELDS_PER_CATEGORY - 1})
+            owned = field_ids(each.category_id)
+            self.unfound.append({"of_subject": subject, "first": owned[0], "last": owned[-1]})
             self.filled[subject] = self.filled[subject] | {each.category_id: each._replace(state=ERASING)}
         return leaves, kept
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, delete, select, tuple_, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from policies.catalogue import field_ids
 from vault import references, searchepochs
 from vault.compartments import ACTIVE, ERASING
 from vault.erasure import keeping
@@ -30,7 +31,6 @@ from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
 
 SUBJECTS_PER_UNIT: Final = 500
-FIELDS_PER_CATEGORY: Final = 100  # the catalogue's rule: category 2 owns the field ids 200 to 299
 
 _SUBJECT: Final = metadata.tables["subject"]
 _COMPARTMENT: Final = metadata.tables["compartment"]
@@ -250,5 +250,5 @@ class _Batch:
 
 
 def _span(subject: bytes, category: int) -> dict[str, Any]:
-    first = category * FIELDS_PER_CATEGORY
-    return {"of_subject": subject, "first": first, "last": first + FIELDS_PER_CATEGORY - 1}
+    owned = field_ids(category)
+    return {"of_subject": subject, "first": owned[0], "last": owned[-1]}
