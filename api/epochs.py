@@ -31,16 +31,21 @@ class Epochs:
         self._next: float | None = None
 
     def turn(self) -> None:
-        """Run if it is time. Raises what a run raises; the next one comes at its time all the same."""
+        """Run if it is time. Raises what a run raises; the next comes at its time all the same, a first at the next turn."""
         now = time.monotonic()
         if not self._sealing.open or (self._next is not None and now < self._next):
             return
         first, self._next = self._next is None, now + (self._settings.epoch_seconds or float("inf"))
-        with suppress(Conflict, Sealed, KeyHolderUnavailable):
+        try:
             if first:
                 self._catch_up()
             else:
                 self._run()
+        except (Conflict, Sealed, KeyHolderUnavailable):
+            if (
+                first
+            ):  # what a crash left must not wait for the next epoch, which may never come: again at the next turn
+                self._next = None
 
     def _catch_up(self) -> None:
         """Do what a crash may have left; start no change of our own."""
