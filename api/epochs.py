@@ -36,15 +36,16 @@ class Epochs:
         if not self._sealing.open or (self._next is not None and now < self._next):
             return
         first, self._next = self._next is None, now + (self._settings.epoch_seconds or float("inf"))
+        caught_up = False
         try:
-            if first:
-                self._catch_up()
-            else:
-                self._run()
-        except (Conflict, Sealed, KeyHolderUnavailable):
-            if (
-                first
-            ):  # what a crash left must not wait for the next epoch, which may never come: again at the next turn
+            with suppress(Conflict, Sealed, KeyHolderUnavailable):
+                if first:
+                    self._catch_up()
+                else:
+                    self._run()
+                caught_up = True
+        finally:
+            if first and not caught_up:  # what a crash left cannot wait for the next epoch: again at the next turn
                 self._next = None
 
     def _catch_up(self) -> None:
