@@ -90,9 +90,8 @@ def _ours(folder: Path) -> Iterator[tuple[Seal, Open]]:
         ]
 
     def open_(stored: list[bytes]) -> bytes:
-        parsed = [envelope.parse(each) for each in stored]
-        deks = keys.unwrap([(slot, each.wrapped) for each in parsed])
-        return [envelope.open_(*each) for each in zip(parsed, deks, contexts, strict=True)][-1]
+        deks = keys.unwrap([(slot, each[envelope.WRAPPED]) for each in stored])
+        return envelope.open_each(stored, deks, contexts)[-1]
 
     assert open_(seal()) == PLAINTEXT
     try:

@@ -132,7 +132,7 @@ def disclose(credential: Bearer, body: Disclose) -> dict[str, object]:
             each.category_id: Slot(each.slot, each.generation)
             for each in session.exec(select(Compartment).where(Compartment.subject_id == subject.id))
         }
-        sealed = [(row, leaves[row.category_id], envelope.parse(row.envelope)) for row in rows]
+        sealed = [(row, leaves[row.category_id], row.envelope) for row in rows]
         sealed_reference = relation.reference_sealed
 
         (log_key,) = vault.keys.unwrap([(Slot(subject.log_slot, subject.log_generation), subject.log_key)])
@@ -149,7 +149,7 @@ def disclose(credential: Bearer, body: Disclose) -> dict[str, object]:
         session.commit()
 
     today = datetime.fromtimestamp(now, UTC).date()
-    deks = vault.keys.unwrap([(slot, each.wrapped) for _, slot, each in sealed])
+    deks = vault.keys.unwrap([(slot, each[envelope.WRAPPED]) for _, slot, each in sealed])
     found: dict[int, list[object]] = {}
     for (category, field, item, schema, version, holder), (_, _, each), dek in zip(rows, sealed, deks, strict=True):
         context = FieldContext(domain(vault.deployment, holder), subject_id, category, field, item, schema, version)

@@ -30,7 +30,7 @@ def sealed_of(plaintext, *, dek=DEK, wrapped=WRAPPED, generation=0, context=CONT
 
 
 def opened(content, *, dek=DEK, context=CONTEXT):
-    return envelope.open_(envelope.parse(content), dek, context)
+    return envelope.open_(content, dek, context)
 
 
 def refused(content, **how):

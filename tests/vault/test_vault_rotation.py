@@ -228,7 +228,7 @@ def turn_back(vault, every=1):
         context = FieldContext(domain(vault.deployment, holder), bytes(subject), category, of, item, schema, version)
         sealed, home, dek = envelope.parse(bytes(stored)), Slot(slot, generation), os.urandom(32)
         (old,), (wrapped,) = vault.keys.unwrap([(home, sealed.wrapped)]), vault.keys.wrap([(home, dek)])
-        text = seal_earlier(dek, wrapped, generation, context, envelope.open_(sealed, old, context))
+        text = seal_earlier(dek, wrapped, generation, context, envelope.open_(bytes(stored), old, context))
         assert rows(vault, STORE, text, subject, of, item, version) == 1
     return len(found)
 

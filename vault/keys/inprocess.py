@@ -307,7 +307,9 @@ class InProcessKeyService:
         if slot in self._denied:
             return None
         number, generation = slot
-        view = self._opened()
+        view = self._view
+        if view is None:  # pragma: no cover - every verb looks first, and holds the lock since
+            raise Sealed("the key service is closed")
         tree, ordinal = split_slot(number)
         place, child = divmod(ordinal, view.geometry.fanout)
         if (tree, place) in failed:

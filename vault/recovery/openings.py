@@ -11,8 +11,7 @@ from sqlalchemy import Select, select
 
 from vault import envelope
 from vault.compartments import domain
-from vault.envelope import FieldContext, Sealed
-from vault.errors import IntegrityFailure
+from vault.envelope import FieldContext
 from vault.keys.service import KeyService, Slot
 from vault.store.tables import metadata
 
@@ -66,21 +65,9 @@ STORED: Final[Select[Any]] = select(
 
 def opened(keys: KeyService, deployment: str, rows: Sequence[Stored]) -> list[bytes | None]:
     """Open rows, in order, with one call of the key service. None where leaf, key or bytes do not fit."""
-    sealed: list[Sealed | None] = []
-    for row in rows:
-        try:
-            sealed.append(envelope.parse(row.envelope))
-        except IntegrityFailure:
-            sealed.append(None)
-    wrapped = [(row.leaf, each.wrapped) for row, each in zip(rows, sealed, strict=True) if each is not None]
-    deks = iter(keys.unwrap(wrapped) if wrapped else [])
-    plain: list[bytes | None] = []
-    for row, each in zip(rows, sealed, strict=True):
-        dek = None if each is None else next(deks)
-        if each is None or dek is None:
-            plain.append(None)
-            continue
-        context = FieldContext(
+    deks = keys.unwrap([(row.leaf, row.envelope[envelope.WRAPPED]) for row in rows]) if rows else []
+    contexts = [
+        FieldContext(
             domain(deployment, row.holder),
             row.subject,
             row.category_id,
@@ -89,8 +76,6 @@ def opened(keys: KeyService, deployment: str, rows: Sequence[Stored]) -> list[by
             row.schema_version,
             row.version,
         )
-        try:
-            plain.append(envelope.open_(each, dek, context))
-        except IntegrityFailure:
-            plain.append(None)
-    return plain
+        for row in rows
+    ]
+    return envelope.open_each([row.envelope for row in rows], deks, contexts)

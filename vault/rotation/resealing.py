@@ -15,9 +15,9 @@ from sqlalchemy import bindparam, func, select, tuple_, update
 
 from vault import envelope
 from vault.compartments import ACTIVE, DEK_BYTES, domain
-from vault.envelope import FieldContext, Sealed
+from vault.envelope import FieldContext
 from vault.erasure import records
-from vault.errors import IntegrityFailure, KeyUnavailable
+from vault.errors import KeyUnavailable
 from vault.keys.service import Slot
 from vault.store.keysets import padded
 from vault.store.tables import metadata
@@ -120,29 +120,10 @@ def _reseal(uow: UnitOfWork, due: Sequence[tuple[Any, ...]]) -> tuple[int, int]:
 
 
 def _opened(vault: Vault, rows: Sequence[Any]) -> Iterator[tuple[Any, bytes | None]]:
-    parsed = [_parsed(row.envelope) for row in rows]
-    wrapped = [
-        (Slot(row.slot, row.generation), each.wrapped)
-        for row, each in zip(rows, parsed, strict=True)
-        if each is not None
-    ]
-    deks = iter(vault.keys.unwrap(wrapped) if wrapped else ())
-    for row, each in zip(rows, parsed, strict=True):
-        dek = None if each is None else next(deks)
-        if each is None or dek is None:
-            yield row, None
-            continue
-        try:
-            yield row, envelope.open_(each, dek, _context(vault, row))
-        except IntegrityFailure:
-            yield row, None
-
-
-def _parsed(stored: bytes) -> Sealed | None:
-    try:
-        return envelope.parse(stored)
-    except IntegrityFailure:
-        return None
+    wrapped = [(Slot(row.slot, row.generation), row.envelope[envelope.WRAPPED]) for row in rows]
+    deks = vault.keys.unwrap(wrapped) if wrapped else []
+    contexts = [_context(vault, row) for row in rows]
+    yield from zip(rows, envelope.open_each([row.envelope for row in rows], deks, contexts), strict=True)
 
 
 def _context(vault: Vault, row: Any) -> FieldContext:
