@@ -14,13 +14,14 @@ from api import trail
 from api.pipeline import Call
 from audit.entry import Act as LogAct
 from audit.entry import Entry, Outcome
-from vault import consents, idempotency, subjects, tokens
+from vault import budgets, consents, idempotency, subjects, tokens
 from vault.amendments import Update, amend
+from vault.budgets import Looked
 from vault.consents import Change, ConsentEvent
 from vault.errors import Refused, VaultError
 from vault.idempotency import Asked, Claim, Replay
 from vault.search import Found, Search, find
-from vault.subjects import Holding, NewSubject
+from vault.subjects import SUBJECT_BYTES, Holding, NewSubject
 from vault.tokens import Kind, Session
 from vault.unit import Batch, Commit, Finish, UnitOfWork
 
@@ -144,6 +145,7 @@ def once(act: Act[Any, Answer]) -> Act[Write, Written]:
 
 
 _OK: Final = 200
+SEARCHED: Final = 1  # the shape of a search result, beside the hashes that stand for fields shown
 
 
 def _create(uow: UnitOfWork, asked: Sequence[tuple[Session, Creation]]) -> list[Answer | VaultError]:
@@ -199,7 +201,19 @@ def _describe(uow: UnitOfWork, asked: Sequence[tuple[Session, str]]) -> list[Ans
 
 
 def _search(uow: UnitOfWork, asked: Sequence[tuple[Session, Query]]) -> list[Answer | VaultError]:
-    found = find(uow, [Search(session.system.brand, session.system.id, each.by, each.value) for session, each in asked])
+    def charged(found: Sequence[tuple[int, Found]]) -> Mapping[int, VaultError]:
+        """Each candidate is a person looked at. Finding nobody counts as one more: guessing numbers must not be free."""
+        places, looks = [], []
+        for place, hits in found:
+            system = asked[place][0].system
+            shown = [each.subject for each in hits.candidates] or [uow.vault.entropy.bytes(SUBJECT_BYTES)]
+            looks += [Looked(system, each, "", "", SEARCHED, budgets.CANDIDATE_WEIGHT) for each in shown]
+            places += [place] * len(shown)
+        outcomes = zip(places, budgets.charge(uow, looks), strict=True)
+        return {place: exhausted for place, exhausted in outcomes if exhausted is not None}
+
+    searches = [Search(session.system.brand, session.system.id, each.by, each.value) for session, each in asked]
+    found = find(uow, searches, charged)
     return [each if isinstance(each, VaultError) else _candidates(each) for each in found]
 
 

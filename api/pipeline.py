@@ -7,7 +7,7 @@ the fifth, which needs the `Commit`: nothing is unwrapped, opened or answered be
     socket -> middleware -> route -> api.authn.credential      proof of possession, no database
            -> Batcher.submit -> a batch function of this file  1 authenticate  token, key, replay
                                                                2 decide        floors, consent, Cedar; mint the grant
-                                                               3 vault         count the use, read the sealed rows
+                                                               3 vault         charge the budgets, count the use, read the sealed rows
                                                                4 audit         record the entry; COMMIT
                                                                5 respond       unwrap, open, transform, sign the receipt
 """
@@ -23,7 +23,8 @@ from api import trail
 from policies.decision import Grant, decide, mint
 from policies.errors import PolicyError
 from policies.model import Caller, Decision, DecisionRequest, Level, Wanted
-from vault import disclosure, facts, receipts, references, tokens
+from vault import budgets, disclosure, facts, receipts, references, tokens
+from vault.budgets import Looked
 from vault.errors import IntegrityFailure, Refused, UnknownReference, VaultError
 from vault.facts import Known
 from vault.tokens import Credential, Kind, Session
@@ -80,6 +81,7 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
     turned_away = _authenticate(uow, calls, items)
     _identify(uow, items)
     _decide(uow, items)
+    _charge(uow, items)
     _count_uses(uow, items)
     granted = [item for item in items if item.error is None and item.grant is not None]
     selection = disclosure.select(uow, [item.grant for item in granted if item.grant is not None])
@@ -197,8 +199,25 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
             item.error = Refused("not_permitted")
 
 
+def _charge(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Stage 3: each look against the budgets of its system, its purpose and its member of staff, atomically.
+
+    Before the uses: a look that does not fit must not cost one.
+    """
+    catalogue = uow.vault.bundle.catalogue
+    alive, looks = [], []
+    for item, session in _alive(items):
+        if item.decision is not None and item.subject is not None:
+            alive.append(item)
+            shape, weight = budgets.weigh(catalogue, item.decision.granted)
+            staff = granted_entry(session.detail).staff
+            looks.append(Looked(session.system, item.subject, session.purpose, staff, shape, weight))
+    for item, exhausted in zip(alive, budgets.charge(uow, looks), strict=True):
+        item.error = exhausted
+
+
 def _count_uses(uow: UnitOfWork, items: Sequence[_Item]) -> None:
-    """Stage 3: one use of this token for this subject, atomically, in the transaction of the entry."""
+    """Still stage 3: one use of this token for this subject, atomically, in the transaction of the entry."""
     alive = [(item, session, item.subject) for item, session in _alive(items) if item.subject is not None]
     taken = tokens.consume(uow, [(session.token_hash, subject) for _, session, subject in alive])
     for (item, _, _), took in zip(alive, taken, strict=True):
@@ -269,7 +288,12 @@ class GrantedEntry:
     """The entry a disclosure token carries, as stored: what it allows, without subjects."""
 
     wanted: tuple[Wanted, ...]
-    staffed: bool
+    staff: str  # keyed hash of the brand's pseudonym for the member of staff who asked; empty: nobody named
+
+    @property
+    def staffed(self) -> bool:
+        """Whether a person stands behind the request."""
+        return bool(self.staff)
 
 
 @lru_cache(maxsize=1024)
@@ -281,7 +305,7 @@ def granted_entry(detail: str) -> GrantedEntry:
     try:
         stored = orjson.loads(detail)
         wanted = tuple([Wanted(f["name"], Level(f["level"]), f.get("predicate", "")) for f in stored["fields"]])
-        return GrantedEntry(wanted, bool(stored.get("staff")))
+        return GrantedEntry(wanted, str(stored["staff"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityFailure from None
 

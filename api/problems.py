@@ -18,9 +18,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api import ratelimit
 from api.authn.jwk import ALGORITHMS
 from policies.errors import InvalidValue, PolicyError
-from vault.errors import InvalidFields, VaultError
+from vault.errors import BudgetExhausted, InvalidFields, VaultError
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -54,6 +55,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "not_found": Kind(404, "There is nothing here."),
     "method_not_allowed": Kind(405, "This route does not answer this method."),
     "conflict": Kind(409, "Another write came first.", retry=True),
+    "budget_exhausted": Kind(429, "A budget of this system has no room left.", retry=True),
     "too_many_requests": Kind(429, "Too many requests.", retry=True),
     # Who asks, and what they may do.
     "token_required": Kind(401, "This route needs a DPoP-bound access token."),
@@ -97,6 +99,8 @@ INTERNAL: Final = frozenset(
         "nothing_to_erase",
         "unknown_erasure",
         "unknown_hold",
+        "unknown_proposal",
+        "officer_not_allowed",
         # Defects of ours, between our own processes, or told field by field.
         "malformed_frame",
         "mismatched_grant",
@@ -177,6 +181,8 @@ def _translate(error: Exception) -> tuple[str, dict[str, object]]:
             return error.code, error.members
         case InvalidFields():
             return error.code, {"fields": [_field_error(name, reason) for name, reason in error.problems]}
+        case BudgetExhausted():
+            return error.code, {"limit": error.limit, "retry_after": error.reset}
         case InvalidValue():
             return "invalid_fields", {"fields": [_field_error(error.field, error.reason)]}
         case VaultError() | PolicyError():
@@ -197,7 +203,10 @@ def install(app: FastAPI) -> None:
 
     async def ours(request: Request, error: Exception) -> Response:
         code, members = _translate(error)
-        return response(code, request_id_of(request), **members)
+        answer = response(code, request_id_of(request), **members)
+        if isinstance(error, BudgetExhausted):
+            answer.headers.update(ratelimit.exhausted(error))
+        return answer
 
     async def framework(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.INTERNAL_SERVER_ERROR

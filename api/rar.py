@@ -35,7 +35,7 @@ class Disclosure:
     """A well-formed request for a disclosure token.
 
     `single` remembers whether one `subject` was asked for or a list of `subjects`. `reason` is free text and
-    `staff` a pseudonym; neither is stored, `staff` only tells that a person stands behind the request.
+    `staff` a pseudonym; the reason is not stored, and of `staff` only a keyed hash, for that person's budget.
     """
 
     subjects: tuple[str, ...] = field(repr=False)

@@ -90,6 +90,24 @@ class Overloaded(VaultError):
     retryable = True
 
 
+class BudgetExhausted(VaultError):
+    """A budget has no room for this look. Says which limit and when its window ends; never whose look it was.
+
+    `limit` names measure and window (`people-hour`), `quota` and `window` (seconds) say how much it allows, `reset` is
+    the number of seconds after which that window is over.
+    """
+
+    code = "budget_exhausted"
+    retryable = True
+
+    def __init__(self, limit: str, quota: int, window: int, reset: int) -> None:
+        super().__init__(limit, quota, window, reset)
+        self.limit = limit
+        self.quota = quota
+        self.window = window
+        self.reset = reset
+
+
 class UnsafeSetting(VaultError):
     """A setting on which durability or erasure rests does not hold: refused at start. Names the setting."""
 
@@ -184,6 +202,18 @@ class UnknownSystem(VaultError):
     """No system has this id."""
 
     code = "unknown_system"
+
+
+class UnknownProposal(VaultError):
+    """No proposal of this id waits for approval: never made, decided already, or out of date."""
+
+    code = "unknown_proposal"
+
+
+class NotAllowed(VaultError):
+    """The officer does not exist, the password is wrong, the role does not cover this, or it is their own proposal."""
+
+    code = "officer_not_allowed"
 
 
 class UnknownPurpose(VaultError):

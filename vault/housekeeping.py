@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table, delete, select, tuple_
 
+from vault import budgetmarks
 from vault.store.tables import metadata
 from vault.unit import Vault
 
@@ -31,8 +32,9 @@ class Purged:
 
 
 def purge(vault: Vault, most_units: int = 1000) -> Purged:
-    """Delete expired rows, in at most `most_units` units of work per table."""
+    """Delete expired rows and what no budget counts any more, in at most `most_units` units of work per table."""
     proofs, requests, imports = (_purge(vault, metadata.tables[name], most_units) for name in _EXPIRING)
+    budgetmarks.purge(vault)
     return Purged(_purge_tokens(vault, most_units), proofs, requests, imports)
 
 

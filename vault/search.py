@@ -15,7 +15,7 @@ Each search is logged, without its term: one entry per candidate shown, related 
 relates to nobody when there was none.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, TypedDict
@@ -143,11 +143,18 @@ class TokenRow(TypedDict):
     epoch: int
 
 
-def find(uow: UnitOfWork, searches: Sequence[Search]) -> list[Found | VaultError]:
-    """Search a batch and log each search. An item fails with `UnsearchableField` or `InvalidFields`."""
+Admit = Callable[[Sequence[tuple[int, Found]]], Mapping[int, VaultError]]
+"""Given the place and the candidates of each search of a batch: the places that may not have theirs, and why."""
+
+
+def find(uow: UnitOfWork, searches: Sequence[Search], admit: Admit = lambda _: {}) -> list[Found | VaultError]:
+    """Search a batch and log each search. An item fails with `UnsearchableField`, `InvalidFields` or what `admit` says."""
     answers: list[Found | VaultError] = []
-    for asked, found in zip(searches, candidates(uow, searches), strict=True):
+    hits = candidates(uow, searches)
+    refused = admit([(place, found) for place, found in enumerate(hits) if isinstance(found, Found)])
+    for place, (asked, hit) in enumerate(zip(searches, hits, strict=True)):
         actor = Actor(ActorKind.SYSTEM, asked.system_id)
+        found = refused.get(place, hit)
         if isinstance(found, VaultError):
             answers.append(found)
             named = (asked.by,) if asked.by in uow.vault.bundle.catalogue.fields else ()

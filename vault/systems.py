@@ -6,8 +6,8 @@ stripped. Disabling a system steps its epoch, which kills every token issued to 
 
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
@@ -17,6 +17,8 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlmodel import col
 
 from audit.entry import Act, Actor, Entry, Outcome
+from vault import budgetlimits
+from vault.budgetlimits import DEFAULT, Budgets
 from vault.errors import InvalidRegistration, UnknownSystem
 from vault.store.bulk import insert_rows
 from vault.store.tables import System
@@ -42,6 +44,7 @@ COLUMNS: Final = (
     col(System.scopes),
     col(System.purposes),
     col(System.brands),
+    col(System.budgets),
 )
 """What `record_of` reads, in its order."""
 
@@ -69,6 +72,7 @@ class SystemRecord:
     scopes: frozenset[str]
     purposes: frozenset[str]
     brands: frozenset[str]
+    budgets: Budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class NewSystem:
     scopes: frozenset[str]
     purposes: frozenset[str] = frozenset()
     brands: frozenset[str] = frozenset()
+    budgets: Budgets = DEFAULT
 
 
 def register(uow: UnitOfWork, new: NewSystem, by: Actor) -> SystemRecord:
@@ -99,6 +104,7 @@ def register(uow: UnitOfWork, new: NewSystem, by: Actor) -> SystemRecord:
         "scopes": " ".join(sorted(new.scopes)),
         "purposes": " ".join(sorted(new.purposes)),
         "brands": " ".join(sorted(brands)),
+        "budgets": new.budgets.dump(),
     }
     insert_rows(uow.conn, System, [row | {"created_at": uow.now}])
     # The log names the system among `pol`, its only list of plain names: who acted stands in `actor`.
@@ -120,6 +126,28 @@ def disable(uow: UnitOfWork, system_id: str, by: Actor) -> SystemRecord:
     return found
 
 
+def lower_budgets(uow: UnitOfWork, system_id: str, limits: Iterable[str], by: Actor) -> SystemRecord:
+    """Lower limits or set new ones; record `budget.lowered`. Raises `UnknownSystem`, `InvalidRegistration`."""
+    system = locked(uow, system_id)
+    lowered = system.budgets.lowered(limits)
+    change_budgets(uow, system_id, lowered)
+    uow.record(Entry(Act.BUDGET_LOWERED, Outcome.ALLOW, by, pol=(f"system:{system_id}",)))
+    return replace(system, budgets=lowered)
+
+
+def change_budgets(uow: UnitOfWork, system_id: str, budgets: Budgets) -> None:
+    """Replace a system's budgets. The caller has locked its row and records what it did."""
+    uow.conn.execute(update(System).where(col(System.id) == system_id).values(budgets=budgets.dump()))
+
+
+def locked(uow: UnitOfWork, system_id: str) -> SystemRecord:
+    """Return a system whose row nobody changes until this unit is over. Raises `UnknownSystem`."""
+    row = uow.conn.execute(_ONE.with_for_update(), {"id": system_id}).one_or_none()
+    if row is None:
+        raise UnknownSystem
+    return record_of(tuple(row))
+
+
 def get(conn: Connection, system_id: str) -> SystemRecord | None:
     """Return a system by its id, whatever its status."""
     row = conn.execute(_ONE, {"id": system_id}).one_or_none()
@@ -134,7 +162,7 @@ def listed(conn: Connection) -> list[SystemRecord]:
 @lru_cache(maxsize=1024)
 def record_of(row: tuple[Any, ...]) -> SystemRecord:
     """Build the record of a row of `COLUMNS`. Cached by the row itself: a change of the row is another entry."""
-    system_id, brand, name, status, epoch, jwks, scopes, purposes, brands = row
+    system_id, brand, name, status, epoch, jwks, scopes, purposes, brands, budgets = row
     return SystemRecord(
         system_id,
         brand,
@@ -145,6 +173,7 @@ def record_of(row: tuple[Any, ...]) -> SystemRecord:
         frozenset(scopes.split()),
         frozenset(purposes.split()),
         frozenset(brands.split()),
+        budgetlimits.load(budgets),
     )
 
 

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from api.cli import (
     backups,
+    budgets,
     demo,
     deployment,
     erasures,
@@ -46,6 +47,7 @@ demo.install(app)
 erasures.install(app)
 rotation.install(app)
 app.add_typer(systems.app, name="system")
+app.add_typer(budgets.app, name="budget")
 app.add_typer(officers.app, name="officer")
 app.add_typer(policy.app, name="policy")
 app.add_typer(evidence.app, name="audit")

@@ -9,6 +9,7 @@ import typer
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail
 from vault import systems
+from vault.budgetlimits import DEFAULT, Budgets
 from vault.systems import NewSystem, SystemRecord
 
 app = typer.Typer(help="Systems: the OAuth clients of brands.", no_args_is_help=True)
@@ -26,6 +27,10 @@ def add(
     scope: Annotated[list[str] | None, typer.Option(help="A scope it may ask for; repeat.")] = None,
     purpose: Annotated[list[str] | None, typer.Option(help="A purpose it may ask for; repeat.")] = None,
     imports_for: Annotated[list[str] | None, typer.Option(help="Another brand it may import for; repeat.")] = None,
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="A limit, <system|staff|purpose[=key]>:<people|weight>:<quota>/<window>; repeat. See docs."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Register a system by its public keys. Private key members are refused."""
@@ -43,6 +48,7 @@ def add(
         scopes=frozenset(scope or ()),
         purposes=frozenset(purpose or ()),
         brands=frozenset(imports_for or ()),
+        budgets=Budgets(budget) if budget else DEFAULT,
     )
     with opened() as vault:
         known = {each.key for each in vault.bundle.purposes.every}
@@ -80,4 +86,5 @@ def _shown(system: SystemRecord) -> dict[str, Any]:
         "scopes": " ".join(sorted(system.scopes)),
         "purposes": " ".join(sorted(system.purposes)),
         "brands": " ".join(sorted(system.brands)),
+        "budgets": " ".join(system.budgets.spelt),
     }

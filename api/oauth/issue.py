@@ -25,7 +25,7 @@ from audit.entry import Act, Entry, Outcome
 from policies.decision import decide
 from policies.errors import PolicyError
 from policies.model import Caller, Decision, DecisionRequest
-from vault import facts, references, tokens
+from vault import budgets, facts, references, tokens
 from vault.errors import VaultError
 from vault.facts import Known
 from vault.systems import SystemRecord
@@ -142,12 +142,18 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
 
 def _issue(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     alive = _alive(items)
-    issued = tokens.issue(uow, [_new_token(uow, item, system) for item, system in alive]) if alive else []
+    asked = [each.request.disclosure for each, _ in alive]
+    named = [
+        (system.brand, each.staff if each is not None else "") for each, (_, system) in zip(asked, alive, strict=True)
+    ]
+    staff = budgets.staff_hashes(uow.vault.keys, named)
+    new = [_new_token(uow, item, system, who) for (item, system), who in zip(alive, staff, strict=True)]
+    issued = tokens.issue(uow, new) if alive else []
     for (item, _), made in zip(alive, issued, strict=True):
         item.issued = made
 
 
-def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord) -> NewToken:
+def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -> NewToken:
     asked, jkt = item.request.disclosure, item.request.proof.jkt
     if asked is None or item.granted is None:
         return NewToken(system, Kind.SERVICE, jkt, item.request.scopes, SERVICE_SECONDS)
@@ -162,8 +168,8 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord) -> NewToken:
         )
         for each in item.known
     ]
-    # The reason and the member of staff are not stored: that there is one is all that a later decision asks.
-    detail = {"fields": item.granted.stored(), "max_uses": asked.max_uses, "staff": bool(asked.staff)}
+    # The reason is not stored. Of the member of staff a keyed hash is: decisions ask whether there is one, budgets which.
+    detail = {"fields": item.granted.stored(), "max_uses": asked.max_uses, "staff": staff}
     return NewToken(
         system,
         Kind.DISCLOSURE,

@@ -22,6 +22,7 @@ from api.client.identity import Identity, SigningKey
 from api.settings import Settings, child_environment, load
 from audit.entry import Actor, ActorKind
 from vault import systems
+from vault.budgetlimits import Budgets
 from vault.systems import NewSystem
 
 PURPOSE = "clienteling.aftercare"
@@ -115,6 +116,9 @@ def _make(engine: str, chosen: dict[str, object]) -> Deployment:
                 jwks=identity.registration(),
                 scopes=frozenset({"import", "lookup"}),
                 purposes=frozenset({PURPOSE}),
+                budgets=Budgets(
+                    ("system:people:1000000/minute", "system:people:100000000/day", "system:weight:1000000000/day")
+                ),
             )
             systems.register(uow, wanted, Actor(ActorKind.VAULT, "bench"))
             uow.commit()

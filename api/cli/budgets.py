@@ -1,0 +1,124 @@
+"""Commands on budgets: show, lower; propose and approve a raise, which takes two officers."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.opened import OPERATOR, opened
+from api.cli.output import Json, Output
+from api.cli.signature import OfficerId, PasswordFile, signing
+from vault import budgetraises, systems
+from vault.budgetraises import Proposal
+from vault.errors import UnknownSystem
+
+app = typer.Typer(help="Budgets of systems: show, lower; propose and approve raises.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The client id of the system.")]
+ProposalId = Annotated[str, typer.Argument(help="The id of the proposal.")]
+Limits = Annotated[
+    list[str], typer.Option("--limit", help="<system|staff|purpose[=key]>:<people|weight>:<quota>/<window>; repeat.")
+]
+
+
+@app.command()
+def show(system_id: Id, *, json: Json = False) -> None:
+    """Show a system's limits and the raises in force."""
+    with opened() as vault, vault.reading() as conn:
+        system = systems.get(conn, system_id)
+        if system is None:
+            raise UnknownSystem
+        running = [each for each in system.budgets.raises if each.until > vault.clock.now()]
+    document = {
+        "system": system.id,
+        "limits": list(system.budgets.spelt),
+        "raises": [
+            {"proposal": each.proposal, "limits": list(each.limits), "until": _time(each.until)} for each in running
+        ],
+    }
+    lines = [
+        *system.budgets.spelt,
+        *[f"raised until {_time(each.until)}: {', '.join(each.limits)}" for each in running],
+    ]
+    Output(json=json).result(document, "\n".join(lines) or "No limits.")
+
+
+@app.command()
+def lower(system_id: Id, limit: Limits, *, json: Json = False) -> None:
+    """Lower limits, or set ones that were not there. What would be higher is refused: see `propose`."""
+    with opened() as vault, vault.unit() as uow:
+        system = systems.lower_budgets(uow, system_id, limit, OPERATOR)
+        uow.commit()
+    document = {"system": system.id, "limits": list(system.budgets.spelt)}
+    Output(json=json).result(document, "\n".join(system.budgets.spelt))
+
+
+@app.command()
+def propose(
+    system_id: Id,
+    limit: Limits,
+    hours: Annotated[int, typer.Option(min=1, max=168, help="How long, from the approval on.")],
+    officer: OfficerId,
+    *,
+    password_file: PasswordFile = None,
+    json: Json = False,
+) -> None:
+    """Propose higher limits for a time. Another officer approves."""
+    with opened() as vault:
+        by = signing(vault, officer, password_file)
+        with vault.unit() as uow:
+            made = budgetraises.propose(uow, system_id, tuple(limit), hours * 3600, by)
+            uow.commit()
+    Output(json=json).result(_shown(made), f"Proposal {made.id} waits for another officer.")
+
+
+@app.command()
+def approve(
+    proposal: ProposalId, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False
+) -> None:
+    """Approve a raise that another officer proposed."""
+    with opened() as vault:
+        by = signing(vault, officer, password_file)
+        with vault.unit() as uow:
+            made = budgetraises.approve(uow, proposal, by)
+            uow.commit()
+    Output(json=json).result(_shown(made), f"Raised until {_time(made.until_at)}.")
+
+
+@app.command()
+def withdraw(
+    proposal: ProposalId, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False
+) -> None:
+    """Take a proposal back, or end a raise before its time."""
+    with opened() as vault:
+        by = signing(vault, officer, password_file)
+        with vault.unit() as uow:
+            made = budgetraises.withdraw(uow, proposal, by)
+            uow.commit()
+    Output(json=json).result(_shown(made), f"Proposal {made.id} is withdrawn.")
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List proposals and raises, newest first."""
+    with opened() as vault, vault.reading() as conn:
+        rows = [_shown(each) for each in budgetraises.listed(conn)]
+    columns = ("id", "system", "limits", "hours", "state", "proposed_by", "approved_by", "until")
+    Output(json=json).rows("raises", columns, rows)
+
+
+def _shown(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "id": proposal.id,
+        "system": proposal.system_id,
+        "limits": " ".join(proposal.limits),
+        "hours": proposal.seconds // 3600,
+        "state": proposal.state,
+        "proposed_by": proposal.proposed_by,
+        "approved_by": proposal.approved_by or "",
+        "until": _time(proposal.until_at),
+    }
+
+
+def _time(at: int | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
