@@ -6,9 +6,23 @@ import stat
 
 import pytest
 
-COMMANDS = ("init", "migrate", "serve", "doctor", "openapi", "import", "demo", "system", "officer", "policy", "audit")
+COMMANDS = (
+    "init",
+    "migrate",
+    "serve",
+    "doctor",
+    "openapi",
+    "import",
+    "demo",
+    "system",
+    "budget",
+    "officer",
+    "policy",
+    "audit",
+)
 SUBCOMMANDS = {
     "system": ("add", "list", "disable"),
+    "budget": ("show", "lower", "propose", "approve", "withdraw", "list"),
     "officer": ("add",),
     "policy": ("check", "explain"),
     "audit": ("verify",),

@@ -1,0 +1,52 @@
+"""Budgets at the command line: shown, lowered by one, raised by two and never by one."""
+
+import pytest
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def officers(home, ecrin, jwks, tmp_path):
+    """A system with limits, two officers, and the file with both their passwords."""
+    path = tmp_path / "password"
+    path.write_text(PASSWORD)
+    arguments = ("--brand", "aurelle", "--jwks", jwks, "--scope", "lookup", "--budget", "system:people:10/hour")
+    assert ecrin("system", "add", "aurelle-crm", *arguments).code == 0
+    for name in ("ines", "paul"):
+        assert ecrin("officer", "add", name, "--role", "approver", "--password-file", path).code == 0
+    return path
+
+
+def test_a_raise_takes_two(officers, ecrin):
+    wanted = ("aurelle-crm", "--limit", "system:people:50/hour", "--hours", "2", "--json")
+    ines, paul = (("--officer", name, "--password-file", officers) for name in ("ines", "paul"))
+    made = ecrin("budget", "propose", *wanted, *ines).json
+    assert (made["state"], made["proposed_by"], made["hours"]) == ("proposed", "ines", 2)
+    own = ecrin("budget", "approve", made["id"], *ines)
+    assert (own.code, "officer_not_allowed" in own.err) == (1, True)
+    assert ecrin("budget", "approve", made["id"], *paul, "--json").json["state"] == "approved"
+    shown = ecrin("budget", "show", "aurelle-crm", "--json").json
+    assert shown["limits"] == ["system:people:10/hour"]
+    assert [each["limits"] for each in shown["raises"]] == [["system:people:50/hour"]]
+    assert ecrin("budget", "withdraw", made["id"], *paul).code == 0
+    assert ecrin("budget", "show", "aurelle-crm", "--json").json["raises"] == []
+    assert [each["state"] for each in ecrin("budget", "list", "--json").json["raises"]] == ["withdrawn"]
+
+
+def test_a_wrong_password_proposes_nothing(officers, ecrin, tmp_path):
+    wrong = tmp_path / "wrong"
+    wrong.write_text("something else entirely")
+    wanted = ("aurelle-crm", "--limit", "system:people:50/hour", "--hours", "2", "--officer", "ines")
+    refused = ecrin("budget", "propose", *wanted, "--password-file", wrong)
+    assert (refused.code, "officer_not_allowed" in refused.err) == (1, True)
+    assert ecrin("budget", "propose", *wanted, "--password-file", tmp_path / "none").code == 2
+    assert ecrin("budget", "list", "--json").json["raises"] == []
+
+
+def test_an_operator_lowers_and_cannot_raise(officers, ecrin):
+    lowered = ecrin("budget", "lower", "aurelle-crm", "--limit", "system:people:5/hour", "--json")
+    assert lowered.json["limits"] == ["system:people:5/hour"]
+    assert ecrin("budget", "lower", "aurelle-crm", "--limit", "system:people:6/hour").code == 1
+    assert ecrin("budget", "lower", "aurelle-crm", "--limit", "everything").code == 1
+    assert ecrin("budget", "lower", "nobody", "--limit", "system:people:6/hour").code == 1
+    assert ecrin("budget", "show", "nobody").code == 1
