@@ -14,6 +14,7 @@ the fifth, which needs the `Commit`: nothing is unwrapped, opened or answered be
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
@@ -64,6 +65,7 @@ class _Item:
     named: tokens.Named | None = None
     known: Known | None = None
     wanted: tuple[Wanted, ...] = ()
+    known_on: date | None = None
     decision: Decision | None = None
     grant: Grant | None = None
     entry: bytes = b""
@@ -84,7 +86,11 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
     _charge(uow, items)
     _count_uses(uow, items)
     granted = [item for item in items if item.error is None and item.grant is not None]
-    selection = disclosure.select(uow, [item.grant for item in granted if item.grant is not None])
+    selection = disclosure.select(
+        uow,
+        [item.grant for item in granted if item.grant is not None],
+        as_known_on=[item.known_on for item in granted] if any(item.known_on for item in granted) else None,
+    )
     _record(uow, [item for item in items if item.look is item.call.asked[0] or id(item.call) not in turned_away])
 
     def respond(commit: Commit) -> list[list[dict[str, Any] | VaultError] | VaultError]:
@@ -181,6 +187,7 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
             item.error = IntegrityFailure()
             continue
         keep = item.look.fields
+        item.known_on = entry.known_on
         item.wanted = entry.wanted if keep is None else tuple(want for want in entry.wanted if want.field in keep)
         if keep is not None and len({want.field for want in item.wanted}) != len(set(keep)):
             item.error = Refused("insufficient_scope", "field_beyond_token")
@@ -233,7 +240,7 @@ def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     for item, req in zip(items, hidden, strict=True):
         log_key = keys[item.known.subject_id] if item.known is not None else None
         item.trace = (log_key, req)
-        for entry in trail.entries(item.session, item.decision, item.error, req):
+        for entry in trail.entries(item.session, item.decision, item.error, req, past=item.known_on is not None):
             item.entry = uow.record(entry, log_key=log_key)
 
 
@@ -289,6 +296,7 @@ class GrantedEntry:
 
     wanted: tuple[Wanted, ...]
     staff: str  # keyed hash of the brand's pseudonym for the member of staff who asked; empty: nobody named
+    known_on: date | None
 
     @property
     def staffed(self) -> bool:
@@ -305,7 +313,8 @@ def granted_entry(detail: str) -> GrantedEntry:
     try:
         stored = orjson.loads(detail)
         wanted = tuple([Wanted(f["name"], Level(f["level"]), f.get("predicate", "")) for f in stored["fields"]])
-        return GrantedEntry(wanted, str(stored["staff"]))
+        day = stored.get("as_known_on")
+        return GrantedEntry(wanted, str(stored["staff"]), None if day is None else date.fromisoformat(day))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityFailure from None
 

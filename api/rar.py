@@ -7,6 +7,7 @@ codes and repeat nothing of the entry.
 
 import re
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
 import orjson
@@ -20,11 +21,14 @@ MAX_SUBJECTS: Final = 500
 MAX_FIELDS: Final = 64  # their names and levels fit one log entry of 4 KiB
 MAX_USES: Final = 1000
 _MAX_REASON: Final = 200
-_MEMBERS: Final = frozenset({"type", "subject", "subjects", "purpose", "fields", "max_uses", "reason", "staff"})
+_MEMBERS: Final = frozenset(
+    {"type", "subject", "subjects", "purpose", "fields", "max_uses", "reason", "staff", "as_known_on"}
+)
 _FIELD_MEMBERS: Final = frozenset({"name", "level", "predicate"})
 _REFERENCE: Final = re.compile(r"ref_[0-9a-z]{26}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PURPOSE: Final = re.compile(r"(?=.{1,64}\Z)[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*){0,7}")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _STAFF: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # a pseudonym the brand can resolve, not a name
 _LIFE: Final = {Level.RAW: 300, Level.MASKED: 900}
 _LONGEST_LIFE: Final = 3600
@@ -36,6 +40,7 @@ class Disclosure:
 
     `single` remembers whether one `subject` was asked for or a list of `subjects`. `reason` is free text and
     `staff` a pseudonym; the reason is not stored, and of `staff` only a keyed hash, for that person's budget.
+    `as_known_on`: the day whose knowledge is asked for instead of today's.
     """
 
     subjects: tuple[str, ...] = field(repr=False)
@@ -45,6 +50,7 @@ class Disclosure:
     max_uses: int
     reason: str = field(repr=False)
     staff: str = field(repr=False)
+    as_known_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,10 @@ def _read(entry: dict[str, Any]) -> Disclosure | Malformed:
         return Malformed("invalid_reason")
     if staff != "" and not _fits(_STAFF, staff):
         return Malformed("invalid_staff")
-    return Disclosure(subjects, single, entry["purpose"], wanted, uses, reason, staff)
+    day = _day(entry["as_known_on"]) if "as_known_on" in entry else None
+    if day is None and "as_known_on" in entry:
+        return Malformed("invalid_as_known_on")
+    return Disclosure(subjects, single, entry["purpose"], wanted, uses, reason, staff, day)
 
 
 def _references(values: object) -> tuple[str, ...] | None:
@@ -128,6 +137,15 @@ def _want(value: object) -> Wanted | None:
     if (level is Level.PREDICATE) != _fits(_NAME, predicate):
         return None
     return Wanted(value["name"], level, predicate) if level is Level.PREDICATE or predicate == "" else None
+
+
+def _day(text: object) -> date | None:
+    if not isinstance(text, str) or not _DAY.fullmatch(text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _fits(pattern: re.Pattern[str], value: object) -> bool:

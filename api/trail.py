@@ -15,6 +15,7 @@ from vault.unit import UnitOfWork
 
 UNKNOWN: Final = Actor(ActorKind.VAULT, "unknown")
 REQUEST_KEY_SECONDS: Final = 30 * 86_400  # the key that hides external request ids changes this often
+AS_KNOWN_ON: Final = "history.as_known_on"  # beside the rules of an entry that let earlier values be seen
 _REQUEST_MAC: Final = 16
 
 
@@ -39,9 +40,14 @@ def auth_failed(session: Session | None, refused: VaultError, req: bytes | None)
 
 
 def entries(
-    session: Session | None, decision: Decision | None, error: VaultError | None, req: bytes | None
+    session: Session | None,
+    decision: Decision | None,
+    error: VaultError | None,
+    req: bytes | None,
+    *,
+    past: bool = False,
 ) -> list[Entry]:
-    """Build the entries of one look, the disclosing one last."""
+    """Build the entries of one look, the disclosing one last. `past`: it was answered as known on an earlier day."""
     if session is None or session.kind is not Kind.DISCLOSURE:
         return [auth_failed(session, error or Refused("invalid_token"), req)]
     actor = actor_of(session)
@@ -57,7 +63,8 @@ def entries(
     if refused:
         found.append(_entry(Act.FIELD_DENIED, Outcome.DENY, actor, session, decision, refused, _policies(refused), req))
     if given:
-        found.append(_entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, actor, session, decision, given, _policies(given), req))
+        why = (*_policies(given), *((AS_KNOWN_ON,) if past else ()))
+        found.append(_entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, actor, session, decision, given, why, req))
     return found
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import bindparam, literal_column
+from sqlalchemy import Select, bindparam, literal_column
 from sqlalchemy import exists as sql_exists
 from sqlalchemy import select as sql_select
 
@@ -103,7 +103,7 @@ class Selection:
     grants: tuple[Grant, ...]
     rows: tuple[Mapping[int, Sequence[SealedRow]], ...] = field(repr=False)  # per grant: field id -> rows
     today: date
-    known_on: date | None
+    known_on: tuple[date | None, ...]  # per grant: the day as known on which it is answered; None for today
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,25 @@ _DESCENDING: Mapping[Level, tuple[Level, ...]] = {
 }
 
 
-def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: date | None = None) -> Selection:
-    """Read the sealed rows that `grants` reach, current ones or, with `as_known_on`, the whole history of the fields."""
+def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: Sequence[date | None] | None = None) -> Selection:
+    """Read the sealed rows that `grants` reach: current ones, or the whole history of the fields.
+
+    `as_known_on` names for each grant the day whose knowledge it is to be answered by, None for today's. Left out, it is
+    today for all, in one statement.
+    """
+    today = datetime.fromtimestamp(uow.now, UTC).date()
+    if as_known_on is None:
+        return Selection(tuple(grants), _select(uow, grants, _CURRENT), today, (None,) * len(grants))
+    rows: dict[int, Mapping[int, Sequence[SealedRow]]] = {}
+    for past, statement in ((False, _CURRENT), (True, _PAST)):
+        places = [place for place, day in enumerate(as_known_on) if (day is not None) is past]
+        rows |= zip(places, _select(uow, [grants[place] for place in places], statement), strict=True)
+    return Selection(tuple(grants), tuple([rows[place] for place in range(len(grants))]), today, tuple(as_known_on))
+
+
+def _select(
+    uow: UnitOfWork, grants: Sequence[Grant], statement: Select[Any]
+) -> tuple[Mapping[int, Sequence[SealedRow]], ...]:
     wanted = {(grant.subject, each.field.id) for grant in grants for each in grant.fields}
     found: dict[tuple[bytes, int], list[SealedRow]] = {}
     if wanted:
@@ -175,11 +192,11 @@ def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: date | None
             "categories": sorted(set(fields.values())),
             "fields": sorted(fields),
         }
-        for row in map(SealedRow._make, look_up(uow.conn, _CURRENT if as_known_on is None else _PAST, keys)):
+        for row in map(SealedRow._make, look_up(uow.conn, statement, keys)):
             at = (row.subject, row.field_id)
             if at in wanted:
                 found.setdefault(at, []).append(row)
-    rows = tuple(
+    return tuple(
         {
             each.field.id: [
                 row
@@ -191,7 +208,6 @@ def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: date | None
         }
         for grant in grants
     )
-    return Selection(tuple(grants), rows, datetime.fromtimestamp(uow.now, UTC).date(), as_known_on)
 
 
 def reveal(vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequence[bytes]) -> list[Revealed]:
@@ -204,10 +220,12 @@ def reveal(vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequen
     flat = [row for rows in selection.rows for group in rows.values() for row in group]
     opened = iter(_open(vault, flat))
     revealed = []
-    for grant, rows in zip(selection.grants, selection.rows, strict=True):
+    for grant, rows, known_on in zip(selection.grants, selection.rows, selection.known_on, strict=True):
         readings = {field_id: [(row, next(opened)) for row in group] for field_id, group in rows.items()}
         parts = {
-            (each.field.name, each.level, each.predicate): _part(each, readings[each.field.id], grant, selection)
+            (each.field.name, each.level, each.predicate): _part(
+                each, readings[each.field.id], grant, known_on, selection.today
+            )
             for each in grant.fields
         }
         revealed.append(Revealed(parts))
@@ -268,12 +286,12 @@ def _read_again(
 
 
 def _part(
-    granted: GrantedField, readings: Sequence[_Reading], grant: Grant, selection: Selection
+    granted: GrantedField, readings: Sequence[_Reading], grant: Grant, known_on: date | None, today: date
 ) -> DisclosedField | IntegrityFailure:
     readable = [(row, value) for row, value in readings if value is not None]
     if len(readable) != len(readings):
         return IntegrityFailure()
-    standing = _standing(readable, selection)
+    standing = _standing(readable, known_on, today)
     if granted.field.kind is FieldKind.SINGLE and standing:
         # The own value first, else the newest: versions of a compartment grow with time.
         standing = [max(standing, key=lambda each: (each[0].holder == grant.brand, each[0].version))]
@@ -283,17 +301,17 @@ def _part(
     if not present:
         return DisclosedField(granted.level, present, None)
     try:
-        return DisclosedField(granted.level, present, _shown(granted, standing, selection.today))
+        return DisclosedField(granted.level, present, _shown(granted, standing, today))
     except TransformUnavailable:
         return IntegrityFailure()
 
 
 def _standing(
-    readings: Sequence[tuple[SealedRow, FieldValue]], selection: Selection
+    readings: Sequence[tuple[SealedRow, FieldValue]], known_on: date | None, today: date
 ) -> list[tuple[SealedRow, FieldValue]]:
     """Keep the values that hold on the day in question, as known on that day; oldest first."""
-    day = selection.known_on or selection.today
-    if selection.known_on is None:  # at most one current row per item
+    day = known_on or today
+    if known_on is None:  # at most one current row per item
         return [each for each in _by_version(readings) if _holds(each[1], day)]
     latest: dict[tuple[str, int], tuple[SealedRow, FieldValue]] = {}
     for row, value in _by_version(readings):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from datetime import date
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -58,9 +59,12 @@ class AsyncEcrin:
         max_uses: int = 1,
         reason: str = "",
         staff: str = "",
+        as_known_on: date | None = None,
     ) -> DisclosureToken:
         """Obtain a disclosure token for one reference, or for up to 500 of them."""
-        return await self._run(verbs.authorise(self._exchange, subjects, purpose, fields, max_uses, reason, staff))
+        return await self._run(
+            verbs.authorise(self._exchange, subjects, purpose, fields, max_uses, reason, staff, as_known_on)
+        )
 
     async def disclose(self, token: DisclosureToken, *, fields: Sequence[str] | None = None) -> Disclosure:
         """Redeem a token for its one subject; `fields` narrows to some of those granted."""

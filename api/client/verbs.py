@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from api.client.answers import (
@@ -35,12 +36,21 @@ BYTES_PER_REQUEST = 2 << 20  # cut earlier when rows are large
 
 
 def authorise(
-    exchange: Exchange, subjects: Subjects, purpose: str, fields: Wants, max_uses: int, reason: str, staff: str
+    exchange: Exchange,
+    subjects: Subjects,
+    purpose: str,
+    fields: Wants,
+    max_uses: int,
+    reason: str,
+    staff: str,
+    as_known_on: date | None,
 ) -> Steps[DisclosureToken]:
     """Obtain a disclosure token. The answer says, per field, what was granted, narrowed or refused, and why."""
     whom: dict[str, Any] = {"subject": subjects} if isinstance(subjects, str) else {"subjects": list(subjects)}
     entry: dict[str, Any] = {**whom, "purpose": purpose, "fields": wanted(fields), "max_uses": max_uses}
     entry |= {name: text for name, text in (("reason", reason), ("staff", staff)) if text}
+    if as_known_on is not None:
+        entry["as_known_on"] = as_known_on.isoformat()
     return read_token((yield from exchange.token(details(DISCLOSURE_TYPE, entry))))
 
 

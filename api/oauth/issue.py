@@ -28,6 +28,7 @@ from policies.model import Caller, Decision, DecisionRequest
 from vault import budgets, facts, references, tokens
 from vault.errors import VaultError
 from vault.facts import Known
+from vault.intake import day_of
 from vault.systems import SystemRecord
 from vault.tokens import IssuedToken, Kind, Named, NewToken
 from vault.unit import Commit, Finish, UnitOfWork
@@ -125,6 +126,8 @@ def _catalogue_error(uow: UnitOfWork, system: SystemRecord, asked: rar.Disclosur
         return OAuthError("invalid_authorization_details", error.code)
     if asked.purpose not in system.purposes:
         return OAuthError("invalid_authorization_details", "purpose_not_registered")
+    if asked.as_known_on is not None and asked.as_known_on > day_of(uow.now):
+        return OAuthError("invalid_authorization_details", "invalid_as_known_on")
     return None
 
 
@@ -169,7 +172,7 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -
         for each in item.known
     ]
     # The reason is not stored. Of the member of staff a keyed hash is: decisions ask whether there is one, budgets which.
-    detail = {"fields": item.granted.stored(), "max_uses": asked.max_uses, "staff": staff}
+    detail = {"fields": item.granted.stored(), "max_uses": asked.max_uses, "staff": staff, **_day_asked(asked)}
     return NewToken(
         system,
         Kind.DISCLOSURE,
@@ -232,8 +235,12 @@ def _answer(item: _Item, now: int) -> dict[str, Any]:
         return answer | {"scope": " ".join(sorted(item.request.scopes))}
     whom = {"subject": asked.subjects[0]} if asked.single else {"subjects": list(asked.subjects)}
     entry: dict[str, Any] = {"type": rar.TYPE, **whom, "purpose": asked.purpose, "basis": item.granted.basis}
-    entry |= {"fields": item.granted.told(), "max_uses": asked.max_uses}
+    entry |= {"fields": item.granted.told(), "max_uses": asked.max_uses, **_day_asked(asked)}
     return answer | {"authorization_details": [entry]}
+
+
+def _day_asked(asked: rar.Disclosure) -> dict[str, str]:
+    return {} if asked.as_known_on is None else {"as_known_on": asked.as_known_on.isoformat()}
 
 
 def _alive(items: Sequence[_Item]) -> list[tuple[_Item, SystemRecord]]:

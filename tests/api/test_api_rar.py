@@ -79,6 +79,12 @@ def test_an_entry_longer_than_the_limit_is_refused():
         ({"staff": "Apolline Rousselin"}, "invalid_staff"),
         ({"staff": 5}, "invalid_staff"),
         ({"staff": None}, "invalid_staff"),
+        ({"as_known_on": None}, "invalid_as_known_on"),
+        ({"as_known_on": ""}, "invalid_as_known_on"),
+        ({"as_known_on": "2026-02-30"}, "invalid_as_known_on"),
+        ({"as_known_on": "20260228"}, "invalid_as_known_on"),
+        ({"as_known_on": "2026-W09-6"}, "invalid_as_known_on"),
+        ({"as_known_on": 20260228}, "invalid_as_known_on"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_the_member_at_fault(changes, code):

@@ -1,6 +1,7 @@
 """Disclosures over HTTP: what a token grants and no more, decided again, counted per subject, refused with a reason."""
 
 import base64
+from datetime import UTC, datetime
 
 import pytest
 from maison_callers import CONSENT, PERSON, STRANGER, disable, problem_of
@@ -218,3 +219,36 @@ def test_a_bulk_under_a_bad_token_is_one_refusal_and_one_entry(maison, pos, know
     problem_of(pos.bulk(token, [known] * 9), 401, "invalid_token")
     new = [entry for entry in maison.entries()[before:] if entry.act != "system.disabled"]
     assert [(entry.act, entry.read["out"]) for entry in new] == [("auth.failed", "deny")] * 3
+
+
+# --- as known on an earlier day --------------------------------------------------------------------------------------
+
+
+def test_what_was_known_on_an_earlier_day_is_answered_and_logged_as_such(maison, pos):
+    known = pos.created(PERSON | {"ring_size": {"system": "eu", "value": "52"}}, CONSENT)
+    first = maison.clock.now()
+    maison.clock.advance(2 * 86_400)
+    pos.kept.clear()  # its service tokens ended
+    etag = pos.describe(known).headers["etag"]
+    assert pos.patch(known, {"set": {"ring_size": {"system": "eu", "value": "53"}}}, etag).status_code == 200
+
+    def seen(**day):
+        token = pos.granted(known, ("ring_size", "raw"), purpose="clienteling.aftercare", staff="advisor-1", **day)
+        return told(pos.disclose(token))["ring_size"]["value"]
+
+    def day(at):
+        return datetime.fromtimestamp(at, UTC).date().isoformat()
+
+    assert seen() == {"system": "eu", "value": "53"}
+    assert seen(as_known_on=day(first)) == {"system": "eu", "value": "52"}
+    assert seen(as_known_on=day(first + 86_400)) == {"system": "eu", "value": "52"}
+    assert seen(as_known_on=day(first - 86_400)) is None
+    assert seen(as_known_on=day(maison.clock.now())) == {"system": "eu", "value": "53"}
+    marked = ["history.as_known_on" in each.read["pol"] for each in maison.entries() if each.act == "field.disclosed"]
+    assert marked == [False, True, True, True, True]
+
+
+def test_a_day_to_come_is_refused(maison, pos, known):
+    tomorrow = datetime.fromtimestamp(maison.clock.now() + 86_400, UTC).date().isoformat()
+    answer = pos.wish(known, ("phone", "masked"), as_known_on=tomorrow)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_as_known_on")

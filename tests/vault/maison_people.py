@@ -70,7 +70,7 @@ def look(vault, subject, *wanted, brand=AURELLE, group=False, known_on=None):
 
 def look_all(vault, grants, known_on=None):
     with vault.unit() as uow:
-        selection = disclosure.select(uow, grants, as_known_on=known_on)
+        selection = disclosure.select(uow, grants, as_known_on=None if known_on is None else [known_on] * len(grants))
         entries = [uow.record(Entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, ACTOR)) for _ in grants]
         commit = uow.commit()
     return disclosure.reveal(vault, commit, selection, entries)

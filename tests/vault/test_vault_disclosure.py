@@ -1,6 +1,6 @@
 """Disclosure: nothing without a covering commit, nothing above the level, nothing from a row that was moved."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from maison_people import (
@@ -182,6 +182,21 @@ def test_a_value_is_shown_on_the_days_it_holds(vault, clock):
         seen.append(value(vault, registered.subject, "profession"))
         clock.advance(DAY)
     assert seen == [None, "notary", "notary", None]
+
+
+def test_grants_of_one_batch_are_answered_each_by_its_own_day(vault, registered, clock):
+    subject = registered.subject
+    first = datetime.fromtimestamp(clock.now(), UTC).date()
+    clock.advance(DAY)
+    change(vault, registered, set={"client_number": "AU-2"})
+    days = [None, first, first - timedelta(1), None]
+    with vault.unit() as uow:
+        asked = [grant(vault, subject, "client_number") for _ in days]
+        selection = disclosure.select(uow, asked, as_known_on=days)
+        entries = [entry_of(uow) for _ in days]
+        commit = uow.commit()
+    revealed = disclosure.reveal(vault, commit, selection, entries)
+    assert [each["client_number"].value for each in revealed] == ["AU-2", "AU-0042", None, "AU-2"]
 
 
 def test_the_history_answers_as_known_on_a_day(vault, registered, clock):
