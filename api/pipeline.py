@@ -15,19 +15,18 @@ the fifth, which needs the `Commit`: nothing is unwrapped, opened or answered be
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
-import orjson
-
 from api import trail
+from api.oauth import detail
 from policies.decision import Grant, decide, mint
 from policies.errors import PolicyError
-from policies.model import Caller, Decision, DecisionRequest, Level, Wanted
+from policies.model import Caller, Decision, DecisionRequest, Wanted
 from vault import budgets, disclosure, facts, receipts, references, tokens
 from vault.budgets import Looked
 from vault.errors import IntegrityFailure, Refused, UnknownReference, VaultError
 from vault.facts import Known
+from vault.revealed import Revealed
 from vault.tokens import Credential, Kind, Session
 from vault.unit import Commit, Finish, UnitOfWork, Vault
 
@@ -182,7 +181,7 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     bundle = uow.vault.bundle
     for item, session in _alive(items):
         try:
-            entry = granted_entry(session.detail)
+            entry = detail.read(session.detail)
         except IntegrityFailure:
             item.error = IntegrityFailure()
             continue
@@ -217,7 +216,7 @@ def _charge(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         if item.decision is not None and item.subject is not None:
             alive.append(item)
             shape, weight = budgets.weigh(catalogue, item.decision.granted)
-            staff = granted_entry(session.detail).staff
+            staff = detail.read(session.detail).staff
             looks.append(Looked(session.system, item.subject, session.purpose, staff, shape, weight))
     for item, exhausted in zip(alive, budgets.charge(uow, looks), strict=True):
         item.error = exhausted
@@ -260,11 +259,11 @@ def _record_failures(vault: Vault, failed: Sequence[tuple[_Item, frozenset[str],
         uow.commit()
 
 
-def _unread(revealed: disclosure.Revealed) -> frozenset[str]:
+def _unread(revealed: Revealed) -> frozenset[str]:
     return frozenset([name for name, part in revealed if isinstance(part, IntegrityFailure)])
 
 
-def _answer(item: _Item, revealed: disclosure.Revealed, receipt: str) -> dict[str, Any]:
+def _answer(item: _Item, revealed: Revealed, receipt: str) -> dict[str, Any]:
     """Stage 5: what the caller gets, field by field, in the order the token names them."""
     decision, session = item.decision, item.session
     if decision is None or session is None:
@@ -288,35 +287,6 @@ def _answer(item: _Item, revealed: disclosure.Revealed, receipt: str) -> dict[st
         "entry": item.entry.hex(),
         "receipt": receipt,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class GrantedEntry:
-    """The entry a disclosure token carries, as stored: what it allows, without subjects."""
-
-    wanted: tuple[Wanted, ...]
-    staff: str  # keyed hash of the brand's pseudonym for the member of staff who asked; empty: nobody named
-    known_on: date | None
-
-    @property
-    def staffed(self) -> bool:
-        """Whether a person stands behind the request."""
-        return bool(self.staff)
-
-
-@lru_cache(maxsize=1024)
-def granted_entry(detail: str) -> GrantedEntry:
-    """Read a token's stored detail. Cached: callers redeem the same few shapes over and over.
-
-    Raises `IntegrityFailure` for what `api.oauth.issue` did not write.
-    """
-    try:
-        stored = orjson.loads(detail)
-        wanted = tuple([Wanted(f["name"], Level(f["level"]), f.get("predicate", "")) for f in stored["fields"]])
-        day = stored.get("as_known_on")
-        return GrantedEntry(wanted, str(stored["staff"]), None if day is None else date.fromisoformat(day))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise IntegrityFailure from None
 
 
 def _alive(items: Sequence[_Item]) -> list[tuple[_Item, Session]]:

@@ -149,7 +149,7 @@ class _Compartment:
 
 
 _NONE: Final = _Compartment(0, None, 0)
-_tuple = tuple.__new__  # what a named tuple's own constructor calls in the end, in a third of the time
+_tuple = tuple.__new__  # as the row's own constructor, in a third of the time
 
 
 def domain(deployment: str, holder: str) -> bytes:
@@ -314,19 +314,15 @@ class Writing:
         deployment = self._uow.vault.deployment
         domains = {holder: domain(deployment, holder) for holder in {row.holder for row in pending}}
         sealed: list[ValueRow] = []
-        shards: dict[tuple[bytes, int], int] = {at: compartment.shard for at, compartment in self._compartments.items()}
+        shards = {at: compartment.shard for at, compartment in self._compartments.items()}
         for row, home, dek, wrap in zip(pending, homes, deks, wrapped, strict=False):
             subject, category, field, item = row.subject, row.category_id, row.field_id, row.item
             version, holder, schema = row.version, row.holder, row.schema_version
             context = _tuple(FieldContext, (domains[holder], subject, category, field, item, schema, version))
             stored = envelope.seal(dek, wrap, home.generation, context, row.plaintext or b"")
             shard = shards[subject, category]
-            sealed.append(
-                _tuple(
-                    ValueRow,
-                    (subject, category, field, item, version, shard, holder, row.current, schema, stored),
-                )
-            )
+            columns = (subject, category, field, item, version, shard, holder, row.current, schema, stored)
+            sealed.append(_tuple(ValueRow, columns))
             row.plaintext = None
         return sealed
 

@@ -15,7 +15,7 @@ items. A value outside its days of validity is not shown. A row that does not op
 another row could have answered: what was tampered with is never papered over.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, cast
@@ -29,12 +29,12 @@ from policies.catalogue import Field, FieldKind
 from policies.decision import Grant, GrantedField
 from policies.errors import TransformUnavailable
 from policies.levels import Level
-from policies.model import Wanted
 from vault import envelope, values
 from vault.compartments import ACTIVE, domain
 from vault.envelope import FieldContext
 from vault.errors import IntegrityFailure, UnrecordedDisclosure
 from vault.keys.service import Slot
+from vault.revealed import DisclosedField, Revealed
 from vault.store.lookup import look_up
 from vault.store.tables import metadata
 from vault.unit import Commit, UnitOfWork, Vault
@@ -104,64 +104,6 @@ class Selection:
     rows: tuple[Mapping[int, Sequence[SealedRow]], ...] = field(repr=False)  # per grant: field id -> rows
     today: date
     known_on: tuple[date | None, ...]  # per grant: the day as known on which it is answered; None for today
-
-
-@dataclass(frozen=True, slots=True)
-class DisclosedField:
-    """What one granted level shows of one field.
-
-    `value` by level: presence, a boolean; predicate, a boolean (of a list: whether any item satisfies it); above, the
-    transformed value of a single field or `[{"item", "value"}, …]` of a list or journal, oldest first. Where there is
-    no value, `present` is false and `value` is None (false for presence).
-    """
-
-    level: Level
-    present: bool
-    value: JsonValue = field(repr=False)
-
-
-class Revealed:
-    """What one grant let be seen: a part per granted field, level and predicate."""
-
-    __slots__ = ("_parts",)
-
-    def __init__(self, parts: Mapping[tuple[str, Level, str], DisclosedField | IntegrityFailure]) -> None:
-        self._parts = parts
-
-    def __iter__(self) -> Iterator[tuple[str, DisclosedField | IntegrityFailure]]:
-        """Give (field name, part) in the order of the grant."""
-        return ((name, part) for (name, _, _), part in self._parts.items())
-
-    def __len__(self) -> int:
-        return len(self._parts)
-
-    def __getitem__(self, name: str) -> DisclosedField | IntegrityFailure:
-        """Return the part of a field at the highest level granted. Raises KeyError."""
-        found = max((at for at in self._parts if at[0] == name), key=lambda at: at[1].rank, default=None)
-        if found is None:
-            raise KeyError(name)
-        return self._parts[found]
-
-    def get(self, wanted: Wanted) -> DisclosedField | IntegrityFailure | None:
-        """Return what answers a wish: the part at its level, else at the next lower one granted, else None.
-
-        As in the decision, a predicate answers only who asked for that predicate.
-        """
-        for level in _DESCENDING[wanted.level]:
-            part = self._parts.get((wanted.field, level, wanted.predicate if level is Level.PREDICATE else ""))
-            if part is not None:
-                return part
-        return None
-
-
-_DESCENDING: Mapping[Level, tuple[Level, ...]] = {
-    wanted: tuple(
-        level
-        for level in sorted(Level, key=lambda each: each.rank, reverse=True)
-        if level.rank <= wanted.rank and (level is not Level.PREDICATE or wanted is Level.PREDICATE)
-    )
-    for wanted in Level
-}
 
 
 def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: Sequence[date | None] | None = None) -> Selection:

@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from api import rar
 from api.authn.dpop import Proof
+from api.oauth import detail
 from api.oauth.clients import ClientCredential, actor_of, authenticate
 from api.oauth.errors import OAuthError
 from api.oauth.grants import GrantedEntry, combine
@@ -171,8 +170,6 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -
         )
         for each in item.known
     ]
-    # The reason is not stored. Of the member of staff a keyed hash is: decisions ask whether there is one, budgets which.
-    detail = {"fields": item.granted.stored(), "max_uses": asked.max_uses, "staff": staff, **_day_asked(asked)}
     return NewToken(
         system,
         Kind.DISCLOSURE,
@@ -180,7 +177,7 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -
         frozenset(),
         rar.life(item.granted.levels),
         purpose=asked.purpose,
-        detail=orjson.dumps(detail).decode(),
+        detail=detail.write(item.granted.stored(), asked.max_uses, staff, asked.as_known_on),
         policy_hash=uow.vault.bundle.hash,
         subjects=tuple(named),
     )
@@ -235,12 +232,8 @@ def _answer(item: _Item, now: int) -> dict[str, Any]:
         return answer | {"scope": " ".join(sorted(item.request.scopes))}
     whom = {"subject": asked.subjects[0]} if asked.single else {"subjects": list(asked.subjects)}
     entry: dict[str, Any] = {"type": rar.TYPE, **whom, "purpose": asked.purpose, "basis": item.granted.basis}
-    entry |= {"fields": item.granted.told(), "max_uses": asked.max_uses, **_day_asked(asked)}
+    entry |= {"fields": item.granted.told(), "max_uses": asked.max_uses, **detail.day_asked(asked.as_known_on)}
     return answer | {"authorization_details": [entry]}
-
-
-def _day_asked(asked: rar.Disclosure) -> dict[str, str]:
-    return {} if asked.as_known_on is None else {"as_known_on": asked.as_known_on.isoformat()}
 
 
 def _alive(items: Sequence[_Item]) -> list[tuple[_Item, SystemRecord]]:

@@ -15,7 +15,7 @@ from sqlmodel import Session, select, update
 from api import bootstrap
 from api.authn.credential import Bearer
 from api.bodies.disclosures import Disclose
-from api.pipeline import granted_entry
+from api.oauth.detail import read as read_detail
 from api.services import Services
 from api.settings import load
 from audit import ledger, receipt
@@ -89,7 +89,7 @@ def disclose(credential: Bearer, body: Disclose) -> dict[str, object]:
         if subject.epoch != named.subject_epoch or sum(epochs.get(p.key, 0) for p in path) != named.consent_epoch:
             raise HTTPException(401)
 
-        detail = granted_entry(token.detail)
+        detail = read_detail(token.detail)
         caller = Caller(system.id, system.brand, frozenset(system.purposes.split()), detail.staffed)
         facts = SubjectFacts(
             known_to_brand=relation is not None,

@@ -1,6 +1,6 @@
 """The key service inside the calling process: in an evaluation, and in the key holder.
 
-Every verb holds one lock for its whole batch. The work per item is a microsecond of C, so threads would gain nothing.
+Every verb holds one lock for its whole batch. An item is a microsecond of C: threads would gain nothing.
 """
 
 import os
@@ -91,7 +91,7 @@ class InProcessKeyService:
         return wrapped
 
     def unwrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
-        """Unwrap data keys. RFC 3394 checks 64 bits; the commitment in each message settles what that leaves open."""
+        """Unwrap data keys. RFC 3394 checks 64 bits; each message's commitment settles the rest."""
         deks: list[bytes | None] = []
         with self._lock:
             self._current()
@@ -114,7 +114,7 @@ class InProcessKeyService:
         return [None if dek is None else next(wrapped) for dek in deks]
 
     def retire(self, slots: Sequence[Slot]) -> None:
-        """Queue leaves for destruction. A slot that names no possible leaf is passed over: nothing is there."""
+        """Queue leaves for destruction. A slot that names no possible leaf is passed over."""
         with self._lock:
             possible = list(filter(self._current().possible, slots))
             if possible:
@@ -139,7 +139,7 @@ class InProcessKeyService:
             return [self._leaf(slot, failed) is not None for slot in slots]
 
     def mac(self, label: str, messages: Sequence[bytes]) -> list[bytes]:
-        """HMAC-SHA-256 under the key of `label`. Callers compare the results in constant time or by an index."""
+        """HMAC-SHA-256 under the key of `label`. Callers compare in constant time or by an index."""
         with self._lock:
             base = self._opened().keys.hmac(label)
             macs = []
@@ -235,7 +235,7 @@ class InProcessKeyService:
                 self._current()
 
     def close(self) -> None:
-        """Forget every key, give back what is unused of the last block, close the store. Closing twice is fine."""
+        """Forget every key, give back the unused of the last block, close the store. Twice is fine."""
         with self._lock:
             if self._view is None or self._process != os.getpid():
                 return
@@ -308,8 +308,8 @@ class InProcessKeyService:
             return None
         number, generation = slot
         view = self._view
-        if view is None:  # pragma: no cover - every verb looks first, and holds the lock since
-            raise Sealed("the key service is closed")
+        if view is None:  # pragma: no cover - each verb has looked
+            raise Sealed
         tree, ordinal = split_slot(number)
         place, child = divmod(ordinal, view.geometry.fanout)
         if (tree, place) in failed:
