@@ -122,7 +122,7 @@ class InProcessKeyService:
                 self._store.retire(possible)
 
     def recall(self, slots: Sequence[Slot]) -> list[bool]:
-        """Take leaves off the queue; True also for a leaf that was never on it."""
+        """Take leaves off the queue; True also for one never on it."""
         with self._lock:
             possible = list(filter(self._current().possible, slots))
             self._stale = True
