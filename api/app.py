@@ -16,8 +16,11 @@ from api.routes import audit, catalogue, consents, disclosures, health, imports,
 from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
+from policies.bundle import Bundle
 from vault import evidence, housekeeping
 from vault.errors import KeyHolderUnavailable, Sealed
+from vault.governance import watch
+from vault.governance.watch import BundleWatch
 from vault.keys.service import KeyService
 from vault.runtime import SystemClock, SystemEntropy
 from vault.unit import Vault
@@ -60,7 +63,16 @@ def create_app(
             with suppress(Sealed, KeyHolderUnavailable):  # the door is about to close, or closed: told there
                 evidence.sign_checkpoints(vault, settings.checkpoint_file)
 
+        def tell_bundle(bundle: Bundle | None) -> None:
+            if bundle is None:
+                log.warning(Event.BUNDLE_REFUSED)
+            else:
+                log.info(Event.BUNDLE_LOADED, bundle=bundle.hash.hex()[:16])
+
         jobs = (
+            Periodic(
+                watch.LOOK_SECONDS, BundleWatch(vault, tell_bundle).look, log, Event.BUNDLE_UNREADABLE, last=False
+            ),
             Periodic(LOOK_SECONDS, sealing.look, log, Event.SEAL_UNREADABLE),
             Periodic(settings.checkpoint_seconds, sign_checkpoints, log, Event.CHECKPOINT_REFUSED),
             Periodic(HOUSEKEEPING_SECONDS, lambda: housekeeping.purge(vault), log, Event.STORE_LOST),

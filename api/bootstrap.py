@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from api import bundles
 from api.keepers import keeper_of
 from api.roots import provider_of
 from api.settings import Settings
@@ -15,7 +14,7 @@ from vault.keys.local import KeyFileProvider
 from vault.keys.service import KeyService, KeyState
 from vault.recovery import restores
 from vault.runtime import SystemClock, SystemEntropy
-from vault.setup import Place, open_vault, refuse_one_cluster
+from vault.setup import Place, bundle_in_force, open_vault, refuse_one_cluster
 from vault.unit import Vault
 
 
@@ -28,7 +27,7 @@ def place_of(settings: Settings) -> Place:
 def open_from(settings: Settings) -> Vault:
     """Open the vault that the settings describe, for use: behind the restore guard (`vault.recovery.restores.admit`).
 
-    Raises what `vault.setup.open_vault` and the guard raise, and `InvalidBundle`. Where the key holder has the keys,
+    Raises what `vault.setup.open_vault`, `bundle_in_force` and the guard raise. Where the key holder has the keys,
     `Sealed` and `KeyHolderUnavailable` are raised on its word.
     """
     vault = open_unadmitted(settings)
@@ -76,17 +75,17 @@ def open_keys(settings: Settings, vault: Vault) -> KeyService:
     return open_keystore(place.keystore, place.provider, vault.deployment)
 
 
-def _data_place_of(settings: Settings) -> Place:
+def data_place_of(settings: Settings) -> Place:
     """Say where the data lives; of the root nothing is read, which may be another account's."""
     url = settings.database.render_as_string(hide_password=False)
     return Place(url, settings.keystore_path, KeyFileProvider(Path(), SystemEntropy()))
 
 
 def _open(settings: Settings, keys: Callable[[str], KeyService] | None) -> Vault:
-    bundle = bundles.load(settings.bundle_path)
+    place = data_place_of(settings) if keys else place_of(settings)
     return open_vault(
-        _data_place_of(settings) if keys else place_of(settings),
-        bundle,
+        place,
+        bundle_in_force(place),
         clock=SystemClock(),
         entropy=SystemEntropy(),
         keys=keys,

@@ -1,5 +1,6 @@
 """Read a policy bundle's files from a folder, or the one that ships with the package. The only file access policies get."""
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
@@ -17,10 +18,25 @@ def load(folder: Path | None = None) -> Bundle:
     `folder` is a bundle directory, or None for the shipped `maisons`. Raises `InvalidBundle` with findings an officer
     can act on, also when the folder cannot be read.
     """
+    name, files = read(folder)
+    return parse_bundle(name, files)
+
+
+def read(folder: Path | None = None) -> tuple[str, dict[str, bytes]]:
+    """Read a bundle's name and files, unparsed; None is the shipped one. Raises `InvalidBundle` as `load` does."""
     if folder is None:
         with resources.as_file(resources.files("policies") / "bundles" / SHIPPED) as shipped:
-            return parse_bundle(SHIPPED, _read(shipped))
-    return parse_bundle(folder.name, _read(folder))
+            return SHIPPED, _read(shipped)
+    return folder.resolve().name, _read(folder)
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a bundle's files into a folder that does not exist yet, for people to review. Raises OSError."""
+    folder.mkdir(parents=True)
+    for path, content in files.items():
+        target = folder / path  # paths were checked when the bundle was parsed: `notices/…` or one of four names
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(content)
 
 
 def _read(folder: Path) -> dict[str, bytes]:

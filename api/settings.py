@@ -114,7 +114,9 @@ class Settings(BaseSettings):
         default=(), description="Comma-separated accounts that the key holder answers beside its own."
     )
 
-    bundle_path: Path | None = Field(default=None, description="Policy bundle folder. Default: the built-in maisons.")
+    bundle_path: Path | None = Field(
+        default=None, description="Policy bundle that `ecrin init` founds with. Default: the built-in maisons."
+    )
 
     max_body_bytes: int = Field(default=1 << 20, ge=1 << 12, le=1 << 24, description="Limit of ordinary requests.")
     max_import_bytes: int = Field(default=1 << 30, ge=1 << 16, le=1 << 36, description="Limit of one import stream.")

@@ -86,6 +86,8 @@ class Act(StrEnum):
 
     OFFICER_CREATED = "officer.created", "I05"
     OFFICER_ROLE_CHANGED = "officer.role_changed", "I06"
+    OFFICER_KEY_REGISTERED = "officer.key_registered", "I07"
+    OFFICER_DISABLED = "officer.disabled", "I08"
 
     KEYS_SEALED = "keys.sealed", "K01"
     KEYS_UNSEALED = "keys.unsealed", "K02"
@@ -104,6 +106,10 @@ class Act(StrEnum):
 
     POLICY_LOADED = "policy.loaded", "P01"
     POLICY_CHANGED = "policy.changed", "P02"
+    POLICY_PROPOSED = "policy.proposed", "P03"
+    POLICY_SIGNED = "policy.signed", "P04"
+    POLICY_ACTIVATED = "policy.activated", "P05"
+    POLICY_REFUSED = "policy.refused", "P06"
 
     IMPORT_STARTED = "import.started", "B01"
     IMPORT_COMPLETED = "import.completed", "B02"

@@ -23,6 +23,7 @@ SCHEMA = "schema.cedarschema"
 
 _NOTICE = re.compile(r"notices/([a-z][a-z0-9_]{0,63})\.([1-9][0-9]{0,3})\.([a-z]{2})\.md")
 _HASH_LABEL = b"ecrin policy bundle v1\x00"
+_LENGTH = 8  # bytes of a length
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,33 @@ class Bundle:
         return max((version for each, version, _ in self.notices if each == identifier), default=None)
 
 
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Return the files as one string of bytes: path and content in order of path, each behind its length."""
+    parts = [part for path in sorted(files) for part in (path.encode(), files[path])]
+    return b"".join(len(part).to_bytes(_LENGTH, "big") + part for part in parts)
+
+
+def unpack(content: bytes) -> dict[str, bytes]:
+    """Return the files of what `pack` made. Raises `InvalidBundle` for anything else."""
+    parts: list[bytes] = []
+    at = 0
+    while at < len(content):
+        length = int.from_bytes(content[at : at + _LENGTH], "big")
+        at += _LENGTH
+        parts.append(content[at : at + length])
+        at += length
+    try:
+        files = dict(zip([path.decode() for path in parts[::2]], parts[1::2], strict=True))
+    except (UnicodeDecodeError, ValueError):
+        files = {}
+    if pack(files) != content:  # one spelling: lengths, order and all
+        raise InvalidBundle(("the stored bundle is damaged",))
+    return files
+
+
 def bundle_hash(files: Mapping[str, bytes]) -> bytes:
     """Return SHA-256 over the files in order of path; paths and contents are length-prefixed, so none can shift."""
-    digest = hashlib.sha256(_HASH_LABEL)
-    for path in sorted(files):
-        for part in (path.encode(), files[path]):
-            digest.update(len(part).to_bytes(8, "big"))
-            digest.update(part)
-    return digest.digest()
+    return hashlib.sha256(_HASH_LABEL + pack(files)).digest()
 
 
 def parse_bundle(name: str, files: Mapping[str, bytes]) -> Bundle:

@@ -66,6 +66,11 @@ class Probes:
         return lacked
 
 
+def words_of(rule: Rule) -> tuple[str, ...]:
+    """Return each condition of a rule in words, permits and forbids alike."""
+    return tuple(words for _, words in _terms(rule.node))
+
+
 def _terms(node: pst.Template) -> Iterator[tuple[pst.Template, str]]:
     """Take a permit apart into permits of one term each."""
     bare = replace(node, principal=_ANYTHING, action=_ANYTHING, resource=_ANYTHING, clauses=())

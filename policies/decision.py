@@ -8,6 +8,7 @@ This module alone builds `Decision` and `Grant` (held by tests/architecture/test
 without a grant, so whoever reads this file has seen every way to one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -31,7 +32,7 @@ from policies.model import (
 from policies.purposes import GROUP_SHARING
 from policies.rules import Question, RuleAnswer
 
-__all__ = ["CEILING", "NOT_OFFERED", "Grant", "GrantedField", "decide", "mint"]
+__all__ = ["CEILING", "NOT_OFFERED", "Grant", "GrantedField", "decide", "decide_afresh", "mint"]
 
 CEILING = "purpose.ceiling"
 NOT_OFFERED = "catalogue.level_not_offered"
@@ -88,6 +89,12 @@ class Trial:
 def decide(request: DecisionRequest, bundle: Bundle) -> Decision:
     """Decide every wanted field. Pure. Raises `UnknownPurpose` or `UnknownField`."""
     return _decided(bundle, inputs_of(request, bundle))
+
+
+def decide_afresh(request: DecisionRequest, bundle: Bundle) -> Decision:
+    """Decide as `decide` does, and remember nothing: for the many questions that are asked of a draft once."""
+    decided: Callable[[Bundle, Inputs], Decision] = _decided.__wrapped__
+    return decided(bundle, inputs_of(request, bundle))
 
 
 def mint(decision: Decision, caller: Caller, purpose: str, subject: bytes) -> Grant:

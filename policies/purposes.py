@@ -15,7 +15,9 @@ from policies.catalogue_file import Finder, member, read_toml, titles, unknown_k
 from policies.errors import UnknownPurpose
 from policies.levels import Level
 
-GROUP_SHARING = "group.profile_sharing"  # the one purpose that code knows: see policies.decision
+GROUP_SHARING = "group.profile_sharing"  # known to code: see policies.decision
+BREAK_GLASS = "break_glass"  # known to code: no system is ever registered for it, see vault.governance.breakglass
+LEGAL = "legal"  # known to code: only here, and in an emergency, may a basis withstand the subject's objection
 DPV = "https://w3id.org/dpv/2.3#"
 DEFAULT = "default"
 
@@ -177,6 +179,9 @@ def _purpose(key: str, table: dict[str, Any], categories: frozenset[str], where:
         find(f"{where}: consent needs a `notice`")
     if purpose.may_need_consent and validity is None:
         find(f"{where}: consent needs `validity_days`")
+    if key != BREAK_GLASS and key.partition(".")[0] != LEGAL:
+        for basis in sorted({each for each in purpose.basis.values() if each.withstands_objection}):
+            find(f"{where}: `{basis}` withstands objection; it is for purposes under `{LEGAL}` and for `{BREAK_GLASS}`")
     if separate and not purpose.may_need_consent:
         find(f"{where}: `separate_consent` means nothing where consent is not the basis")
     return purpose

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from throwaway_postgres import _account as unprivileged_account
 
-from api import roots
+from api import founders, roots
 from api.settings import load
 from vault.keys.home import holds_keystore
 from vault.keys.keyd.client import KeydClient
@@ -79,6 +79,7 @@ class Host:
             )
         place = Place(settings.database.render_as_string(), self.keystore, self.provider)
         initialise(place, DEPLOYMENT, clock=SystemClock(), entropy=SystemEntropy(), origin=settings.log_origin)
+        founders.found(settings)
         self.roots = [path for path in settings.data_dir.rglob("root*") if path.is_file()]
         self.own()
         return self

@@ -216,6 +216,30 @@ class NotAllowed(VaultError):
     code = "officer_not_allowed"
 
 
+class UnknownOfficer(VaultError):
+    """No officer has this id, or not one who may still act."""
+
+    code = "unknown_officer"
+
+
+class NotSigned(VaultError):
+    """A signature does not stand: another key, another text, another role, or the same officer twice."""
+
+    code = "not_signed"
+
+
+class NoPolicy(VaultError):
+    """No policy bundle is in force, or the one recorded as such does not stand: nothing can be decided."""
+
+    code = "no_policy"
+
+
+class UnknownVersion(VaultError):
+    """No policy version has this number or hash, or not in the state that the act needs."""
+
+    code = "unknown_version"
+
+
 class UnknownPurpose(VaultError):
     """The purpose is not in the bundle."""
 

@@ -1,18 +1,18 @@
 """Officers: the people who log in. Passwords are kept as Argon2id hashes (RFC 9106, second recommended choice)."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlmodel import col
 
 from audit.entry import Act, Actor, Entry, Outcome
-from vault.errors import InvalidRegistration
+from vault.errors import InvalidRegistration, UnknownOfficer
 from vault.store.bulk import insert_rows
 from vault.store.tables import Officer
 from vault.unit import UnitOfWork
@@ -50,9 +50,14 @@ class OfficerRecord:
     created_at: int
 
 
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an officer's id."""
+    return _ID.fullmatch(text) is not None
+
+
 def add(uow: UnitOfWork, officer_id: str, role: Role, password: str, by: Actor) -> OfficerRecord:
     """Add an officer and record `officer.created`. Raises `InvalidRegistration`, or `Conflict` if the id is taken."""
-    if not _ID.fullmatch(officer_id):
+    if not is_id(officer_id):
         raise InvalidRegistration("id")
     if len(password) < SHORTEST_PASSWORD or len(password.encode()) > LONGEST_PASSWORD:
         raise InvalidRegistration("password: 12 characters at least")
@@ -73,6 +78,23 @@ def listed(conn: Connection) -> list[OfficerRecord]:
     columns = (col(Officer.id), col(Officer.role), col(Officer.status), col(Officer.created_at))
     rows = conn.execute(select(*columns).order_by(col(Officer.id)))
     return [OfficerRecord(row.id, Role(row.role), OfficerStatus(row.status), row.created_at) for row in rows]
+
+
+def get(conn: Connection, officer_id: str) -> OfficerRecord | None:
+    """Return an officer by id, whatever the status."""
+    columns = (col(Officer.id), col(Officer.role), col(Officer.status), col(Officer.created_at))
+    row = conn.execute(select(*columns).where(col(Officer.id) == officer_id)).one_or_none()
+    return None if row is None else OfficerRecord(row.id, Role(row.role), OfficerStatus(row.status), row.created_at)
+
+
+def disable(uow: UnitOfWork, officer_id: str, by: Actor) -> OfficerRecord:
+    """Forbid an officer to act; record `officer.disabled`. What they signed before stands. Raises `UnknownOfficer`."""
+    found = get(uow.conn, officer_id)
+    if found is None:
+        raise UnknownOfficer
+    uow.conn.execute(update(Officer).where(col(Officer.id) == officer_id).values(status=OfficerStatus.DISABLED.value))
+    uow.record(Entry(Act.OFFICER_DISABLED, Outcome.ALLOW, by, pol=(f"officer:{officer_id}",)))
+    return replace(found, status=OfficerStatus.DISABLED)
 
 
 def password_fits(conn: Connection, officer_id: str, password: str) -> bool:

@@ -16,6 +16,7 @@ from audit import ledger
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, encode
 from policies.bundle import Bundle
 from vault.errors import SchemaMismatch, WrongDeployment
+from vault.governance import versions
 from vault.keys.home import Home, holds_keystore
 from vault.keys.keystore import create_keystore, open_keystore
 from vault.keys.pagetree import Geometry
@@ -29,6 +30,7 @@ from vault.unit import ENTRY_ID_BYTES, Vault
 
 __all__ = [
     "Place",
+    "bundle_in_force",
     "check_head",
     "initialise",
     "log_origin",
@@ -125,6 +127,18 @@ def open_vault(
     return Vault(
         engine, opened, bundle, clock=clock, entropy=entropy, deployment=deployment, origin=origin, shards=shards
     )
+
+
+def bundle_in_force(place: Place) -> Bundle:
+    """Read the policy bundle that officers put in force, checked anew. Raises `NoPolicy`, and as `open_vault` does."""
+    engine = open_engine(place.database, pool_size=1)
+    try:
+        check_head(engine)
+        deployment, _, _ = _identity(engine)
+        with translate(), reader(engine).connect() as conn, conn.begin():
+            return versions.in_force(conn, deployment)
+    finally:
+        engine.dispose()
 
 
 def refuse_one_cluster(place: Place) -> None:

@@ -8,13 +8,17 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from api import bootstrap, bundles
+from api import bootstrap, founders
 from api.app import create_app
 from api.cli.output import Exit, Json, Output, fail, told
 from api.cli.worker import served
 from api.settings import Settings, load
 from policies.errors import InvalidBundle
 from vault.errors import VaultError
+from vault.governance import versions
+from vault.governance.founding import is_founding
+from vault.governance.signatures import Part
+from vault.governance.versions import State
 from vault.keys.keyd.client import KeydClient
 from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import initialise, migrate
@@ -34,7 +38,7 @@ def install(app: typer.Typer) -> None:
 
 
 def initialise_from(settings: Settings) -> None:
-    """Make keystore, root key, database and log as the settings say. Safe to repeat."""
+    """Make keystore, root key, database, log and first policy version as the settings say. Safe to repeat."""
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.keyd_socket is not None:
         # `ecrin keyd --init` has made the keystore; a holder of another deployment is refused by its greeting.
@@ -45,10 +49,11 @@ def initialise_from(settings: Settings) -> None:
         place, settings.deployment, clock=SystemClock(), entropy=SystemEntropy(), shards=settings.shards,
         origin=settings.log_origin, keystore=settings.keyd_socket is None,
     )  # fmt: skip
+    founders.found(settings)
 
 
 def init(*, json: Json = False) -> None:
-    """Create a deployment: root key, keystore, database, and a log that says so."""
+    """Create a deployment: root key, keystore, database, a log that says so, and the first policy version."""
     settings = load()
     initialise_from(settings)
     Output(json=json).result(
@@ -136,8 +141,16 @@ def openapi(
 
 
 def _check_bundle(settings: Settings) -> str:
-    bundle = bundles.load(settings.bundle_path)
-    return f"bundle {bundle.name}, hash {bundle.hash.hex()[:16]}, {len(bundle.catalogue.fields)} fields"
+    vault = bootstrap.open_to_serve(settings)
+    try:
+        bundle = vault.bundle
+        with vault.reading() as conn:
+            version = versions.named(conn, State.ACTIVE)
+    finally:
+        vault.close()
+    signers = " and ".join(version.signers[part] for part in (Part.AUTHOR, Part.APPROVER))
+    text = f"version {version.number}, {bundle.name}, hash {bundle.hash.hex()[:16]}, signed by {signers}"
+    return f"{text}: no second pair of eyes yet" if is_founding(version) else text
 
 
 def _check_vault(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from api.cli import (
     keyd,
     officers,
     policy,
+    policyversions,
     rotation,
     seal,
     shares,
@@ -49,6 +50,7 @@ rotation.install(app)
 app.add_typer(systems.app, name="system")
 app.add_typer(budgets.app, name="budget")
 app.add_typer(officers.app, name="officer")
+policyversions.install(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(evidence.app, name="audit")
 

@@ -7,26 +7,28 @@ import typer
 
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail
+from api.cli.signing import key_file
 from vault import officers
+from vault.governance import officerkeys
 from vault.officers import Role
 
 app = typer.Typer(help="Officers: the people who log in.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `add` a subcommand although it is the only one."""
+Id = Annotated[str, typer.Argument(help="The login name.")]
 
 
 @app.command()
 def add(
-    officer_id: Annotated[str, typer.Argument(help="The login name.")],
+    officer_id: Id,
     role: Annotated[Role, typer.Option(help="What the officer may do.")],
     *,
     password_file: Annotated[Path | None, typer.Option(help="File with the password; asked for if left out.")] = None,
+    public_key: Annotated[Path | None, typer.Option(help="File with the officer's public key, PEM or DER.")] = None,
     json: Json = False,
 ) -> None:
     """Add an officer. The password is read from a file or asked for, never taken from the command line."""
+    key = None if public_key is None else officerkeys.read_public(key_file(public_key))
     if password_file is None:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
@@ -36,5 +38,41 @@ def add(
             raise fail("the password file cannot be read", Exit.USAGE) from None
     with opened() as vault, vault.unit() as uow:
         made = officers.add(uow, officer_id, role, password, OPERATOR)
+        if key is not None:
+            officerkeys.register(uow, officer_id, key, OPERATOR)
         uow.commit()
-    Output(json=json).result({"id": made.id, "role": made.role}, f"Officer {made.id} is added as {made.role}.")
+    document = {"id": made.id, "role": made.role}
+    document |= {} if key is None else {"key": officerkeys.fingerprint_of(key)}
+    Output(json=json).result(document, f"Officer {made.id} is added as {made.role}.")
+
+
+@app.command("key")
+def key_(
+    officer_id: Id,
+    public_key: Annotated[Path, typer.Argument(help="File with the new public key, PEM or DER.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Give an officer a key to sign with, in place of the one before. Private keys are refused."""
+    key = officerkeys.read_public(key_file(public_key))
+    with opened() as vault, vault.unit() as uow:
+        fingerprint = officerkeys.register(uow, officer_id, key, OPERATOR)
+        uow.commit()
+    Output(json=json).result({"id": officer_id, "key": fingerprint}, f"Officer {officer_id} signs with {fingerprint}.")
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List all officers."""
+    with opened() as vault, vault.reading() as conn:
+        rows = [{"id": each.id, "role": each.role, "status": each.status} for each in officers.listed(conn)]
+    Output(json=json).rows("officers", ("id", "role", "status"), rows)
+
+
+@app.command()
+def disable(officer_id: Id, *, json: Json = False) -> None:
+    """Forbid an officer to act. What they signed before stays signed."""
+    with opened() as vault, vault.unit() as uow:
+        disabled = officers.disable(uow, officer_id, OPERATOR)
+        uow.commit()
+    Output(json=json).result({"id": disabled.id, "status": disabled.status}, f"Officer {disabled.id} is disabled.")

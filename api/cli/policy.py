@@ -1,28 +1,33 @@
-"""Commands on policy bundles: check one, explain a decision. They need no vault."""
+"""Commands on policy bundles: check one, explain a decision, compare two, replay the log against a draft."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from api import bundles
+from api.cli import bundlenames
+from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail
+from policies.difference import differences
 from policies.errors import InvalidBundle, UnknownField, UnknownPurpose
 from policies.explain import Explanation
 from policies.explain import explain as explain_decision
 from policies.model import Caller, ConsentStatus, DecisionRequest, Level, SubjectFacts, Wanted
+from policies.succession import succession_findings
+from vault.governance import replays
 
-app = typer.Typer(help="Policy bundles: check, explain.", no_args_is_help=True)
+app = typer.Typer(
+    help="Policy bundles: check, explain, compare, replay; and the vault's versions of them.", no_args_is_help=True
+)
 
-Bundle = Annotated[Path | None, typer.Option("--bundle", help="Bundle folder; the built-in one if left out.")]
+Bundle = Annotated[str | None, typer.Option("--bundle", help=f"{bundlenames.HELP} The built-in one if left out.")]
 
 
 @app.command()
 def check(*, bundle: Bundle = None, json: Json = False) -> None:
-    """Read a bundle as the service would, and say what is wrong with it."""
+    """Read a bundle as the service would, put the floor probes to it, and say what is wrong with it."""
     output = Output(json=json)
     try:
-        found = bundles.load(bundle)
+        found = bundlenames.load(bundle)
     except InvalidBundle as error:
         output.result({"valid": False, "findings": list(error.findings)}, "\n".join(error.findings))
         raise typer.Exit(Exit.FAILED) from None
@@ -58,12 +63,66 @@ def explain(
     caller = Caller("explained", brand, frozenset({purpose}), staffed)
     request = DecisionRequest(caller, facts, purpose, tuple(_wanted(each) for each in fields))
     try:
-        found = explain_decision(request, bundles.load(bundle))
+        found = explain_decision(request, bundlenames.load(bundle))
     except UnknownPurpose:
         raise fail("the bundle has no such purpose", Exit.USAGE) from None
     except UnknownField:
         raise fail("the catalogue has no such field", Exit.USAGE) from None
     Output(json=json).result(_document(found), found.text())
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help=bundlenames.HELP)],
+    new: Annotated[str, typer.Argument(help="The other one, named likewise.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Say in words what changes from one bundle to another: rules by id, purposes, catalogue, notices."""
+    before, after = (bundlenames.load(each) for each in (old, new))
+    found = [*differences(before, after)]
+    breaks = succession_findings(before, after)
+    document = {
+        "old": before.hash.hex(),
+        "new": after.hash.hex(),
+        "changes": [{"part": c.part, "kind": c.kind, "name": c.name, "words": list(c.words)} for c in found],
+        "forbidden": list(breaks),
+    }
+    lines = [*(each.text() for each in found), *(f"not allowed: {each}" for each in breaks)]
+    Output(json=json).result(document, "\n".join(lines) or "Nothing changes.")
+
+
+@app.command()
+def replay(
+    draft: Annotated[str, typer.Argument(help=bundlenames.HELP)],
+    *,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How far back in the log.")] = 31,
+    json: Json = False,
+) -> None:
+    """Put the log's real decisions to a draft, beside the bundle in force, and list those that come out otherwise.
+
+    The log does not hold who was asked about: staff, region and the level asked for are supposed in every way that fits
+    the entry, and refusals by floors are not replayed.
+    """
+    bundle = bundlenames.load(draft)
+    with opened() as vault:
+        report = replays.replay(vault, bundle, vault.clock.now() - days * 86_400)
+    rows = [
+        {
+            "count": count, "verdict": flip.replayed.verdict, "system": flip.record.system_id,
+            "purpose": flip.record.purpose, "field": flip.record.field, "before": flip.replayed.before,
+            "after": " or ".join(flip.replayed.after),
+        }
+        for flip, count in report.flips
+    ]  # fmt: skip
+    output = Output(json=json)
+    if json:
+        document = {"bundle": bundle.hash.hex(), "entries": report.entries, "fields": report.fields}
+        output.result(document | {"flips": rows, "untold": report.untold}, "")
+        return
+    output.rows("flips", ("count", "verdict", "system", "purpose", "field", "before", "after"), rows)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(report.fields.items()))
+    output.result({}, f"{report.entries} entries of {days} days; fields: {counted or 'none'}")
 
 
 def _wanted(text: str) -> Wanted:

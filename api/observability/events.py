@@ -33,6 +33,7 @@ class Event(StrEnum):
     EPOCH_FAILED = "epoch.failed"
     BUNDLE_LOADED = "bundle.loaded"
     BUNDLE_REFUSED = "bundle.refused"
+    BUNDLE_UNREADABLE = "bundle.unreadable"
     IMPORT_FINISHED = "import.finished"
     MIGRATED = "store.migrated"
     STORE_LOST = "store.lost"

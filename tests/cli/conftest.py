@@ -40,7 +40,7 @@ def bare(tmp_path, monkeypatch):
 @pytest.fixture
 def home(bare):
     """An initialised deployment with a small keystore: what `init` makes, in milliseconds."""
-    from api import bootstrap
+    from api import bootstrap, founders
     from api.settings import load
     from vault.keys.pagetree import Geometry
     from vault.runtime import SystemClock, SystemEntropy
@@ -56,6 +56,7 @@ def home(bare):
         origin=settings.log_origin,
         geometry=Geometry(fanout=16, depth=3),
     )
+    founders.found(settings)
     return bare
 
 

@@ -23,8 +23,8 @@ COMMANDS = (
 SUBCOMMANDS = {
     "system": ("add", "list", "disable"),
     "budget": ("show", "lower", "propose", "approve", "withdraw", "list"),
-    "officer": ("add",),
-    "policy": ("check", "explain"),
+    "officer": ("add", "key", "list", "disable"),
+    "policy": ("check", "explain", "diff", "replay", "list", "propose", "sign", "refuse", "activate", "export"),
     "audit": ("verify",),
 }
 WITH_JSON = ("init", "migrate", "doctor", "import", "demo", *(f"{g} {c}" for g, cs in SUBCOMMANDS.items() for c in cs))

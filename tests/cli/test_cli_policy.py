@@ -64,13 +64,17 @@ def test_a_folder_that_is_none_is_refused(ecrin, tmp_path):
     assert ecrin("policy", "check", "--bundle", empty).code == 1
 
 
-def test_a_service_does_not_start_on_a_broken_bundle(home, ecrin, folder, monkeypatch):
+def test_a_deployment_is_not_founded_on_a_broken_bundle(bare, ecrin, folder, monkeypatch):
     (folder / "access.cedar").write_text("permit (")
     monkeypatch.setenv("ECRIN_BUNDLE_PATH", str(folder))
+    assert ecrin("init").code == 1
     told = ecrin("doctor", "--json")
     assert told.code == 1
     assert {each["check"]: each["result"] for each in told.json["checks"]}["policies"] == "failed"
-    assert ecrin("system", "list").code == 1
+    assert "no_policy" in ecrin("system", "list").err
+    monkeypatch.delenv("ECRIN_BUNDLE_PATH")
+    assert ecrin("init").code == 0
+    assert ecrin("system", "list").code == 0
 
 
 def test_explain_names_the_rule_and_what_the_nearest_lacked(ecrin):

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import create_engine, inspect, text
 from throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 
-from api import bootstrap
+from api import bootstrap, founders
 from api.client.identity import Identity
 from api.settings import child_environment, load
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
@@ -109,6 +109,7 @@ def _prepare(folder, database):
         geometry=shape,
         origin=settings.log_origin,
     )
+    founders.found(settings)
     pem = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     identity = Identity.load(SYSTEM, pem)
     vault = bootstrap.open_from(settings)

@@ -8,7 +8,7 @@ carries `shard`, the hash of the subject, so that a later split by shard moves r
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, SmallInteger, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, MetaData, SmallInteger, String, Text, text
 from sqlmodel import Field, SQLModel
 
 NAMING = {
@@ -312,6 +312,57 @@ class Officer(Row, table=True):
     status: str = Field(sa_type=String(16))
     password_hash: str = Field(sa_type=String(255))  # argon2id
     created_at: int = Field(sa_type=BigInteger)
+
+
+class OfficerKey(Row, table=True):
+    """A public key with which an officer signs: the newest that is not retired is the one in use."""
+
+    __tablename__ = "officer_key"
+    __table_args__ = (Index(None, "officer_id"),)
+
+    fingerprint: str = Field(primary_key=True, sa_type=String(64))  # SHA-256 of the key as stored, hexadecimal
+    officer_id: str = Field(sa_type=String(64))
+    public_key: bytes = Field(sa_type=LargeBinary)  # SubjectPublicKeyInfo, DER
+    added_at: int = Field(sa_type=BigInteger)
+    retired_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class PolicyVersion(Row, table=True):
+    """A policy bundle as it was proposed, and how far it has come. At most one is in force."""
+
+    __tablename__ = "policy_version"
+    __table_args__ = (
+        CheckConstraint("state IN ('draft', 'approved', 'active', 'retired', 'refused')", name="state"),
+        Index(
+            "ix_policy_version_active",
+            "state",
+            unique=True,
+            sqlite_where=text("state = 'active'"),
+            postgresql_where=text("state = 'active'"),
+        ),
+    )
+
+    number: int = Field(primary_key=True, sa_type=BigInteger)
+    hash: bytes = Field(sa_type=LargeBinary(32))
+    name: str = Field(sa_type=String(64))
+    content: bytes = Field(sa_type=LargeBinary)  # policies.bundle.pack
+    state: str = Field(sa_type=String(16))
+    proposed_at: int = Field(sa_type=BigInteger)
+    changed_at: int = Field(sa_type=BigInteger)  # of the last change of state
+
+
+class PolicySignature(Row, table=True):
+    """An officer's signature over a policy version, as its author or as its approver."""
+
+    __tablename__ = "policy_signature"
+    __table_args__ = (CheckConstraint("role IN ('author', 'approver')", name="role"),)
+
+    number: int = Field(primary_key=True, sa_type=BigInteger)
+    role: str = Field(primary_key=True, sa_type=String(16))
+    officer_id: str = Field(sa_type=String(64))
+    fingerprint: str = Field(sa_type=String(64))
+    signature: bytes = Field(sa_type=LargeBinary)
+    signed_at: int = Field(sa_type=BigInteger)
 
 
 class Hold(Row, table=True):

@@ -1,0 +1,102 @@
+"""Two officers at the command line: propose, read the difference, sign, put in force, refuse, go back."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BUILT_IN = Path(__file__).parents[2] / "policies" / "bundles" / "maisons"
+PASSWORD = "correct horse battery staple"
+STRICTER = '\n@id("refuse.notes")\n@title("Nobody reads notes")\n@basis("GDPR 5(1)(c)")\nforbid (principal, action, resource == Category::"notes");\n'
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+@pytest.fixture
+def desks(home, ecrin, tmp_path):
+    """An author and an approver who made their keys with openssl, one of each kind, and registered the public halves."""
+    (tmp_path / "password").write_text(PASSWORD)
+    made = {}
+    for officer, role, kind in (
+        ("m.lefevre", "compliance", ("-algorithm", "ed25519")),
+        ("a.moreau", "approver", ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")),
+    ):
+        key, public = tmp_path / f"{officer}.key", tmp_path / f"{officer}.pub"
+        openssl("genpkey", *kind, "-out", key)
+        openssl("pkey", "-in", key, "-pubout", "-out", public)
+        added = ecrin(
+            "officer", "add", officer, "--role", role, "--password-file", tmp_path / "password", "--public-key", public,
+            "--json",
+        )  # fmt: skip
+        assert (added.code, len(added.json["key"])) == (0, 64)
+        made[officer] = key
+    return made
+
+
+@pytest.fixture
+def draft(tmp_path):
+    folder = Path(shutil.copytree(BUILT_IN, tmp_path / "draft"))
+    (folder / "access.cedar").write_text((folder / "access.cedar").read_text() + STRICTER)
+    return folder
+
+
+def by(desks, officer):
+    return ("--officer", officer, "--key", desks[officer])
+
+
+def test_a_bundle_on_its_way_through_two_officers(ecrin, desks, draft, tmp_path):
+    founded = ecrin("policy", "list", "--json").json["versions"]
+    assert [(each["number"], each["state"], each["author"]) for each in founded] == [(1, "active", "founder-author")]
+    assert "no second pair of eyes" in ecrin("doctor").out
+    proposed = ecrin("policy", "propose", draft, *by(desks, "m.lefevre"), "--json")
+    assert (proposed.code, proposed.json["number"], proposed.json["state"]) == (0, 2, "draft")
+    own = ecrin("policy", "sign", "2", *by(desks, "m.lefevre"))
+    assert (own.code, "nobody approves their own" in own.err) == (1, True)
+    assert ecrin("policy", "activate", "2").code == 1
+    # the second officer signs at another desk, with openssl
+    text = ecrin("policy", "message", "2", "--part", "approver")
+    (tmp_path / "message").write_text(text.out)
+    signature = tmp_path / "signature"
+    openssl("dgst", "-sha256", "-sign", desks["a.moreau"], "-out", signature, tmp_path / "message")
+    signed = ecrin("policy", "sign", "2", "--officer", "a.moreau", "--signature", signature, "--json")
+    assert (signed.code, signed.json["state"]) == (0, "approved")
+    assert ecrin("policy", "activate", "2").code == 0
+    assert [each["state"] for each in ecrin("policy", "list", "--json").json["versions"]] == ["retired", "active"]
+    assert "signed by m.lefevre and a.moreau" in ecrin("doctor").out
+    assert "no second pair of eyes" not in ecrin("doctor").out
+    assert ecrin("policy", "export", "active", tmp_path / "out").code == 0
+    assert (tmp_path / "out" / "access.cedar").read_text().endswith(STRICTER)
+    assert ecrin("policy", "export", "active", tmp_path / "out").code == 2
+    asked = ("clienteling.in_store", "advisor_notes", "--consent", "clienteling", "--staffed")
+    assert ecrin("policy", "explain", *asked, "--json").json["fields"][0]["granted"] == "raw"
+    assert ecrin("policy", "explain", *asked, "--bundle", "active", "--json").json["fields"][0]["granted"] is None
+
+
+def test_a_refused_draft_and_wrong_calls(ecrin, desks, draft, tmp_path):
+    assert ecrin("policy", "propose", draft, *by(desks, "m.lefevre")).code == 0
+    refused = ecrin("policy", "refuse", "2", *by(desks, "a.moreau"), "--json")
+    assert (refused.code, refused.json["state"]) == (0, "refused")
+    assert ecrin("policy", "sign", "2", *by(desks, "a.moreau")).code == 1
+    (draft / "access.cedar").write_text("permit (")
+    assert ecrin("policy", "propose", draft, *by(desks, "m.lefevre")).code == 1
+    for wrong in (
+        ("sign", "99", *by(desks, "a.moreau")),
+        ("sign", "2", "--officer", "nobody", "--key", desks["a.moreau"]),
+        ("sign", "2", "--officer", "a.moreau"),
+        ("sign", "2", *by(desks, "a.moreau"), "--signature", tmp_path / "none"),
+        ("sign", "2", "--officer", "a.moreau", "--key", tmp_path / "none"),
+        ("sign", "2", "--officer", "a.moreau", "--key", BUILT_IN / "purposes.toml"),
+        ("propose", tmp_path / "none", *by(desks, "m.lefevre")),
+    ):
+        ended = ecrin("policy", *wrong)
+        assert ended.code in {1, 2}, wrong
+        assert ended.err
+        assert "Traceback" not in ended.err
+    assert ecrin("officer", "key", "a.moreau", desks["a.moreau"]).code == 1  # a private key
+    assert ecrin("officer", "disable", "a.moreau", "--json").json["status"] == "disabled"
+    assert {each["id"]: each["status"] for each in ecrin("officer", "list", "--json").json["officers"]} == {
+        "a.moreau": "disabled", "m.lefevre": "active", "founder-author": "active", "founder-approver": "active",
+    }  # fmt: skip
