@@ -9,6 +9,7 @@ the name.
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,6 +28,7 @@ READING: Final = "ecrin_reading"  # execution option: this transaction will not 
 SQLITE_OLDEST: Final = (3, 38, 0)
 
 _JOURNAL_PATIENCE: Final = 200  # milliseconds
+_LOCK_PATIENCE: Final = 20  # milliseconds: SQLite then asks after 1, 2, 5 and 10
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _SQLITE_CHECK: Final = re.compile(r"CHECK constraint failed: ([a-z0-9_]+)\Z")
@@ -66,7 +68,7 @@ def open_engine(
     )
     if sqlite:
         event.listen(engine, "connect", lambda driver, _: _prepare_sqlite(driver, busy_timeout_ms))
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", lambda conn: _begin_sqlite(conn, busy_timeout_ms))
     else:
         event.listen(engine, "connect", lambda driver, _: assert_durable(driver))
     with translate(), engine.connect():
@@ -137,14 +139,35 @@ def _prepare_sqlite(driver: sqlite3.Connection, busy_timeout_ms: int) -> None:
     driver.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MiB of log between checkpoints
 
 
-def _begin_sqlite(conn: Connection) -> None:
+def _begin_sqlite(conn: Connection, busy_timeout_ms: int) -> None:
     # A write unit takes the write lock before its first read: what it checked still holds when it writes.
     reading = bool(conn.get_execution_options().get(READING))
     driver: Any = conn.connection.driver_connection  # straight to the driver: this runs with every unit
     if conn.info.get(READING) is not reading:
+        patience = busy_timeout_ms if reading else min(busy_timeout_ms, _LOCK_PATIENCE)
+        driver.execute(f"PRAGMA busy_timeout = {patience:d}")
         driver.execute(f"PRAGMA query_only = {reading:d}")
         conn.info[READING] = reading
-    driver.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if reading:
+        driver.execute("BEGIN")
+    else:
+        _take_write_lock(driver, busy_timeout_ms)
+
+
+def _take_write_lock(driver: sqlite3.Connection, patience_ms: int) -> None:
+    # SQLite has no queue for the lock, and soon asks for it only each 100 ms: beside neighbours that write without a
+    # pause it was not had within 5 s (seen). Asked for anew and anew, it is asked for every few milliseconds.
+    asked_at = time.monotonic()
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as busy:
+            if busy.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() - asked_at >= patience_ms / 1000:
+                raise
+        else:
+            return
 
 
 class translate:  # noqa: N801 - a context manager, used as a verb
