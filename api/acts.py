@@ -14,7 +14,7 @@ from api import trail
 from api.pipeline import Call
 from audit.entry import Act as LogAct
 from audit.entry import Entry, Outcome
-from vault import budgets, consents, idempotency, subjects, tokens
+from vault import budgets, consents, honey, idempotency, subjects, tokens
 from vault.amendments import Update, amend
 from vault.budgets import Looked
 from vault.consents import Change, ConsentEvent
@@ -203,6 +203,9 @@ def _describe(uow: UnitOfWork, asked: Sequence[tuple[Session, str]]) -> list[Ans
 def _search(uow: UnitOfWork, asked: Sequence[tuple[Session, Query]]) -> list[Answer | VaultError]:
     def charged(found: Sequence[tuple[int, Found]]) -> Mapping[int, VaultError]:
         """Each candidate is a person looked at. Finding nobody counts as one more: guessing numbers must not be free."""
+        shown_to = [(asked[place][0].system, each.log_key) for place, hits in found for each in hits.candidates]
+        if frozen := honey.spring(uow, shown_to):
+            found = [(place, hits) for place, hits in found if asked[place][0].system.id not in frozen]
         places, looks = [], []
         for place, hits in found:
             system = asked[place][0].system
@@ -210,7 +213,9 @@ def _search(uow: UnitOfWork, asked: Sequence[tuple[Session, Query]]) -> list[Ans
             looks += [Looked(system, each, "", "", SEARCHED, budgets.CANDIDATE_WEIGHT) for each in shown]
             places += [place] * len(shown)
         outcomes = zip(places, budgets.charge(uow, looks), strict=True)
-        return {place: exhausted for place, exhausted in outcomes if exhausted is not None}
+        refused: dict[int, VaultError] = {place: error for place, error in outcomes if error is not None}
+        told = [(place, frozen.get(session.system.id)) for place, (session, _) in enumerate(asked)]
+        return refused | {place: error for place, error in told if error is not None}
 
     searches = [Search(session.system.brand, session.system.id, each.by, each.value) for session, each in asked]
     found = find(uow, searches, charged)

@@ -57,6 +57,7 @@ def create_app(
             log.fault(Event.FAILED, error)
             vault.close()
             raise
+        vault.alarm = lambda alarm: log.error(Event.SYSTEM_FROZEN, code=alarm.code, system=alarm.system_id)
         batcher = Batcher(vault, most_in_batch=settings.batch_size, most_waiting=settings.queue_size)
 
         def sign_checkpoints() -> None:

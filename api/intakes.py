@@ -67,12 +67,14 @@ def _take_in(uow: UnitOfWork, chunks: Sequence[Chunk]) -> list[list[dict[str, An
     return results
 
 
-def take_in_rows(uow: UnitOfWork, system: SystemRecord, key: str, reads: Sequence[Read]) -> list[dict[str, Any]]:
+def take_in_rows(
+    uow: UnitOfWork, system: SystemRecord, key: str, reads: Sequence[Read], *, honey: bool = False
+) -> list[dict[str, Any]]:
     """Take in rows as one system, and shape an answer per row: what the HTTP route and the command line share."""
     answers: list[dict[str, Any] | None] = [None] * len(reads)
     shaped: list[tuple[int, Row]] = []
     for place, read in enumerate(reads):
-        new = None if read.row is None else _subject(system, read.row)
+        new = None if read.row is None else _subject(system, read.row, honey=honey)
         if read.row is None or new is None:
             answers[place] = {"ref": read.ref, "status": "refused", "code": read.code or "foreign_brand"}
         else:
@@ -93,7 +95,7 @@ def take_in_rows(uow: UnitOfWork, system: SystemRecord, key: str, reads: Sequenc
     return [answer for answer in answers if answer is not None]
 
 
-def _subject(system: SystemRecord, row: ImportRow) -> NewSubject | None:
+def _subject(system: SystemRecord, row: ImportRow, *, honey: bool) -> NewSubject | None:
     """Shape a row's subject; None if it holds values for a brand this system may not import for."""
     holdings: tuple[Holding, ...]
     if row.fields is not None:
@@ -102,7 +104,7 @@ def _subject(system: SystemRecord, row: ImportRow) -> NewSubject | None:
         holdings = tuple([Holding(each.brand, each.fields, _events(each.consents)) for each in row.holdings])
     if not {each.brand for each in holdings} <= system.brands:
         return None
-    return NewSubject(system.id, row.region, holdings)
+    return NewSubject(system.id, row.region, holdings, honey)
 
 
 def _events(given: Sequence[ConsentGiven]) -> tuple[ConsentEvent, ...]:

@@ -12,7 +12,7 @@ the fifth, which needs the `Commit`: nothing is unwrapped, opened or answered be
                                                                5 respond       unwrap, open, transform, sign the receipt
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Generic, TypeVar
@@ -22,7 +22,7 @@ from api.oauth import detail
 from policies.decision import Grant, decide, mint
 from policies.errors import PolicyError
 from policies.model import Caller, Decision, DecisionRequest, Wanted
-from vault import budgets, disclosure, facts, receipts, references, tokens
+from vault import budgets, disclosure, facts, honey, receipts, references, tokens
 from vault.budgets import Looked
 from vault.errors import IntegrityFailure, Refused, UnknownReference, VaultError
 from vault.facts import Known
@@ -81,6 +81,8 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
 
     turned_away = _authenticate(uow, calls, items)
     _identify(uow, items)
+    keys = _log_keys(uow, items)
+    turned_away |= _spring(uow, items, keys)
     _decide(uow, items)
     _charge(uow, items)
     _count_uses(uow, items)
@@ -90,7 +92,7 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
         [item.grant for item in granted if item.grant is not None],
         as_known_on=[item.known_on for item in granted] if any(item.known_on for item in granted) else None,
     )
-    _record(uow, [item for item in items if item.look is item.call.asked[0] or id(item.call) not in turned_away])
+    _record(uow, [item for item in items if item.look is item.call.asked[0] or id(item.call) not in turned_away], keys)
 
     def respond(commit: Commit) -> list[list[dict[str, Any] | VaultError] | VaultError]:
         entries = [item.entry for item in granted]
@@ -176,6 +178,22 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         item.reference = reference or ""
 
 
+def _log_keys(uow: UnitOfWork, items: Sequence[_Item]) -> dict[bytes, bytes]:
+    """Open the log key of everybody who was found: subject id -> 32 bytes."""
+    known = {item.known.subject_id: item.known for item in items if item.known is not None}
+    return dict(zip(known, facts.log_keys(uow.vault.keys, list(known.values())), strict=True))
+
+
+def _spring(uow: UnitOfWork, items: Sequence[_Item], keys: Mapping[bytes, bytes]) -> dict[int, Refused]:
+    """Freeze systems that look at somebody who does not exist; refuse every call of theirs in the batch."""
+    frozen = honey.spring(uow, [(s.system, keys[i.known.subject_id]) for i, s in _alive(items) if i.known])
+    turned_away = {}
+    for item in items if frozen else ():
+        if item.session is not None and (refused := frozen.get(item.session.system.id)) is not None:
+            item.error = turned_away[id(item.call)] = refused
+    return turned_away
+
+
 def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     """Stage 2: decide again, now, by the bundle in force; mint a grant for what is left of the token's fields."""
     bundle = uow.vault.bundle
@@ -231,10 +249,8 @@ def _count_uses(uow: UnitOfWork, items: Sequence[_Item]) -> None:
             item.error = Refused("uses_exhausted")
 
 
-def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+def _record(uow: UnitOfWork, items: Sequence[_Item], keys: Mapping[bytes, bytes]) -> None:
     """Stage 4: an entry per look, granted or denied, with field names and levels and never a value."""
-    known = {item.known.subject_id: item.known for item in items if item.known is not None}
-    keys = dict(zip(known, facts.log_keys(uow.vault.keys, list(known.values())), strict=True))
     hidden = trail.request_macs(uow, [item.call.request_id for item in items])
     for item, req in zip(items, hidden, strict=True):
         log_key = keys[item.known.subject_id] if item.known is not None else None

@@ -79,6 +79,7 @@ class Act(StrEnum):
     SYSTEM_DISABLED = "system.disabled", "I02"
     SYSTEM_KEY_ROTATED = "system.key_rotated", "I03"
     SYSTEM_CHANGED = "system.changed", "I04"
+    SYSTEM_FROZEN = "system.frozen", "I07"
     BUDGET_PROPOSED = "budget.proposed", "G01"
     BUDGET_RAISED = "budget.raised", "G02"
     BUDGET_WITHDRAWN = "budget.withdrawn", "G03"

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment
 from policies.bundle import Bundle
-from vault import consents, intake, references, search
+from vault import consents, honey, intake, references, search
 from vault.amendments import Amended, Update, is_minor, pages, update
 from vault.compartments import Writing
 from vault.consents import ConsentEvent, Recording
@@ -74,6 +74,7 @@ class NewSubject:
     system_id: str
     region: str
     holdings: tuple[Holding, ...]
+    honey: bool = False  # nobody: whoever looks at them is frozen (`vault.honey`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,8 @@ def _draw(uow: UnitOfWork, new: NewSubject, given: Sequence[tuple[str, Sequence[
     subject = gulp[:SUBJECT_BYTES]
     today = day_of(uow.now)
     minor = any(is_minor(each, today) for _, values in given for each in values)
-    return Locked(subject, uow.vault.shard_of(subject), new.region.lower(), 1, minor, gulp[SUBJECT_BYTES:])
+    key = honey.log_key(uow.vault.entropy) if new.honey else gulp[SUBJECT_BYTES:]
+    return Locked(subject, uow.vault.shard_of(subject), new.region.lower(), 1, minor, key)
 
 
 def _store(

@@ -6,10 +6,11 @@ stripped. Disabling a system steps its epoch, which kills every token issued to 
 
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
 import orjson
@@ -26,6 +27,9 @@ from vault.unit import UnitOfWork
 
 MOST_KEYS: Final = 8
 LONGEST_NAME: Final = 128
+MOST_NETWORKS: Final = 64
+
+Network = IPv4Network | IPv6Network
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
 _BRAND: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -45,6 +49,7 @@ COLUMNS: Final = (
     col(System.purposes),
     col(System.brands),
     col(System.budgets),
+    col(System.networks),
 )
 """What `record_of` reads, in its order."""
 
@@ -73,6 +78,19 @@ class SystemRecord:
     purposes: frozenset[str]
     brands: frozenset[str]
     budgets: Budgets
+    networks: tuple[Network, ...] = ()
+
+    def admits(self, address: str) -> bool:
+        """Tell whether the system may call from this address. What is no address fits no network."""
+        if not self.networks:
+            return True
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        # An IPv4 caller at a dual-stack socket arrives as ::ffff:192.0.2.1.
+        plain = getattr(found, "ipv4_mapped", None) or found
+        return any(plain in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +105,7 @@ class NewSystem:
     purposes: frozenset[str] = frozenset()
     brands: frozenset[str] = frozenset()
     budgets: Budgets = DEFAULT
+    networks: tuple[str, ...] = ()
 
 
 def register(uow: UnitOfWork, new: NewSystem, by: Actor) -> SystemRecord:
@@ -105,6 +124,7 @@ def register(uow: UnitOfWork, new: NewSystem, by: Actor) -> SystemRecord:
         "purposes": " ".join(sorted(new.purposes)),
         "brands": " ".join(sorted(brands)),
         "budgets": new.budgets.dump(),
+        "networks": _networks(new.networks),
     }
     insert_rows(uow.conn, System, [row | {"created_at": uow.now}])
     # The log names the system among `pol`, its only list of plain names: who acted stands in `actor`.
@@ -124,6 +144,23 @@ def disable(uow: UnitOfWork, system_id: str, by: Actor) -> SystemRecord:
         raise UnknownSystem
     uow.record(Entry(Act.SYSTEM_DISABLED, Outcome.ALLOW, by, pol=(f"system:{system_id}",)))
     return found
+
+
+def allow(uow: UnitOfWork, system_id: str, networks: Sequence[str], by: Actor) -> SystemRecord:
+    """Replace the networks a system may call from (none: any); record `system.changed`. Raises as `register`."""
+    system = locked(uow, system_id)
+    stored = _networks(networks)
+    uow.conn.execute(update(System).where(col(System.id) == system_id).values(networks=stored))
+    uow.record(Entry(Act.SYSTEM_CHANGED, Outcome.ALLOW, by, pol=(f"system:{system_id}", "change:networks")))
+    return replace(system, networks=tuple([ip_network(each) for each in stored.split()]))
+
+
+def enable(uow: UnitOfWork, system_id: str, by: Actor) -> SystemRecord:
+    """Let a disabled system act again, with new tokens; record `system.changed`. Raises `UnknownSystem`."""
+    system = locked(uow, system_id)
+    uow.conn.execute(update(System).where(col(System.id) == system_id).values(status=SystemStatus.ACTIVE.value))
+    uow.record(Entry(Act.SYSTEM_CHANGED, Outcome.ALLOW, by, pol=(f"system:{system_id}", "change:enabled")))
+    return replace(system, status=SystemStatus.ACTIVE)
 
 
 def lower_budgets(uow: UnitOfWork, system_id: str, limits: Iterable[str], by: Actor) -> SystemRecord:
@@ -162,7 +199,7 @@ def listed(conn: Connection) -> list[SystemRecord]:
 @lru_cache(maxsize=1024)
 def record_of(row: tuple[Any, ...]) -> SystemRecord:
     """Build the record of a row of `COLUMNS`. Cached by the row itself: a change of the row is another entry."""
-    system_id, brand, name, status, epoch, jwks, scopes, purposes, brands, budgets = row
+    system_id, brand, name, status, epoch, jwks, scopes, purposes, brands, budgets, networks = row
     return SystemRecord(
         system_id,
         brand,
@@ -174,7 +211,17 @@ def record_of(row: tuple[Any, ...]) -> SystemRecord:
         frozenset(purposes.split()),
         frozenset(brands.split()),
         budgetlimits.load(budgets),
+        tuple([ip_network(each) for each in networks.split()]),
     )
+
+
+def _networks(given: Sequence[str]) -> str:
+    if len(given) > MOST_NETWORKS:
+        raise InvalidRegistration("network: too many")
+    try:
+        return " ".join(sorted({str(ip_network(each)) for each in given}))
+    except ValueError:
+        raise InvalidRegistration("network: an address or a network, without host bits") from None
 
 
 def _check(new: NewSystem, brands: frozenset[str]) -> None:

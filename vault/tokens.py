@@ -68,6 +68,7 @@ class Credential:
     jkt: str
     proof_hash: bytes
     proof_expires_at: int
+    address: str = ""  # of the caller, as far as the proxies that are trusted tell it
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,12 @@ def authenticate(uow: UnitOfWork, credentials: Sequence[Credential]) -> list[Ses
     for start in range(0, len(hashes), _CHUNK):
         found |= {row[0]: row for row in look_up(uow.conn, _PRESENTED, {"hashes": hashes[start : start + _CHUNK]})}
     outcomes = [_session(found.get(credential.token_hash), credential, uow.now) for credential in credentials]
+    outcomes = [
+        Refused("invalid_token", "address_not_allowed")
+        if isinstance(outcome, Session) and not outcome.system.admits(credential.address)
+        else outcome
+        for credential, outcome in zip(credentials, outcomes, strict=True)
+    ]
     proofs = [
         (credential.proof_hash, credential.proof_expires_at)
         for credential, outcome in zip(credentials, outcomes, strict=True)

@@ -67,13 +67,23 @@ class Commit:
         return self.leaves[self.entries[entry_id] - self.first_index]
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that somebody has to look at now. `code` is stable; `system_id` is who did it."""
+
+    code: str
+    system_id: str
+
+
 class Vault:
     """The composed data plane: engine, keys, policies, clock and randomness. One per process; thread-safe.
 
-    `bundle` is replaced whole by a policy load: read it once per request and pass it on.
+    `bundle` is replaced whole by a policy load: read it once per request and pass it on. `alarm` is called after the
+    commit of a unit that raised one, on that unit's thread; it must not raise, and by default does nothing: the log entry
+    stands either way.
     """
 
-    __slots__ = ("_reader", "bundle", "clock", "deployment", "engine", "entropy", "keys", "origin", "shards")
+    __slots__ = ("_reader", "alarm", "bundle", "clock", "deployment", "engine", "entropy", "keys", "origin", "shards")
 
     def __init__(
         self,
@@ -96,6 +106,7 @@ class Vault:
         self.origin = origin
         self.shards = shards
         self._reader = reader(engine)
+        self.alarm: Callable[[Alarm], None] = lambda _: None
 
     def unit(self, shard: int = 0) -> "UnitOfWork":
         """Start a unit of work on one shard's log. Use as a context manager; it rolls back unless committed."""
@@ -120,7 +131,7 @@ class Vault:
 class UnitOfWork:
     """One transaction. `conn` runs statements, `now` is the time of the whole unit, `record` adds log entries."""
 
-    __slots__ = ("_bodies", "_done", "_opened", "conn", "now", "shard", "vault")
+    __slots__ = ("_alarms", "_bodies", "_done", "_opened", "conn", "now", "shard", "vault")
 
     conn: Connection
 
@@ -129,6 +140,7 @@ class UnitOfWork:
         self.shard = shard
         self.now = vault.clock.now()
         self._bodies: list[tuple[bytes, bytes]] = []
+        self._alarms: list[Alarm] = []
         self._opened = False
         self._done = False
 
@@ -167,6 +179,10 @@ class UnitOfWork:
         self._bodies.append((entry_id, log_entry.encode(entry, entry_id, self.now, sref)))
         return entry_id
 
+    def alarm(self, alarm: Alarm) -> None:
+        """Have the vault's alarm raised when this unit is durable."""
+        self._alarms.append(alarm)
+
     def commit(self) -> Commit:
         """Append the entries to the log, last, and COMMIT.
 
@@ -190,6 +206,8 @@ class UnitOfWork:
                 with suppress(SQLAlchemyError):
                     self.conn.invalidate()
                 raise
+        for alarm in self._alarms:
+            self.vault.alarm(alarm)
         entries = {entry_id: first + place for place, (entry_id, _) in enumerate(self._bodies)}
         return Commit(first, size, MappingProxyType(entries), leaves, _WITNESS)
 

@@ -37,7 +37,13 @@ async def credential(request: Request) -> Credential:
     if isinstance(proof, Refused):
         raise proof
     # Why safe unsalted: the token has 256 random bits, so its hash cannot be searched for.
-    return Credential(hashlib.sha256(token.encode("ascii")).digest(), proof.jkt, proof.proof_hash, proof.expires_at)
+    token_hash = hashlib.sha256(token.encode("ascii")).digest()
+    return Credential(token_hash, proof.jkt, proof.proof_hash, proof.expires_at, address_of(request))
+
+
+def address_of(request: Request) -> str:
+    """Return the caller's address: the peer's, or the one that a trusted proxy forwarded (the server has put it there)."""
+    return "" if request.client is None else request.client.host
 
 
 Bearer = Annotated[Credential, Depends(credential)]

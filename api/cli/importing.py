@@ -26,6 +26,28 @@ _ROWS_PER_UNIT = 200
 def install(app: typer.Typer) -> None:
     """Add the command."""
     app.command("import")(import_)
+    honey = typer.Typer(help="Honey subjects: nobody, watched.", no_args_is_help=True)
+    honey.callback()(_honey)
+    honey.command("add")(add_honey)
+    app.add_typer(honey, name="honey")
+
+
+def _honey() -> None:
+    """Keep `add` a subcommand although it is the only one."""
+
+
+def add_honey(
+    file: Annotated[Path, typer.Argument(help="NDJSON or CSV file of people who do not exist.", exists=True)],
+    system: Annotated[str, typer.Option(help="The registered system in whose name they are taken in.")],
+    key: Annotated[str, typer.Option(help="Name of this import, as `ecrin import` takes it.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Import people who do not exist. A system that looks at one is frozen at once.
+
+    In the database and in the log they are like everybody else: keep the file, nothing else says who they are.
+    """
+    _import(file, system, key, json=json, honey=True)
 
 
 def import_(
@@ -36,6 +58,10 @@ def import_(
     json: Json = False,
 ) -> None:
     """Import rows as one registered system. Resumable: rows that are in already are skipped."""
+    _import(file, system, key, json=json, honey=False)
+
+
+def _import(file: Path, system: str, key: str, *, json: bool, honey: bool) -> None:
     if not 0 < len(key) <= LONGEST_KEY:
         raise fail(f"the key has 1 to {LONGEST_KEY} characters", Exit.USAGE)
     counts: dict[str, int] = {}
@@ -48,7 +74,7 @@ def import_(
         with Progress(*columns, console=Console(stderr=True), disable=json) as bar:
             task = bar.add_task("", total=size)
             for reads in _batches(file, vault.bundle.catalogue):
-                (answers,) = execute(vault, _take_in(acting, key), [reads])
+                (answers,) = execute(vault, _take_in(acting, key, honey=honey), [reads])
                 if isinstance(answers, Exception):
                     raise answers
                 for answer in answers:
@@ -70,8 +96,8 @@ def _note(vault: Vault, system: SystemRecord, act: Act, count: int | None = None
         uow.commit()
 
 
-def _take_in(system: SystemRecord, key: str) -> Any:
-    return settled(lambda uow, chunks: [intakes.take_in_rows(uow, system, key, reads) for reads in chunks])
+def _take_in(system: SystemRecord, key: str, *, honey: bool) -> Any:
+    return settled(lambda uow, chunks: [intakes.take_in_rows(uow, system, key, reads, honey=honey) for reads in chunks])
 
 
 def _system(vault: Vault, system_id: str) -> SystemRecord:

@@ -1,4 +1,4 @@
-"""Commands on systems, the OAuth clients of brands: add, list, disable."""
+"""Commands on systems, the OAuth clients of brands: add, list, allow, disable, enable."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,8 +8,12 @@ import typer
 
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail
+from api.cli.signature import OfficerId, PasswordFile, signing
+from audit.entry import Actor, ActorKind
 from vault import systems
 from vault.budgetlimits import DEFAULT, Budgets
+from vault.errors import NotAllowed
+from vault.officers import Role
 from vault.systems import NewSystem, SystemRecord
 
 app = typer.Typer(help="Systems: the OAuth clients of brands.", no_args_is_help=True)
@@ -31,6 +35,7 @@ def add(
         list[str] | None,
         typer.Option(help="A limit, <system|staff|purpose[=key]>:<people|weight>:<quota>/<window>; repeat. See docs."),
     ] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="A network it may call from; repeat. None: any.")] = None,
     json: Json = False,
 ) -> None:
     """Register a system by its public keys. Private key members are refused."""
@@ -49,6 +54,7 @@ def add(
         purposes=frozenset(purpose or ()),
         brands=frozenset(imports_for or ()),
         budgets=Budgets(budget) if budget else DEFAULT,
+        networks=tuple(allow or ()),
     )
     with opened() as vault:
         known = {each.key for each in vault.bundle.purposes.every}
@@ -77,6 +83,34 @@ def disable(system_id: Id, *, json: Json = False) -> None:
     Output(json=json).result(_shown(disabled), f"System {disabled.id} is disabled.")
 
 
+@app.command("allow")
+def allow_(
+    system_id: Id,
+    *,
+    network: Annotated[list[str] | None, typer.Option(help="A network it may call from; repeat. None: any.")] = None,
+    json: Json = False,
+) -> None:
+    """Replace the networks that a system may call from."""
+    with opened() as vault, vault.unit() as uow:
+        changed = systems.allow(uow, system_id, network or (), OPERATOR)
+        uow.commit()
+    where = ", ".join(map(str, changed.networks)) or "anywhere"
+    Output(json=json).result(_shown(changed), f"System {changed.id} may call from {where}.")
+
+
+@app.command()
+def enable(system_id: Id, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False) -> None:
+    """Let a disabled or frozen system act again, on the word of an officer; its old tokens stay dead."""
+    with opened() as vault:
+        by = signing(vault, officer, password_file)
+        if by.role not in {Role.COMPLIANCE, Role.APPROVER}:
+            raise NotAllowed
+        with vault.unit() as uow:
+            enabled = systems.enable(uow, system_id, Actor(ActorKind.OFFICER, by.id))
+            uow.commit()
+    Output(json=json).result(_shown(enabled), f"System {enabled.id} is active again.")
+
+
 def _shown(system: SystemRecord) -> dict[str, Any]:
     return {
         "id": system.id,
@@ -87,4 +121,5 @@ def _shown(system: SystemRecord) -> dict[str, Any]:
         "purposes": " ".join(sorted(system.purposes)),
         "brands": " ".join(sorted(system.brands)),
         "budgets": " ".join(system.budgets.spelt),
+        "networks": " ".join(map(str, system.networks)),
     }

@@ -21,12 +21,13 @@ from vault.unit import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class ClientCredential:
-    """A client assertion as presented, whom it claims to be from, the issuer it must name, and the external request id."""
+    """A client assertion as presented: from whom it claims to be, the issuer it must name, request id, caller's address."""
 
     claimed: str
     assertion: str = field(repr=False)
     issuer: str
     request_id: str = ""
+    address: str = ""
 
 
 def authenticate(uow: UnitOfWork, credentials: Sequence[ClientCredential]) -> list[SystemRecord | OAuthError]:
@@ -56,6 +57,8 @@ def _verify(credential: ClientCredential, system: SystemRecord | None, now: int)
         return Refused("invalid_client", "client_unknown")
     if system.status is not SystemStatus.ACTIVE:
         return Refused("invalid_client", "client_disabled")
+    if not system.admits(credential.address):
+        return Refused("invalid_client", "address_not_allowed")
     return assertion.verify(
         credential.assertion, client_id=system.id, jwks=system.jwks, issuer=credential.issuer, now=now
     )

@@ -48,7 +48,7 @@ def parse(body: bytes) -> Mapping[str, str]:
     return {name: value for name, value in form.items() if value}
 
 
-def client_credential(form: Mapping[str, str], issuer: str, request_id: str) -> ClientCredential:
+def client_credential(form: Mapping[str, str], issuer: str, request_id: str, address: str) -> ClientCredential:
     """Take the client's assertion from a form (RFC 7523 §2.2). Raises `OAuthError`; checks no signature."""
     if form.get("client_assertion_type") != assertion.TYPE or "client_assertion" not in form:
         raise OAuthError("invalid_client", "assertion_required")
@@ -56,4 +56,4 @@ def client_credential(form: Mapping[str, str], issuer: str, request_id: str) -> 
     # RFC 7521 §4.2: client_id is optional, and must agree when it is there.
     if claimed is None or form.get("client_id", claimed) != claimed:
         raise OAuthError("invalid_client", audit="assertion_form")
-    return ClientCredential(claimed, form["client_assertion"], issuer, request_id)
+    return ClientCredential(claimed, form["client_assertion"], issuer, request_id, address)

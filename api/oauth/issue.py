@@ -9,7 +9,7 @@ One refusal covers "no such reference", "another brand's", "erased" and "nothing
 whole: asking for a token is no way to find out who exists.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from audit.entry import Act, Entry, Outcome
 from policies.decision import decide
 from policies.errors import PolicyError
 from policies.model import Caller, Decision, DecisionRequest
-from vault import budgets, facts, references, tokens
+from vault import budgets, facts, honey, references, tokens
 from vault.errors import VaultError
 from vault.facts import Known
 from vault.intake import day_of
@@ -52,6 +52,7 @@ class _Item:
     request: TokenRequest
     system: SystemRecord | None = None
     known: tuple[Known, ...] = ()
+    log_keys: tuple[bytes, ...] = ()
     decisions: tuple[Decision, ...] = ()
     granted: GrantedEntry | None = None
     issued: IssuedToken | None = None
@@ -64,6 +65,7 @@ def issue_tokens(uow: UnitOfWork, requests: Sequence[TokenRequest]) -> Finish[di
     _authenticate(uow, items)
     _check_scopes(items)
     _identify(uow, items)
+    _spring(uow, items)
     _decide(uow, items)
     _issue(uow, items)
     _record(uow, items)
@@ -113,6 +115,20 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         )
         if len(item.known) != len(asked.subjects):
             item.error = OAuthError("invalid_authorization_details", "not_granted", audit="unknown_reference")
+
+
+def _spring(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Freeze systems that ask about somebody who does not exist; refuse all that they ask for in this batch."""
+    asked = [(item, system, item.known) for item, system, _ in _disclosures(items)]
+    keys = iter(facts.log_keys(uow.vault.keys, [each for _, _, known in asked for each in known]))
+    looks = []
+    for item, system, known in asked:
+        item.log_keys = tuple([next(keys) for _ in known])
+        looks += [(system, key) for key in item.log_keys]
+    frozen = honey.spring(uow, looks)
+    for item, system in _alive(items):
+        if system.id in frozen:
+            item.error = OAuthError("invalid_client", audit="system_frozen")
 
 
 def _catalogue_error(uow: UnitOfWork, system: SystemRecord, asked: rar.Disclosure) -> OAuthError | None:
@@ -185,12 +201,10 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -
 
 def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     """Record every outcome but failed authentication, which `authenticate` has recorded."""
-    single = [item for item in items if len(item.known) == 1 and item.decisions]
-    keys = facts.log_keys(uow.vault.keys, [item.known[0] for item in single])
-    log_keys: Mapping[int, bytes] = {id(item): key for item, key in zip(single, keys, strict=True)}
     for item, req in zip(items, request_macs(uow, [item.request.client.request_id for item in items]), strict=True):
         if item.system is not None:
-            uow.record(_entry(item, item.system, req), log_key=log_keys.get(id(item)))
+            single = len(item.log_keys) == 1 and bool(item.decisions)
+            uow.record(_entry(item, item.system, req), log_key=item.log_keys[0] if single else None)
 
 
 def _entry(item: _Item, system: SystemRecord, req: bytes) -> Entry:

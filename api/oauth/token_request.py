@@ -15,7 +15,7 @@ _GRANT: Final = "client_credentials"
 
 
 def read_token_request(
-    fields: Mapping[str, str], proofs: Sequence[str], *, settings: Settings, now: int, request_id: str
+    fields: Mapping[str, str], proofs: Sequence[str], *, settings: Settings, now: int, request_id: str, address: str
 ) -> TokenRequest:
     """Check a token request as far as that goes without the database. Raises `OAuthError`.
 
@@ -26,7 +26,7 @@ def read_token_request(
         raise OAuthError("invalid_request", "grant_type_required")
     if grant != _GRANT:
         raise OAuthError("unsupported_grant_type")
-    client = form.client_credential(fields, settings.issuer, request_id)
+    client = form.client_credential(fields, settings.issuer, request_id, address)
     url = settings.public_url + metadata.TOKEN_PATH
     proof = dpop.verify(proofs, method="POST", url=url, access_token=None, now=now)
     if isinstance(proof, Refused):

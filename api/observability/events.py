@@ -27,6 +27,7 @@ class Event(StrEnum):
     KEYD_STOPPED = "keyd.stopped"
     REQUEST = "http.request"
     FAULT = "http.fault"
+    SYSTEM_FROZEN = "system.frozen"
     BATCH_FAILED = "batch.failed"
     CHECKPOINT_SIGNED = "checkpoint.signed"
     CHECKPOINT_REFUSED = "checkpoint.refused"

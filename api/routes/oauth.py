@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.authn.credential import address_of
 from api.oauth import errors, form, metadata
 from api.oauth.errors import NO_STORE, OAuthError
 from api.oauth.introspection import TokenQuestion, introspect
@@ -39,6 +40,7 @@ async def token(request: Request) -> Response:
             settings=services.settings,
             now=services.vault.clock.now(),
             request_id=request_id_of(request),
+            address=address_of(request),
         )
         return _json(await services.batcher.submit(issue_tokens, asked))
 
@@ -80,7 +82,8 @@ async def protected_resource(request: Request) -> Response:
 
 async def _question(request: Request) -> TokenQuestion:
     fields = await form.read(request)
-    client = form.client_credential(fields, services_of(request).settings.issuer, request_id_of(request))
+    issuer = services_of(request).settings.issuer
+    client = form.client_credential(fields, issuer, request_id_of(request), address_of(request))
     if not 0 < len(fields.get("token", "")) <= _LONGEST_TOKEN:
         raise OAuthError("invalid_request", "token_required")
     return TokenQuestion(client, fields["token"])

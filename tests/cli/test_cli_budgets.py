@@ -50,3 +50,22 @@ def test_an_operator_lowers_and_cannot_raise(officers, ecrin):
     assert ecrin("budget", "lower", "aurelle-crm", "--limit", "everything").code == 1
     assert ecrin("budget", "lower", "nobody", "--limit", "system:people:6/hour").code == 1
     assert ecrin("budget", "show", "nobody").code == 1
+
+
+def test_networks_and_enabling_are_commands_too(officers, ecrin):
+    assert (
+        ecrin("system", "allow", "aurelle-crm", "--network", "192.0.2.0/24", "--json").json["networks"]
+        == "192.0.2.0/24"
+    )
+    assert ecrin("system", "allow", "aurelle-crm", "--network", "192.0.2.1/24").code == 1
+    assert ecrin("system", "disable", "aurelle-crm").code == 0
+    enabled = ecrin("system", "enable", "aurelle-crm", "--officer", "ines", "--password-file", officers, "--json")
+    assert enabled.json["status"] == "active"
+
+
+def test_honey_is_added_by_an_import(home, importer, ecrin, tmp_path):
+    people = tmp_path / "people.ndjson"
+    people.write_text('{"ref": "1", "region": "fr", "fields": {"client_number": "AU-0666"}}\n')
+    added = ecrin("honey", "add", people, "--system", importer, "--key", "h1", "--json")
+    assert added.json["counts"] == {"created": 1}
+    assert ecrin("honey", "add", people, "--system", "nobody", "--key", "h1").code == 2

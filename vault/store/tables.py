@@ -215,6 +215,7 @@ class System(Row, table=True):
     purposes: str = Field(sa_type=Text)  # space separated purpose keys this system is registered for
     brands: str = Field(sa_type=Text)  # space separated: brands it may import for (its own is always among them)
     budgets: str = Field(sa_type=Text)  # limits and raises as JSON
+    networks: str = Field(sa_type=Text)  # space separated networks it may call from; empty: any
     created_at: int = Field(sa_type=BigInteger)
 
 
