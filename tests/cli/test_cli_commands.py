@@ -16,12 +16,14 @@ COMMANDS = (
     "demo",
     "system",
     "budget",
+    "honey",
     "officer",
     "policy",
     "audit",
 )
 SUBCOMMANDS = {
-    "system": ("add", "list", "disable"),
+    "system": ("add", "list", "allow", "disable", "enable"),
+    "honey": ("add",),
     "budget": ("show", "lower", "propose", "approve", "withdraw", "list"),
     "officer": ("add", "key", "list", "disable"),
     "policy": ("check", "explain", "diff", "replay", "list", "propose", "sign", "refuse", "activate", "export"),
