@@ -224,10 +224,7 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
 
 
 def _charge(uow: UnitOfWork, items: Sequence[_Item]) -> None:
-    """Stage 3: each look against the budgets of its system, its purpose and its member of staff, atomically.
-
-    Before the uses: a look that does not fit must not cost one.
-    """
+    """Stage 3: each look against every budget. Before the uses: one that does not fit must not cost one."""
     catalogue = uow.vault.bundle.catalogue
     alive, looks = [], []
     for item, session in _alive(items):
