@@ -179,7 +179,7 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
 
 
 def _log_keys(uow: UnitOfWork, items: Sequence[_Item]) -> dict[bytes, bytes]:
-    """Open the log key of everybody who was found: subject id -> 32 bytes."""
+    """Open the log key of everybody found: subject id -> 32 bytes."""
     known = {item.known.subject_id: item.known for item in items if item.known is not None}
     return dict(zip(known, facts.log_keys(uow.vault.keys, list(known.values())), strict=True))
 
