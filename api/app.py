@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 
 from api import bootstrap, epochs, openapi, problems, roots
+from api.authn.nonce import Nonces
 from api.batcher import Batcher
 from api.epochs import Epochs
 from api.middleware.stack import stack
@@ -79,7 +80,7 @@ def create_app(
             Periodic(HOUSEKEEPING_SECONDS, lambda: housekeeping.purge(vault), log, Event.STORE_LOST),
             Periodic(epochs.LOOK_SECONDS, Epochs(settings, vault, sealing).turn, log, Event.EPOCH_FAILED, last=False),
         )
-        app.state.services = Services(settings, vault, batcher, sealing)
+        app.state.services = Services(settings, vault, batcher, Nonces(vault), sealing)
         batcher.start()
         for job in jobs:
             job.start()

@@ -73,7 +73,18 @@ _VERSIONED: Final = frozenset(
     {("post", "/v1/subjects"), ("get", "/v1/subjects/{reference}"), ("patch", "/v1/subjects/{reference}")}
 )
 _FORMS: Final = {
-    metadata.TOKEN_PATH: ("grant_type", "scope", "authorization_details"),
+    metadata.TOKEN_PATH: (
+        "grant_type",
+        "scope",
+        "authorization_details",
+        "subject_token",
+        "subject_token_type",
+        "actor_token",
+        "actor_token_type",
+        "requested_token_type",
+        "resource",
+        "audience",
+    ),
     metadata.INTROSPECTION_PATH: ("token",),
     metadata.REVOCATION_PATH: ("token",),
 }

@@ -121,18 +121,21 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
 
 
 def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[_Item]) -> dict[int, Refused]:
-    """Stage 1: the token lives, its system is active, the proof's key is the token's, the proof is new.
+    """Stage 1: the token lives, its system is active, the proof's key is the token's, the proof is new, and newly made.
 
     Returns the refusals by the call's identity. Such a call has looked at nobody: it is answered once and logged once,
     or else a stranger could write five hundred entries with one request.
     """
     sessions = dict(zip(map(id, calls), tokens.authenticate(uow, [call.credential for call in calls]), strict=True))
+    nonced = {id(call): call.credential.nonced for call in calls}
     turned_away: dict[int, Refused] = {}
     for call, session in sessions.items():
         if isinstance(session, Refused):
             turned_away[call] = session
         elif session.kind is not Kind.DISCLOSURE:
             turned_away[call] = Refused("insufficient_scope")
+        elif not nonced[call] and _opens_raw(session):
+            turned_away[call] = Refused("use_dpop_nonce")
     for item in items:
         session = sessions[id(item.call)]
         item.error = turned_away.get(id(item.call))
@@ -300,6 +303,14 @@ def _answer(item: _Item, revealed: Revealed, receipt: str) -> dict[str, Any]:
         "entry": item.entry.hex(),
         "receipt": receipt,
     }
+
+
+def _opens_raw(session: Session) -> bool:
+    """Tell whether a token opens any value raw: then a proof made beforehand must not be enough (RFC 9449 §9)."""
+    try:
+        return detail.read(session.detail).raw
+    except IntegrityFailure:
+        return False  # told when it is read for the decision
 
 
 def _alive(items: Sequence[_Item]) -> list[tuple[_Item, Session]]:

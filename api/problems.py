@@ -19,7 +19,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import ratelimit
+from api.authn import nonce
 from api.authn.jwk import ALGORITHMS
+from api.services import keyless
 from policies.errors import InvalidValue, PolicyError
 from vault.errors import BudgetExhausted, InvalidFields, VaultError
 
@@ -62,6 +64,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "invalid_token": Kind(401, "The access token is not good here."),
     "invalid_dpop_proof": Kind(401, "The DPoP proof is not good for this request."),
     "proof_replayed": Kind(401, "The DPoP proof was used before."),
+    "use_dpop_nonce": Kind(401, "The DPoP proof needs the nonce of the DPoP-Nonce header."),
     "forbidden": Kind(403, "This is not permitted."),
     "insufficient_scope": Kind(403, "The access token does not cover this request."),
     "uses_exhausted": Kind(403, "The token has no use left for this subject."),
@@ -161,7 +164,7 @@ def headers_for(code: str) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if kind.status == HTTPStatus.UNAUTHORIZED:
         # RFC 9449 §7.1. Without a token there is no error to name (RFC 6750 §3.1); a replayed proof is an invalid one.
-        names = {"invalid_token": "invalid_token", "token_required": ""}
+        names = {"invalid_token": "invalid_token", "token_required": "", "use_dpop_nonce": "use_dpop_nonce"}
         error = names.get(code, "invalid_dpop_proof")
         headers["WWW-Authenticate"] = f'DPoP error="{error}", {_CHALLENGE}' if error else f"DPoP {_CHALLENGE}"
     if kind.retry:
@@ -206,6 +209,9 @@ def install(app: FastAPI) -> None:
         answer = response(code, request_id_of(request), **members)
         if isinstance(error, BudgetExhausted):
             answer.headers.update(ratelimit.exhausted(error))
+        if code == "use_dpop_nonce":
+            services = keyless(request)
+            answer.headers[nonce.HEADER] = services.nonces.current(services.vault.clock.now())
         return answer
 
     async def framework(request: Request, error: Exception) -> Response:

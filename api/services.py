@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from api.authn.nonce import Nonces
 from api.batcher import Batcher
 from api.sealing import Sealing
 from api.settings import Settings
@@ -18,6 +19,7 @@ class Services:
     settings: Settings
     vault: Vault
     batcher: Batcher
+    nonces: Nonces
     sealing: Sealing | None = None  # None: always open
 
 

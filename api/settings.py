@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     log_origin: str = Field(
         default="", description="Name of the audit log. Default: public host and /audit. Fixed at init."
     )
+    dpop_nonces: Literal["raw", "every"] = Field(default="raw", description="What needs a nonce beside tokens.")
     host: str = Field(default="127.0.0.1", description="Address to bind.")
     port: int = Field(default=8420, ge=0, le=65535, description="Port to bind; 0 lets the system choose.")
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -20,8 +20,9 @@ _REQUEST_MAC: Final = 16
 
 
 def actor_of(session: Session) -> Actor:
-    """Name the system behind a session."""
-    return Actor(ActorKind.SYSTEM, session.system.id)
+    """Name the system behind a session, and the one from which its token came by exchange."""
+    via = session.actors[-1] if session.actors else None
+    return Actor(ActorKind.SYSTEM, session.system.id, None if via == session.system.id else via)
 
 
 def request_macs(uow: UnitOfWork, request_ids: Sequence[str]) -> list[bytes]:

@@ -71,6 +71,7 @@ class Act(StrEnum):
     TOKEN_REFUSED = "token.refused", "T02"
     TOKEN_REVOKED = "token.revoked", "T03"
     TOKEN_INTROSPECTED = "token.introspected", "T04"
+    TOKEN_EXCHANGED = "token.exchanged", "T05"
 
     AUTH_SUCCEEDED = "auth.succeeded", "A01"
     AUTH_FAILED = "auth.failed", "A02"

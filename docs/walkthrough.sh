@@ -46,16 +46,18 @@ assertion() { # private_key_jwt: good once, for our issuer alone
     "iat":'$now',"exp":'$((now + 60))',"jti":"'$(openssl rand -hex 16)'"}'
 }
 
-proof() { # DPoP, for one request: method, path, and the token it comes with
-  local ath=
-  [ -z "${3-}" ] || ath=',"ath":"'$(printf %s "$3" | openssl dgst -sha256 -binary | base64url)'"'
+nonce=
+proof() { # DPoP, for one request: method, path, and the token it comes with; with the server's nonce, once there is one
+  local more=
+  [ -z "${3-}" ] || more=',"ath":"'$(printf %s "$3" | openssl dgst -sha256 -binary | base64url)'"'
+  [ -z "$nonce" ] || more+=',"nonce":"'$nonce'"'
   jwt '{"typ":"dpop+jwt","alg":"ES256","jwk":'"$jwk"'}' '{"htm":"'$1'","htu":"'$vault$2'",
-    "iat":'$(date +%s)',"jti":"'$(openssl rand -hex 16)'"'$ath'}'
+    "iat":'$(date +%s)',"jti":"'$(openssl rand -hex 16)'"'$more'}'
 }
 
 ### 3. Tokens
 ask() { # a form parameter: scope=… or authorization_details=…
-  curl -sS "$vault/oauth/token" -H "DPoP: $(proof POST /oauth/token)" \
+  curl -sS -D headers "$vault/oauth/token" -H "DPoP: $(proof POST /oauth/token)" \
     -d grant_type=client_credentials \
     -d client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer \
     -d client_assertion="$(assertion)" \
@@ -70,6 +72,9 @@ send() { # method, path, token, body
 }
 
 member() { sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p'; }
+
+ask 'scope=lookup subject.write consent.write'
+nonce=$(sed -n 's/^dpop-nonce: *//Ip' headers | tr -d '\r')
 
 ask 'scope=lookup subject.write consent.write' | tee answer
 service=$(member access_token < answer)

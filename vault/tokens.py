@@ -23,7 +23,7 @@ from vault.store.lookup import look_up
 from vault.store.tables import AccessToken, System, TokenSubject
 from vault.systems import COLUMNS, SystemRecord, SystemStatus, record_of
 from vault.unit import UnitOfWork
-from vault.uses import consume
+from vault.uses import consume, set_apart
 
 __all__ = [
     "Credential",
@@ -40,10 +40,13 @@ __all__ = [
     "introspect",
     "issue",
     "named",
+    "presented",
     "revoke",
+    "set_apart",
 ]
 
 TOKEN_BYTES: Final = 32
+MOST_EXCHANGES: Final = 2  # generations of narrower tokens below one that was asked for (RFC 8693)
 NO_POLICY: Final = bytes(32)  # policy_hash of a token that no decision stands behind
 
 _CHUNK: Final = 1000  # keys per statement; SQLite takes 32,766 parameters
@@ -61,7 +64,7 @@ class Credential:
     """What a request presented.
 
     SHA-256 of the token; the thumbprint of the key that signed the proof (RFC 7638); 16 bytes of the proof's hash; the
-    second from which that proof would be too old anyway.
+    second from which that proof would be too old anyway; whether it carried a nonce of ours that is still good.
     """
 
     token_hash: bytes
@@ -69,6 +72,7 @@ class Credential:
     proof_hash: bytes
     proof_expires_at: int
     address: str = ""  # of the caller, as far as the proxies that are trusted tell it
+    nonced: bool = False  # whether the proof carried a nonce of ours that is still good
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,10 @@ class Session:
     detail: str
     token_hash: bytes
     policy_hash: bytes
+    issued_at: int
     expires_at: int
     jkt: str
+    actors: tuple[str, ...] = ()  # the systems it came through by exchange, the first one first; the holder is not here
 
 
 class Named(NamedTuple):
@@ -109,6 +115,8 @@ class NewToken:
     detail: str = ""
     policy_hash: bytes = NO_POLICY
     subjects: tuple[Named, ...] = ()
+    parent: bytes | None = None
+    actors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +139,14 @@ def hash_of(token: str) -> bytes:
 def authenticate(uow: UnitOfWork, credentials: Sequence[Credential]) -> list[Session | Refused]:
     """Turn each credential into a session, or say why not; two statements whatever the size of the batch.
 
+    Where there are exchanged tokens among them, one more per generation: such a token lives while its parent does.
+
     The caller is told `invalid_token` for every fault of the token (unknown, expired, revoked, its system disabled,
     another key's), so that nobody learns which; the log is told the cause. `proof_replayed` is told apart, because a
     client must draw a new proof. Proofs of refused tokens are not stored: strangers cannot fill the table.
     """
-    found: dict[bytes, tuple[Any, ...]] = {}
-    hashes = list(dict.fromkeys(credential.token_hash for credential in credentials))
-    for start in range(0, len(hashes), _CHUNK):
-        found |= {row[0]: row for row in look_up(uow.conn, _PRESENTED, {"hashes": hashes[start : start + _CHUNK]})}
-    outcomes = [_session(found.get(credential.token_hash), credential, uow.now) for credential in credentials]
+    found = _found(uow, list(dict.fromkeys(credential.token_hash for credential in credentials)))
+    outcomes = [_session(found, credential.token_hash, credential.jkt, uow.now) for credential in credentials]
     outcomes = [
         Refused("invalid_token", "address_not_allowed")
         if isinstance(outcome, Session) and not outcome.system.admits(credential.address)
@@ -198,9 +205,14 @@ def named(uow: UnitOfWork, token_hashes: Sequence[bytes]) -> dict[bytes, dict[by
 
 def introspect(uow: UnitOfWork, token_hash: bytes) -> Session | None:
     """Return what a living token stands for, whoever asks and without a proof; None for any other (RFC 7662 §2.2)."""
-    rows = look_up(uow.conn, _PRESENTED, {"hashes": [token_hash]})
-    outcome = _session(rows[0] if rows else None, None, uow.now)
+    outcome = presented(uow, [token_hash])[0]
     return outcome if isinstance(outcome, Session) else None
+
+
+def presented(uow: UnitOfWork, token_hashes: Sequence[bytes]) -> list[Session | Refused]:
+    """Return what each token stands for, or why it is dead, without a proof: the caller checks whose key it is."""
+    found = _found(uow, list(dict.fromkeys(token_hashes)))
+    return [_session(found, token_hash, None, uow.now) for token_hash in token_hashes]
 
 
 def revoke(uow: UnitOfWork, token_hash: bytes, system_id: str) -> bool:
@@ -222,14 +234,18 @@ _PRESENTED: Final = (
         col(AccessToken.purpose),
         col(AccessToken.detail),
         col(AccessToken.policy_hash),
+        col(AccessToken.issued_at),
         col(AccessToken.expires_at),
         col(AccessToken.revoked),
+        col(AccessToken.parent),
+        col(AccessToken.actors),
         *COLUMNS,
     )
     .join(System, col(System.id) == col(AccessToken.system_id))
     .where(col(AccessToken.hash).in_(bindparam("hashes", expanding=True)))
 )
-_TOKEN_COLUMNS: Final = 10
+_TOKEN_COLUMNS: Final = 13
+_PARENT: Final = 11
 
 _NAMED: Final = select(
     col(TokenSubject.token_hash),
@@ -241,10 +257,25 @@ _NAMED: Final = select(
 ).where(col(TokenSubject.token_hash).in_(bindparam("hashes", expanding=True)))
 
 
-def _session(row: tuple[Any, ...] | None, credential: Credential | None, now: int) -> Session | Refused:
+def _found(uow: UnitOfWork, hashes: Sequence[bytes]) -> dict[bytes, tuple[Any, ...]]:
+    """Read tokens, and the tokens they were exchanged from."""
+    found: dict[bytes, tuple[Any, ...]] = {}
+    for _ in range(MOST_EXCHANGES + 1):
+        for start in range(0, len(hashes), _CHUNK):
+            found |= {row[0]: row for row in look_up(uow.conn, _PRESENTED, {"hashes": hashes[start : start + _CHUNK]})}
+        hashes = list({row[_PARENT] for row in found.values() if row[_PARENT] is not None} - found.keys())
+        if not hashes:
+            break
+    return found
+
+
+def _session(found: Mapping[bytes, tuple[Any, ...]], token_hash: bytes, key: str | None, now: int) -> Session | Refused:
+    row = found.get(token_hash)
     if row is None:
         return Refused("invalid_token", "token_unknown")
-    token_hash, kind, epoch, jkt, scope, purpose, detail, policy_hash, expires_at, revoked = row[:_TOKEN_COLUMNS]
+    _, kind, epoch, jkt, scope, purpose, detail, policy_hash, issued_at, expires_at, revoked, parent, actors = row[
+        :_TOKEN_COLUMNS
+    ]
     system = record_of(row[_TOKEN_COLUMNS:])
     if revoked:
         return Refused("invalid_token", "token_revoked")
@@ -253,10 +284,23 @@ def _session(row: tuple[Any, ...] | None, credential: Credential | None, now: in
     if system.status is not SystemStatus.ACTIVE or system.epoch != epoch:
         return Refused("invalid_token", "system_disabled")
     # Constant time by habit; a thumbprint is no secret.
-    if credential is not None and not hmac.compare_digest(jkt, credential.jkt):
+    if key is not None and not hmac.compare_digest(jkt, key):
         return Refused("invalid_token", "wrong_key")
-    scopes = frozenset(scope.split())
-    return Session(system, Kind(kind), scopes, purpose, detail, token_hash, policy_hash, expires_at, jkt)
+    if parent is not None and isinstance(_session(found, parent, None, now), Refused):
+        return Refused("invalid_token", "parent_dead")
+    return Session(
+        system,
+        Kind(kind),
+        frozenset(scope.split()),
+        purpose,
+        detail,
+        token_hash,
+        policy_hash,
+        issued_at,
+        expires_at,
+        jkt,
+        () if actors is None else tuple(actors.split()),
+    )
 
 
 def _row(new: NewToken, made: IssuedToken, now: int) -> Mapping[str, object]:
@@ -273,4 +317,6 @@ def _row(new: NewToken, made: IssuedToken, now: int) -> Mapping[str, object]:
         "issued_at": now,
         "expires_at": made.expires_at,
         "revoked": False,
+        "parent": new.parent,
+        "actors": " ".join(new.actors) or None,
     }

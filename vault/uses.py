@@ -10,12 +10,14 @@ from functools import cache
 from itertools import chain
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, select, update
 
 from vault.store.keysets import padded
 from vault.store.lookup import run, run_many
+from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 
+_HELD: Final = metadata.tables["token_subject"]
 _CHUNK: Final = 1000  # pairs per statement; SQLite takes 32,766 parameters
 
 # The rows are locked in key order with their newest counts, and the UPDATE then meets exactly those. The CHECK on
@@ -59,6 +61,21 @@ def consume(uow: UnitOfWork, uses: Sequence[tuple[bytes, bytes]]) -> list[bool]:
         answers.append(left > 0)
         taken[pair] = left - 1
     return answers
+
+
+def set_apart(uow: UnitOfWork, token_hash: bytes, subjects: Sequence[bytes], uses: int) -> bool:
+    """Take `uses` from a token for each of these subjects, from all of them or from none: True when all had enough.
+
+    What a narrower token may be used for is taken from its parent, so that an exchange never adds a use. Two units that
+    race for the same uses: the rows are locked in key order, with their newest counts.
+    """
+    ours = and_(_HELD.c.token_hash == token_hash, _HELD.c.subject_id.in_(sorted(set(subjects))))
+    rows = select(_HELD.c.uses_left).where(ours).order_by(_HELD.c.subject_id).with_for_update()
+    left = list(uow.conn.scalars(rows))
+    if len(left) != len(set(subjects)) or any(each < uses for each in left):
+        return False
+    uow.conn.execute(update(_HELD).where(ours).values(uses_left=_HELD.c.uses_left - uses))
+    return True
 
 
 def _take(conn: Connection, wanted: Sequence[tuple[tuple[bytes, bytes], int]]) -> dict[tuple[bytes, bytes], int]:

@@ -27,18 +27,24 @@ async def credential(request: Request) -> Credential:
     if len(token) > LONGEST_TOKEN or not token.isascii() or len(request.headers.getlist("authorization")) != 1:
         raise Problem("invalid_token")
     services = services_of(request)
+    now = services.vault.clock.now()
     proof = dpop.verify(
         request.headers.getlist("dpop"),
         method=request.method,
         url=services.settings.public_url + request.scope["path"],
         access_token=token,
-        now=services.vault.clock.now(),
+        now=now,
     )
     if isinstance(proof, Refused):
         raise proof
+    nonced = services.nonces.is_good(proof.nonce, now)
+    if not nonced and services.settings.dpop_nonces == "every":
+        raise Refused("use_dpop_nonce")
     # Why safe unsalted: the token has 256 random bits, so its hash cannot be searched for.
     token_hash = hashlib.sha256(token.encode("ascii")).digest()
-    return Credential(token_hash, proof.jkt, proof.proof_hash, proof.expires_at, address_of(request))
+    return Credential(
+        token_hash, proof.jkt, proof.proof_hash, proof.expires_at, address_of(request), nonced=nonced
+    )
 
 
 def address_of(request: Request) -> str:

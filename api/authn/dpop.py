@@ -27,6 +27,7 @@ WINDOW = 60
 MAX_PROOF = 4096
 MAX_HEADER = 1024  # a P-256 header is about 230 characters; the limit keeps the key cache small
 MIN_JTI, MAX_JTI = 16, 128
+MAX_NONCE = 64
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -36,12 +37,13 @@ class Proof:
     """A proof that verified.
 
     `jkt` is the RFC 7638 thumbprint of its key (43 characters). `proof_hash` names the proof for replay detection
-    (16 bytes), to be kept until `expires_at` (UTC seconds).
+    (16 bytes), to be kept until `expires_at` (UTC seconds). `nonce` is what it carries, good or not (`api.authn.nonce`).
     """
 
     jkt: str
     proof_hash: bytes
     expires_at: int
+    nonce: str = ""
 
 
 def verify(proofs: Sequence[str], *, method: str, url: str, access_token: str | None, now: int) -> Proof | Refused:
@@ -89,11 +91,14 @@ def _check_claims(
         return _refused("jti")
     if access_token is not None and claims.get("ath") != token_digest(access_token):
         return _refused("ath")
+    nonce = claims.get("nonce", "")
+    if not isinstance(nonce, str) or len(nonce) > MAX_NONCE or not nonce.isascii():
+        return _refused("nonce")
     # Why safe: jkt has a fixed length, so no two pairs share a concatenation; 16 bytes leave a chance collision of
     # two honest proofs at 2**-64 per four thousand million remembered.
     proof_hash = hashlib.sha256((jkt + jti).encode()).digest()[:16]
     # The proof is acceptable until iat + WINDOW; kept one window longer for hosts whose clock runs behind.
-    return Proof(jkt, proof_hash, ceil(issued) + 2 * WINDOW)
+    return Proof(jkt, proof_hash, ceil(issued) + 2 * WINDOW, nonce)
 
 
 def token_digest(access_token: str) -> str:

@@ -76,6 +76,29 @@ class AsyncEcrin:
         """Redeem a token for several of its subjects, by default all; `fields` narrows to some of those granted."""
         return await self._run(verbs.disclose_bulk(self._exchange, token, references or token.subjects, fields))
 
+    async def narrow(
+        self,
+        token: DisclosureToken,
+        fields: verbs.Wants,
+        *,
+        subjects: verbs.Subjects | None = None,
+        purpose: str = "",
+        max_uses: int = 1,
+        actor_token: str = "",
+        staff: str = "",
+    ) -> DisclosureToken:
+        """Make a narrower token from one, for oneself or for the system whose service token `actor_token` is.
+
+        Its uses are taken from `token`; subjects and purpose are its own unless named.
+        """
+        return await self._run(
+            verbs.narrow(self._exchange, token, fields, subjects, purpose, max_uses, actor_token, staff)
+        )
+
+    async def service_token(self, scope: str) -> str:
+        """Return a service token of this system, for instance to be another's `actor_token`."""
+        return await self._run(self._exchange.service_token(scope))
+
     async def create_subject(self, subject: Mapping[str, Any], *, key: str = "") -> SubjectRecord:
         """Register a person; `key` makes it safe to repeat across restarts of the caller."""
         return await self._run(verbs.create_subject(self._exchange, subject, key or self._settings.fresh()))

@@ -64,9 +64,9 @@ class Exchange:
     _tokens: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
     _nonce: str = field(default="", repr=False)
 
-    def token(self, grant: Mapping[str, str]) -> Steps[Reply]:
+    def token(self, grant: Mapping[str, str], *, repeatable: bool = True) -> Steps[Reply]:
         """Ask `/oauth/token` for what `grant` says, authenticated by private_key_jwt and bound by DPoP."""
-        return self._repeat(lambda: self._token_call(grant), repeatable=True)
+        return self._repeat(lambda: self._token_call(grant), repeatable=repeatable)
 
     def service_token(self, scope: str) -> Steps[str]:
         """Return a service token for the scope, from the cache while it lives."""
@@ -122,7 +122,7 @@ class Exchange:
         made = self.settings
         assertion = self.identity.assertion(made.issuer or made.origin, made.clock(), made.fresh())
         form = {
-            "grant_type": "client_credentials",
+            "grant_type": "client_credentials",  # unless `grant` names another
             "client_assertion_type": ASSERTION_TYPE,
             "client_assertion": assertion,
             **grant,

@@ -31,6 +31,8 @@ from api.client.wire import Steps, json_object
 Wants = Sequence[Want | tuple[str, ...]]
 Subjects = str | Sequence[str]
 
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - names of RFC 8693
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
 ROWS_PER_REQUEST = 500
 BYTES_PER_REQUEST = 2 << 20  # cut earlier when rows are large
 
@@ -52,6 +54,28 @@ def authorise(
     if as_known_on is not None:
         entry["as_known_on"] = as_known_on.isoformat()
     return read_token((yield from exchange.token(details(DISCLOSURE_TYPE, entry))))
+
+
+def narrow(
+    exchange: Exchange,
+    token: DisclosureToken,
+    fields: Wants,
+    subjects: Subjects | None,
+    purpose: str,
+    max_uses: int,
+    actor_token: str,
+    staff: str,
+) -> Steps[DisclosureToken]:
+    """Make a narrower token (RFC 8693). Its uses are taken from `token`; it is never repeated by itself."""
+    whom: dict[str, Any] = {"subjects": list(token.subjects if subjects is None else subjects)}
+    if isinstance(subjects, str) or len(whom["subjects"]) == 1:
+        whom = {"subject": subjects if isinstance(subjects, str) else whom["subjects"][0]}
+    entry: dict[str, Any] = {**whom, "purpose": purpose or token.purpose, "fields": wanted(fields)}
+    entry |= {"max_uses": max_uses, **({"staff": staff} if staff else {})}
+    grant = {"grant_type": TOKEN_EXCHANGE, "subject_token": token.secret, "subject_token_type": ACCESS_TOKEN}
+    if actor_token:
+        grant |= {"actor_token": actor_token, "actor_token_type": ACCESS_TOKEN}
+    return read_token((yield from exchange.token(grant | details(DISCLOSURE_TYPE, entry), repeatable=False)))
 
 
 def create_subject(exchange: Exchange, subject: Mapping[str, Any], key: str) -> Steps[SubjectRecord]:

@@ -17,11 +17,16 @@ from vault.errors import IntegrityFailure
 
 @dataclass(frozen=True, slots=True)
 class TokenDetail:
-    """The granted fields; `staff`, empty where nobody was named; `known_on`, the day as known on which it answers."""
+    """What a token allows: the granted fields.
+
+    `staff` is empty where nobody was named; `known_on` is the day as known on which it answers; `raw` tells whether any
+    value is opened as it is.
+    """
 
     wanted: tuple[Wanted, ...]
     staff: str
     known_on: date | None
+    raw: bool
 
     @property
     def staffed(self) -> bool:
@@ -50,6 +55,7 @@ def read(text: str) -> TokenDetail:
         stored = orjson.loads(text)
         wanted = tuple([Wanted(f["name"], Level(f["level"]), f.get("predicate", "")) for f in stored["fields"]])
         day = stored.get("as_known_on")
-        return TokenDetail(wanted, str(stored["staff"]), None if day is None else date.fromisoformat(day))
+        known_on = None if day is None else date.fromisoformat(day)
+        return TokenDetail(wanted, str(stored["staff"]), known_on, any(want.level is Level.RAW for want in wanted))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityFailure from None

@@ -20,7 +20,9 @@ _STATUS: Final[Mapping[str, HTTPStatus]] = {
     "unauthorized_client": HTTPStatus.BAD_REQUEST,
     "unsupported_grant_type": HTTPStatus.BAD_REQUEST,
     "invalid_dpop_proof": HTTPStatus.BAD_REQUEST,  # RFC 9449 §5
+    "use_dpop_nonce": HTTPStatus.BAD_REQUEST,  # RFC 9449 §8
     "invalid_authorization_details": HTTPStatus.BAD_REQUEST,  # RFC 9396 §5
+    "invalid_target": HTTPStatus.BAD_REQUEST,  # RFC 8693 §2.2.2
 }
 
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}

@@ -79,11 +79,22 @@ def _describe(session: Session, issuer: str) -> dict[str, Any]:
         "iss": issuer,
         "client_id": session.system.id,
         "token_type": "DPoP",
+        "iat": session.issued_at,
         "exp": session.expires_at,
         "cnf": {"jkt": session.jkt},  # RFC 9449 §6.2
     }
+    if session.actors:
+        described |= {"sub": session.actors[0], "act": _act((*session.actors[1:], session.system.id))}
     if session.kind is Kind.SERVICE:
         return described | {"scope": " ".join(sorted(session.scopes))}
     detail = orjson.loads(session.detail)
     entry = {"type": rar.TYPE, "purpose": session.purpose, "fields": detail["fields"], "max_uses": detail["max_uses"]}
     return described | {"authorization_details": [entry]}
+
+
+def _act(chain: Sequence[str]) -> dict[str, Any]:
+    """Shape the systems a token came through as RFC 8693 §4.1 does: the one that holds it outermost."""
+    act: dict[str, Any] = {}
+    for each in chain:
+        act = {"sub": each} | ({"act": act} if act else {})
+    return act

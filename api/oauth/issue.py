@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from api import rar
 from api.authn.dpop import Proof
-from api.oauth import detail
+from api.oauth import detail, narrowing
 from api.oauth.clients import ClientCredential, actor_of, authenticate
 from api.oauth.errors import OAuthError
 from api.oauth.grants import GrantedEntry, combine
+from api.oauth.narrowing import Exchange, Narrowed
 from api.trail import request_macs
 from audit.entry import Act, Entry, Outcome
 from policies.decision import decide
@@ -43,6 +44,7 @@ class TokenRequest:
     proof: Proof
     scopes: frozenset[str]
     disclosure: rar.Disclosure | None
+    exchange: Exchange | None = None  # with a disclosure: it is to be narrowed from this token (RFC 8693)
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class _Item:
 
     request: TokenRequest
     system: SystemRecord | None = None
+    narrowed: Narrowed | None = None
     known: tuple[Known, ...] = ()
     log_keys: tuple[bytes, ...] = ()
     decisions: tuple[Decision, ...] = ()
@@ -58,15 +61,22 @@ class _Item:
     issued: IssuedToken | None = None
     error: OAuthError | None = None
 
+    @property
+    def holder(self) -> SystemRecord | None:
+        """The system that gets the token: the one that asks, unless it hands a narrower one on."""
+        return self.system if self.narrowed is None else self.narrowed.holder
+
 
 def issue_tokens(uow: UnitOfWork, requests: Sequence[TokenRequest]) -> Finish[dict[str, Any]]:
     """Issue a batch of tokens. Each answer is the token response (RFC 6749 §5.1, RFC 9396 §7) or an `OAuthError`."""
     items = [_Item(request) for request in requests]
     _authenticate(uow, items)
     _check_scopes(items)
+    _narrow(uow, items)
     _identify(uow, items)
     _spring(uow, items)
     _decide(uow, items)
+    _set_apart(uow, items)
     _issue(uow, items)
     _record(uow, items)
 
@@ -95,11 +105,32 @@ def _check_scopes(items: Sequence[_Item]) -> None:
             item.error = OAuthError("invalid_scope")
 
 
+def _narrow(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Find the tokens that exchanges narrow, and hold what is asked against what they grant."""
+    asked = [
+        (item, disclosure, (item.request.exchange, system, item.request.proof.jkt))
+        for item, system, disclosure in _disclosures(items)
+        if item.request.exchange is not None
+    ]
+    if not asked:
+        return
+    found = narrowing.find(uow, [question for _, _, question in asked])
+    named = [(system.brand, disclosure.staff) for _, disclosure, (_, system, _) in asked]
+    staff = budgets.staff_hashes(uow.vault.keys, named)
+    for (item, disclosure, _), outcome, who in zip(asked, found, staff, strict=True):
+        if isinstance(outcome, OAuthError):
+            item.error = outcome
+        else:
+            item.narrowed = outcome
+            if not narrowing.is_within(disclosure, who, outcome, uow.vault.bundle.purposes):
+                item.error = OAuthError("invalid_authorization_details", "beyond_parent")
+
+
 def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     """Find the subjects each request names, for its own brand, with one query for all; all of them or none."""
     wanted = _disclosures(items)
     for item, system, asked in wanted:
-        item.error = _catalogue_error(uow, system, asked)
+        item.error = _catalogue_error(uow, item.holder or system, asked)
     wanted = _disclosures(items)
     pairs = [(system.brand, reference) for _, system, asked in wanted for reference in asked.subjects]
     located = references.locate(uow, pairs)
@@ -115,6 +146,21 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         )
         if len(item.known) != len(asked.subjects):
             item.error = OAuthError("invalid_authorization_details", "not_granted", audit="unknown_reference")
+    for item, _, _ in _disclosures(items):
+        if item.narrowed is not None and not _is_open(uow, item.narrowed, item.known):
+            item.error = OAuthError("invalid_authorization_details", "not_granted", audit="beyond_parent")
+
+
+def _is_open(uow: UnitOfWork, narrowed: Narrowed, known: Sequence[Known]) -> bool:
+    """Tell whether the parent names each subject, and neither the subject nor its consent changed since."""
+    parent, purposes = narrowed.parent, uow.vault.bundle.purposes
+    named = tokens.named(uow, [parent.token_hash])[parent.token_hash]
+    return all(
+        (then := named.get(each.subject_id)) is not None
+        and then.subject_epoch == each.subject_epoch
+        and then.consent_epoch == each.consent_epoch(parent.purpose, purposes)
+        for each in known
+    )
 
 
 def _spring(uow: UnitOfWork, items: Sequence[_Item]) -> None:
@@ -149,13 +195,23 @@ def _catalogue_error(uow: UnitOfWork, system: SystemRecord, asked: rar.Disclosur
 def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     bundle = uow.vault.bundle  # read once: a policy load in between must not split the batch
     for item, system, asked in _disclosures(items):
-        caller = Caller(system.id, system.brand, system.purposes, staffed=bool(asked.staff))
+        holder = item.holder or system
+        caller = Caller(holder.id, holder.brand, holder.purposes, staffed=bool(asked.staff))
         item.decisions = tuple(
             decide(DecisionRequest(caller, known.facts, asked.purpose, asked.wanted), bundle) for known in item.known
         )
         item.granted = combine(asked.wanted, item.decisions)
         if not item.granted.levels:
             item.error = OAuthError("invalid_authorization_details", "not_granted")
+
+
+def _set_apart(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    """Take the uses of a narrower token from its parent, in the unit of work that makes it."""
+    for item, _, asked in _disclosures(items):
+        if item.narrowed is not None:
+            parent, subjects = item.narrowed.parent.token_hash, [each.subject_id for each in item.known]
+            if not tokens.set_apart(uow, parent, subjects, asked.max_uses):
+                item.error = OAuthError("invalid_authorization_details", "uses_beyond_parent")
 
 
 def _issue(uow: UnitOfWork, items: Sequence[_Item]) -> None:
@@ -186,16 +242,22 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -
         )
         for each in item.known
     ]
+    life = rar.life(item.granted.levels)
+    narrowed = item.narrowed
+    if narrowed is not None:
+        system, jkt, life = narrowed.holder, narrowed.jkt, min(life, narrowed.parent.expires_at - uow.now)
     return NewToken(
         system,
         Kind.DISCLOSURE,
         jkt,
         frozenset(),
-        rar.life(item.granted.levels),
+        life,
         purpose=asked.purpose,
         detail=detail.write(item.granted.stored(), asked.max_uses, staff, asked.as_known_on),
         policy_hash=uow.vault.bundle.hash,
         subjects=tuple(named),
+        parent=None if narrowed is None else narrowed.parent.token_hash,
+        actors=() if narrowed is None else narrowed.actors,
     )
 
 
@@ -220,14 +282,18 @@ def _entry(item: _Item, system: SystemRecord, req: bytes) -> Entry:
     if asked is None or item.granted is None:
         scopes = tuple(f"scope:{each}" for each in item.request.scopes)
         return Entry(Act.TOKEN_ISSUED, Outcome.ALLOW, actor, pol=scopes, req=req)
+    act, rules = Act.TOKEN_ISSUED, item.granted.policies
+    if item.narrowed is not None:
+        chain = (*item.narrowed.actors, item.narrowed.holder.id)
+        act, rules = Act.TOKEN_EXCHANGED, (*rules, *(f"act.{place}:{each}" for place, each in enumerate(chain)))
     return Entry(
-        Act.TOKEN_ISSUED,
+        act,
         Outcome.ALLOW,
         actor,
         item.granted.names,
         asked.purpose,
         item.granted.basis,
-        item.granted.policies,
+        rules,
         n=count,
         req=req,
     )
@@ -242,6 +308,8 @@ def _answer(item: _Item, now: int) -> dict[str, Any]:
         "token_type": "DPoP",
         "expires_in": issued.expires_at - now,
     }
+    if item.narrowed is not None:
+        answer["issued_token_type"] = narrowing.ACCESS_TOKEN  # RFC 8693 §2.2.1
     if asked is None or item.granted is None:
         return answer | {"scope": " ".join(sorted(item.request.scopes))}
     whom = {"subject": asked.subjects[0]} if asked.single else {"subjects": list(asked.subjects)}

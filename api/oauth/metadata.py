@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from api import rar
 from api.authn.jwk import ALGORITHMS
+from api.oauth import narrowing
 from api.settings import Settings
 
 SCOPES: Final = ("lookup", "subject.write", "consent.write", "import")
@@ -21,7 +22,7 @@ def authorization_server(settings: Settings) -> dict[str, Any]:
     document: dict[str, Any] = {
         "issuer": settings.issuer,
         "response_types_supported": [],
-        "grant_types_supported": ["client_credentials"],
+        "grant_types_supported": ["client_credentials", narrowing.GRANT],
         "scopes_supported": list(SCOPES),
         "authorization_details_types_supported": [rar.TYPE],
         "dpop_signing_alg_values_supported": list(ALGORITHMS),

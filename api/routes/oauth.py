@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.authn import nonce
 from api.authn.credential import address_of
 from api.oauth import errors, form, metadata
 from api.oauth.errors import NO_STORE, OAuthError
@@ -38,13 +39,18 @@ async def token(request: Request) -> Response:
             await form.read(request),
             request.headers.getlist("dpop"),
             settings=services.settings,
+            nonces=services.nonces,
             now=services.vault.clock.now(),
             request_id=request_id_of(request),
             address=address_of(request),
         )
         return _json(await services.batcher.submit(issue_tokens, asked))
 
-    return await _answered(request, answer)
+    answered = await _answered(request, answer)
+    services = services_of(request)
+    # With every answer, so that whoever just got a token has the nonce to use it with (RFC 9449 §8.2).
+    answered.headers[nonce.HEADER] = services.nonces.current(services.vault.clock.now())
+    return answered
 
 
 @router.post(metadata.INTROSPECTION_PATH)

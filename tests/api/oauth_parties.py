@@ -36,6 +36,7 @@ class Party:
         self.proof_key = ec.generate_private_key(ec.SECP256R1())
         self.jwk = jwk_of(self.key)
         self.jkt = public_key(jwk_of(self.proof_key)).jkt
+        self.nonce = None  # the server's, for proofs that go over HTTP
 
     def register(self, vault, *, scopes=SCOPES, purposes=PURPOSES):
         with vault.unit() as uow:
@@ -58,6 +59,8 @@ class Party:
         claims = {"jti": next(_fresh), "htm": method, "htu": url, "iat": now}
         if token is not None:
             claims["ath"] = dpop.token_digest(token)
+        if self.nonce is not None:
+            claims["nonce"] = self.nonce
         header = {"typ": "dpop+jwt", "jwk": jwk_of(self.proof_key)}
         return jwt.encode(claims | changes, self.proof_key, algorithm="ES256", headers=header)
 

@@ -84,6 +84,12 @@ class FreshAssertion(PrivateKeyJWT):
 
 
 def client_of(metadata, algorithm, key, proof_key):
+    given = {}  # the server's nonce, from its last answer (RFC 9449 §8)
+
+    def keep(response):
+        if "dpop-nonce" in response.headers:
+            given["nonce"] = response.headers["dpop-nonce"]
+
     def prove(request):
         header = {"typ": "dpop+jwt", "alg": algorithm, "jwk": proof_key.as_dict(private=False)}
         claims = {
@@ -91,6 +97,7 @@ def client_of(metadata, algorithm, key, proof_key):
             "htm": request.method,
             "htu": str(request.url),
             "iat": int(time.time()),
+            **given,
         }
         _, _, token = request.headers.get("authorization", "").partition(" ")
         if token:
@@ -105,7 +112,7 @@ def client_of(metadata, algorithm, key, proof_key):
         revocation_endpoint_auth_method="private_key_jwt",
         token_endpoint=metadata["token_endpoint"],
         grant_type="client_credentials",
-        event_hooks={"request": [prove]},
+        event_hooks={"request": [prove], "response": [keep]},
         trust_env=False,
     )
     client.register_client_auth_method(FreshAssertion(metadata["issuer"], algorithm))
@@ -126,6 +133,8 @@ def test_an_ordinary_oauth_client_configures_itself_gets_tokens_and_looks(server
     assert metadata.token_endpoint_auth_methods_supported == ["private_key_jwt"]
 
     with client_of(metadata, algorithm, key, proof_key) as client:
+        with pytest.raises(OAuthError, match="use_dpop_nonce"):
+            client.fetch_token(scope="lookup")
         service = client.fetch_token(scope="lookup")
         assert service["token_type"] == "DPoP"
         assert service["scope"] == "lookup"
@@ -134,6 +143,7 @@ def test_an_ordinary_oauth_client_configures_itself_gets_tokens_and_looks(server
         dead = client.introspect_token(metadata["introspection_endpoint"], service["access_token"])
         assert dead.json() == {"active": False}
 
+        # A raw value: its redemption needs the nonce too.
         wish = entry(known, ("ring_size", "raw"), ("phone", "raw"), purpose="clienteling.aftercare")
         token = client.fetch_token(authorization_details=json.dumps([wish]))
         granted = {field["name"]: field["level"] for field in token["authorization_details"][0]["fields"]}
@@ -157,5 +167,8 @@ def test_the_librarys_default_audience_is_refused(server, keys):
     algorithm, key, proof_key = keys
     register(vault, key)
     metadata = {"issuer": f"{url}/oauth/token", "token_endpoint": f"{url}/oauth/token"}
-    with client_of(metadata, algorithm, key, proof_key) as client, pytest.raises(OAuthError, match="invalid_client"):
-        client.fetch_token(scope="lookup")
+    with client_of(metadata, algorithm, key, proof_key) as client:
+        with pytest.raises(OAuthError, match="use_dpop_nonce"):
+            client.fetch_token(scope="lookup")
+        with pytest.raises(OAuthError, match="invalid_client"):
+            client.fetch_token(scope="lookup")

@@ -12,8 +12,10 @@ CANARY = "canary-51aa"
 
 
 @pytest.fixture
-def pos(served):
-    return Party().register(served.vault)
+def pos(served, now):
+    party = Party().register(served.vault)
+    party.nonce = post(served, party.form(now), party.proof_header(now)).headers["dpop-nonce"]
+    return party
 
 
 @pytest.fixture

@@ -106,3 +106,16 @@ def test_a_withdrawal_at_one_server_is_felt_at_the_other(twins):
     assert there.disclose(token).status_code == 200
     assert here.withdraw(reference).status_code == 201
     assert there.disclose(token).status_code == 401
+
+
+def test_the_last_uses_are_redeemed_or_handed_on_but_never_both(twins):
+    here, there = twins
+    reference = here.created(PERSON, CONSENT)
+    for _ in range(ROUNDS):
+        token = here.granted(reference, ("phone", "masked"))
+        looked, first, second = at_once(
+            lambda: here.disclose(token),  # noqa: B023
+            lambda: there.exchange(token, reference, ("phone", "generalised")),  # noqa: B023
+            lambda: here.twin().exchange(token, reference, ("phone", "generalised")),  # noqa: B023
+        )
+        assert [answer.status_code for answer in (looked, first, second)].count(200) == 1

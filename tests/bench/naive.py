@@ -14,6 +14,7 @@ from sqlmodel import Session, select, update
 
 from api import bootstrap
 from api.authn.credential import Bearer
+from api.authn.nonce import Nonces
 from api.bodies.disclosures import Disclose
 from api.oauth.detail import read as read_detail
 from api.services import Services
@@ -45,7 +46,8 @@ from vault.store.tables import (
 @asynccontextmanager
 async def _lifespan(app):
     settings = load()
-    app.state.services = Services(settings, bootstrap.open_from(settings), None)
+    vault = bootstrap.open_from(settings)
+    app.state.services = Services(settings, vault, None, Nonces(vault))
     yield
     app.state.services.vault.close()
 

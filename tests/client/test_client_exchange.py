@@ -337,3 +337,20 @@ def test_repr_names_the_system_only(stub, identity):
         assert repr(client) == "<Ecrin aurelle-paris>"
         client._exchange._tokens["lookup"] = ("secret-token", 1)
         assert "secret-token" not in repr(client._exchange)
+
+
+def test_a_token_is_narrowed_for_oneself_and_for_another(client, stub):
+    token = client.authorise("ref_a", "clienteling.in_store", [("phone", "masked")], max_uses=3)
+    mine = client.narrow(token, [("phone", "generalised")])
+    theirs = client.narrow(token, [Want("phone", "presence")], actor_token="theirs", max_uses=2, purpose="a.b")
+    forms = [dict(parse_qsl(seen.body.decode())) for seen in stub.seen[-2:]]
+    kind = "urn:ietf:params:oauth:token-type:access_token"
+    for form in forms:
+        assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:token-exchange"
+        assert (form["subject_token"], form["subject_token_type"]) == (token.secret, kind)
+    assert "actor_token" not in forms[0]
+    assert (forms[1]["actor_token"], forms[1]["actor_token_type"]) == ("theirs", kind)
+    (entry,) = json.loads(forms[1]["authorization_details"])
+    assert (entry["subject"], entry["purpose"], entry["max_uses"]) == ("ref_a", "a.b", 2)
+    assert mine.purpose == token.purpose
+    assert theirs.secret not in repr(theirs)

@@ -4,7 +4,7 @@ An example is a pair of `http` blocks: a request line with headers and body, and
 changes from run to run is bound: where the document and the service both say a reference, an id or a month, the
 document's stands for the service's from then on, so that later examples may use it.
 
-In requests: `<proof>` and `<assertion>` are made, `<service token>` and `<disclosure token>` are the last of their kind.
+In requests: `<proof>` and `<assertion>` are made, the proof with the last `DPoP-Nonce` that came, `<service token>` and `<disclosure token>` are the last of their kind.
 In answers: a text that ends with `…` matches by what stands before it, a list or an object with `…` in it may be longer.
 """
 
@@ -76,6 +76,7 @@ class Reader:
         elif body and "Content-Type" not in headers:
             headers["Content-Type"] = "application/json"
         answer = self._caller.http.request(example.method, path, headers=headers, content=body.encode())
+        self._caller.nonce = answer.headers.get("dpop-nonce", self._caller.nonce)
         self._remember(answer)
         return answer
 
@@ -83,7 +84,7 @@ class Reader:
         """Say what is not as documented; an empty list is agreement."""
         found = [] if answer.status_code == example.status else [f"status {answer.status_code}"]
         for name, value in example.answer_headers.items():
-            if answer.headers.get(name) != value:
+            if not self._is_alike(value, answer.headers.get(name, "")):
                 found.append(f"{name}: {answer.headers.get(name)}")
         if answer.headers.get("content-type") not in _JSON:
             return found + self._compare_lines(example.answer, answer.text)

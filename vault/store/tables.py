@@ -242,6 +242,8 @@ class AccessToken(Row, table=True):
     issued_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
     revoked: bool
+    parent: bytes | None = Field(default=None, sa_type=LargeBinary(32))  # the token that this one narrows (RFC 8693)
+    actors: str | None = Field(default=None, sa_type=Text)  # space separated systems it came through, the first first
 
 
 class TokenSubject(Row, table=True):
