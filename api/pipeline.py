@@ -18,6 +18,7 @@ from datetime import date
 from typing import Any, Final, Generic, TypeVar
 
 from api import trail
+from api.disclosed import answer
 from api.oauth import detail
 from policies.decision import Grant, decide, mint
 from policies.errors import PolicyError
@@ -105,8 +106,9 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
         unread = [(item, _unread(part)) for item, part in zip(granted, revealed, strict=True)]
         _record_failures(uow.vault, [(item, names, IntegrityFailure()) for item, names in unread if names])
         answers = {
-            id(item): _answer(item, part, receipt)
+            id(item): answer(item.decision, item.session.purpose, item.reference, item.entry, part, receipt)
             for item, part, receipt in zip(granted, revealed, signed, strict=True)
+            if item.decision is not None and item.session is not None
         }
         results: list[list[dict[str, Any] | VaultError] | VaultError] = []
         position = 0
@@ -134,7 +136,7 @@ def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[_
             turned_away[call] = session
         elif session.kind is not Kind.DISCLOSURE:
             turned_away[call] = Refused("insufficient_scope")
-        elif not nonced[call] and _opens_raw(session):
+        elif not nonced[call] and detail.opens_raw(session.detail):
             turned_away[call] = Refused("use_dpop_nonce")
     for item in items:
         session = sessions[id(item.call)]
@@ -277,40 +279,6 @@ def _record_failures(vault: Vault, failed: Sequence[tuple[_Item, frozenset[str],
 
 def _unread(revealed: Revealed) -> frozenset[str]:
     return frozenset([name for name, part in revealed if isinstance(part, IntegrityFailure)])
-
-
-def _answer(item: _Item, revealed: Revealed, receipt: str) -> dict[str, Any]:
-    """Stage 5: what the caller gets, field by field, in the order the token names them."""
-    decision, session = item.decision, item.session
-    if decision is None or session is None:
-        raise TypeError("an answer needs a decision")
-    fields = []
-    for answer in decision.answers:
-        told: dict[str, Any] = {"name": answer.wanted.field, "level": answer.granted, "policies": answer.told}
-        value = revealed.get(answer.wanted)
-        if answer.granted is None:
-            told |= {"decision": "refused", "value": None, "reason": answer.reason}
-        elif isinstance(value, IntegrityFailure) or value is None:
-            told |= {"decision": "unreadable", "level": None, "value": None, "reason": IntegrityFailure.code}
-        else:
-            narrowed = answer.granted is not answer.wanted.level
-            told |= {"decision": "narrowed" if narrowed else "granted", "value": value.value, "reason": None}
-        fields.append(told)
-    return {
-        "reference": item.reference,
-        "purpose": session.purpose,
-        "fields": fields,
-        "entry": item.entry.hex(),
-        "receipt": receipt,
-    }
-
-
-def _opens_raw(session: Session) -> bool:
-    """Tell whether a token opens any value raw: then a proof made beforehand must not be enough (RFC 9449 §9)."""
-    try:
-        return detail.read(session.detail).raw
-    except IntegrityFailure:
-        return False  # told when it is read for the decision
 
 
 def _alive(items: Sequence[_Item]) -> list[tuple[_Item, Session]]:

@@ -42,9 +42,7 @@ async def credential(request: Request) -> Credential:
         raise Refused("use_dpop_nonce")
     # Why safe unsalted: the token has 256 random bits, so its hash cannot be searched for.
     token_hash = hashlib.sha256(token.encode("ascii")).digest()
-    return Credential(
-        token_hash, proof.jkt, proof.proof_hash, proof.expires_at, address_of(request), nonced=nonced
-    )
+    return Credential(token_hash, proof.jkt, proof.proof_hash, proof.expires_at, address_of(request), nonced=nonced)
 
 
 def address_of(request: Request) -> str:

@@ -59,3 +59,11 @@ def read(text: str) -> TokenDetail:
         return TokenDetail(wanted, str(stored["staff"]), known_on, any(want.level is Level.RAW for want in wanted))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityFailure from None
+
+
+def opens_raw(text: str) -> bool:
+    """Tell whether a token opens any value raw: a proof made beforehand must then not be enough (RFC 9449 §9)."""
+    try:
+        return read(text).raw
+    except IntegrityFailure:
+        return False  # told when it is read for the decision

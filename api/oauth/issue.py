@@ -147,20 +147,8 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         if len(item.known) != len(asked.subjects):
             item.error = OAuthError("invalid_authorization_details", "not_granted", audit="unknown_reference")
     for item, _, _ in _disclosures(items):
-        if item.narrowed is not None and not _is_open(uow, item.narrowed, item.known):
+        if item.narrowed is not None and not narrowing.is_open(uow, item.narrowed, item.known):
             item.error = OAuthError("invalid_authorization_details", "not_granted", audit="beyond_parent")
-
-
-def _is_open(uow: UnitOfWork, narrowed: Narrowed, known: Sequence[Known]) -> bool:
-    """Tell whether the parent names each subject, and neither the subject nor its consent changed since."""
-    parent, purposes = narrowed.parent, uow.vault.bundle.purposes
-    named = tokens.named(uow, [parent.token_hash])[parent.token_hash]
-    return all(
-        (then := named.get(each.subject_id)) is not None
-        and then.subject_epoch == each.subject_epoch
-        and then.consent_epoch == each.consent_epoch(parent.purpose, purposes)
-        for each in known
-    )
 
 
 def _spring(uow: UnitOfWork, items: Sequence[_Item]) -> None:

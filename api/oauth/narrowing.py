@@ -24,6 +24,7 @@ from policies.model import Wanted
 from policies.purposes import Purposes
 from vault import tokens
 from vault.errors import IntegrityFailure, Refused
+from vault.facts import Known
 from vault.systems import SystemRecord
 from vault.tokens import MOST_EXCHANGES, Kind, Session
 from vault.unit import UnitOfWork
@@ -102,6 +103,18 @@ def is_within(asked: rar.Disclosure, staff: str, narrowed: Narrowed, purposes: P
         and staff in {"", narrowed.granted.staff}
         and asked.as_known_on == narrowed.granted.known_on
         and all(want.field in granted and _is_lower(want, granted[want.field]) for want in asked.wanted)
+    )
+
+
+def is_open(uow: UnitOfWork, narrowed: Narrowed, known: Sequence[Known]) -> bool:
+    """Tell whether the parent names each subject, and neither the subject nor its consent changed since."""
+    parent, purposes = narrowed.parent, uow.vault.bundle.purposes
+    named = tokens.named(uow, [parent.token_hash])[parent.token_hash]
+    return all(
+        (then := named.get(each.subject_id)) is not None
+        and then.subject_epoch == each.subject_epoch
+        and then.consent_epoch == each.consent_epoch(parent.purpose, purposes)
+        for each in known
     )
 
 
