@@ -1,5 +1,6 @@
 """The application factory: one app per settings, everything wired in the lifespan, nothing at import."""
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -18,7 +19,7 @@ from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
 from policies.bundle import Bundle
-from vault import evidence, housekeeping
+from vault import census, evidence, housekeeping
 from vault.errors import KeyHolderUnavailable, Sealed
 from vault.governance import watch
 from vault.governance.watch import BundleWatch
@@ -71,7 +72,14 @@ def create_app(
             else:
                 log.info(Event.BUNDLE_LOADED, bundle=bundle.hash.hex()[:16])
 
+        stopping = threading.Event()
+
+        def count_crowds() -> None:
+            with suppress(Sealed, KeyHolderUnavailable):
+                census.turn(vault, stopping.wait)
+
         jobs = (
+            Periodic(census.TURN_SECONDS, count_crowds, log, Event.CENSUS_FAILED, last=False),
             Periodic(
                 watch.LOOK_SECONDS, BundleWatch(vault, tell_bundle).look, log, Event.BUNDLE_UNREADABLE, last=False
             ),
@@ -88,6 +96,7 @@ def create_app(
             yield
         finally:
             log.info(Event.STOPPING)
+            stopping.set()
             batcher.close()
             for job in jobs:
                 job.close()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from policies.model import Decision
+from policies.model import Decision, Reason
 from vault.errors import IntegrityFailure
 from vault.revealed import Revealed
 
@@ -19,8 +19,10 @@ def answer(
             told |= {"decision": "refused", "value": None, "reason": each.reason}
         elif isinstance(value, IntegrityFailure) or value is None:
             told |= {"decision": "unreadable", "level": None, "value": None, "reason": IntegrityFailure.code}
+        elif value.withheld:
+            told |= {"decision": "refused", "level": None, "value": None, "reason": Reason.TOO_FEW}
         else:
-            narrowed = each.granted is not each.wanted.level
+            narrowed = value.coarser or each.granted is not each.wanted.level
             told |= {"decision": "narrowed" if narrowed else "granted", "value": value.value, "reason": None}
         fields.append(told)
     return {"reference": reference, "purpose": purpose, "fields": fields, "entry": entry.hex(), "receipt": receipt}

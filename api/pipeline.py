@@ -27,7 +27,6 @@ from vault import budgets, disclosure, facts, honey, receipts, references, token
 from vault.budgets import Looked
 from vault.errors import IntegrityFailure, Refused, UnknownReference, VaultError
 from vault.facts import Known
-from vault.revealed import Revealed
 from vault.tokens import Credential, Kind, Session
 from vault.unit import Commit, Finish, UnitOfWork, Vault
 
@@ -103,8 +102,8 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
         except VaultError as error:
             _record_failures(uow.vault, [(item, ALL_FIELDS, error) for item in granted])
             raise
-        unread = [(item, _unread(part)) for item, part in zip(granted, revealed, strict=True)]
-        _record_failures(uow.vault, [(item, names, IntegrityFailure()) for item, names in unread if names])
+        failed = [(item, *each) for item, part in zip(granted, revealed, strict=True) for each in part.failures()]
+        _record_failures(uow.vault, failed)
         answers = {
             id(item): answer(item.decision, item.session.purpose, item.reference, item.entry, part, receipt)
             for item, part, receipt in zip(granted, revealed, signed, strict=True)
@@ -275,10 +274,6 @@ def _record_failures(vault: Vault, failed: Sequence[tuple[_Item, frozenset[str],
                 entry = trail.failed(item.session, item.decision, names, error, item.trace[1])
                 uow.record(entry, log_key=item.trace[0])
         uow.commit()
-
-
-def _unread(revealed: Revealed) -> frozenset[str]:
-    return frozenset([name for name, part in revealed if isinstance(part, IntegrityFailure)])
 
 
 def _alive(items: Sequence[_Item]) -> list[tuple[_Item, Session]]:

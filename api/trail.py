@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from policies.floors import TOO_FEW
 from policies.model import Decision, FieldAnswer
-from vault.errors import Refused, VaultError
+from vault.errors import Refused, TooFew, VaultError
 from vault.tokens import Kind, Session
 from vault.unit import UnitOfWork
 
@@ -70,8 +71,10 @@ def entries(
 
 
 def failed(session: Session, decision: Decision, names: Collection[str], error: VaultError, req: bytes | None) -> Entry:
-    """Build the entry of a disclosure that was allowed and then failed, for the fields named, or for all if none is."""
+    """Build the entry of what was allowed and then failed or was held back, for the fields named, or for all if none is."""
     given = [a for a in decision.answers if a.granted is not None and (not names or a.wanted.field in names)]
+    if isinstance(error, TooFew):
+        return _entry(Act.FIELD_DENIED, Outcome.DENY, actor_of(session), session, decision, given, (TOO_FEW.id,), req)
     why = (f"failed.{cause(error)}",)
     return _entry(Act.FIELD_DISCLOSED, Outcome.ERROR, actor_of(session), session, decision, given, why, req)
 

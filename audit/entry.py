@@ -112,6 +112,7 @@ class Act(StrEnum):
     POLICY_SIGNED = "policy.signed", "P04"
     POLICY_ACTIVATED = "policy.activated", "P05"
     POLICY_REFUSED = "policy.refused", "P06"
+    CROWD_COUNTED = "crowd.counted", "P07"
 
     IMPORT_STARTED = "import.started", "B01"
     IMPORT_COMPLETED = "import.completed", "B02"

@@ -63,6 +63,7 @@ class Field:
     predicates: Mapping[str, str] = field(compare=False, repr=False)
     choices: tuple[str, ...] = field(compare=False, repr=False)
     title: Mapping[str, str] = field(compare=False, repr=False)
+    least_group: int = 0  # as the bundle has it; what holds is `policies.crowds.least_group`
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ from policies.predicates import PREDICATES
 from policies.transforms import TRANSFORMS
 
 LANGUAGES = ("fr", "en")
+LEAST_GROUP = 20  # subjects who share a generalised value: no file goes below
+LARGEST_GROUP = 1_000_000
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SEARCH = re.compile(r"[a-z_]{1,32}/[1-9][0-9]?")
 _BASIS = re.compile(r"[^\x00-\x1f\x7f]{1,128}")  # it is printed on certificates
@@ -49,6 +51,7 @@ _NEEDS_CHOICES = frozenset(
 _CATEGORY_KEYS = {"id", "title", "sensitivity", "retention_days", "legal_retention", "field"}
 _FIELD_KEYS = {
     "id", "title", "type", "kind", "version", "special", "search", "generalised", "masked", "predicates", "choices",
+    "least_group",
 }  # fmt: skip
 
 T = TypeVar("T")
@@ -82,6 +85,19 @@ def titles(table: Mapping[str, Any], where: str, find: Finder) -> Mapping[str, s
         find(f"{where}: `title` needs {' and '.join(LANGUAGES)}")
         return MappingProxyType({})
     return MappingProxyType(dict(found))
+
+
+def least_group(table: Mapping[str, Any], where: str, find: Finder) -> int:
+    """Return how many subjects must share a generalised value, at least; 0 where the bundle does not say.
+
+    Less than `LEAST_GROUP` means nothing, and is refused so that nobody believes in it.
+    """
+    if "least_group" not in table:
+        return 0
+    least = member(table, "least_group", int, where, find, LEAST_GROUP)
+    if not LEAST_GROUP <= least <= LARGEST_GROUP:
+        find(f"{where}: `least_group` is between {LEAST_GROUP} and {LARGEST_GROUP}")
+    return least
 
 
 def unknown_keys(table: Mapping[str, Any], known: set[str], where: str, find: Finder) -> None:
@@ -201,6 +217,7 @@ def _field(
         schema_version=version, special=special or marked is True, search=search,
         levels=MappingProxyType({level: levels[level] for level in Level if level in levels}),
         predicates=predicates, choices=choices, title=titles(table, where, find),
+        least_group=least_group(table, where, find),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from policies.bundle import Bundle
 from policies.catalogue import Field
 from policies.consent import Standing, standing
+from policies.crowds import least_group
 from policies.errors import MismatchedGrant
 from policies.floors import Facts, Floor, special_floor, standing_floors
 from policies.levels import Level
@@ -197,6 +198,7 @@ def trials(field: Field, wanted: Wanted, inputs: Inputs, facts: Facts, bundle: B
 @lru_cache(_MOST_DECISIONS)
 def _decided(bundle: Bundle, inputs: Inputs) -> Decision:
     facts = floor_facts(inputs, bundle)
+    purpose = bundle.purposes.get(inputs.purpose)
     answers: list[FieldAnswer] = []
     granted: list[GrantedField] = []
     for wanted in inputs.wanted:
@@ -205,7 +207,8 @@ def _decided(bundle: Bundle, inputs: Inputs) -> Decision:
         answers.append(answer)
         if answer.granted is not None:
             predicate = wanted.predicate if answer.granted is Level.PREDICATE else ""
-            granted.append(GrantedField(field, answer.granted, predicate))
+            least = least_group(purpose, field) if answer.granted is Level.GENERALISED else 1
+            granted.append(GrantedField(field, answer.granted, predicate, least))
     return Decision(
         answers=tuple(answers),
         basis=facts.basis.value,

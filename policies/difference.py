@@ -85,7 +85,7 @@ def _told(facets: Facets) -> Iterator[str]:
     for what, value in facets:
         if isinstance(value, frozenset):
             yield from (f"{what}: {member}" for member in sorted(value))
-        elif value not in {None, ""}:
+        elif value not in {None, "", 0}:
             yield f"{what}: {value}"
 
 
@@ -122,6 +122,7 @@ def _purpose(purpose: Purpose) -> Facets:
         ("consent lasts, days", purpose.validity_days),
         ("notice", purpose.notice),
         ("vocabulary term", purpose.dpv),
+        ("groups of at least", purpose.least_group),
         ("opens", frozenset(f"{category} up to {level}" for category, level in purpose.max_level.items())),
     )
 
@@ -162,6 +163,7 @@ def _field(field: Field) -> Facets:
         ("type", f"{field.type}, {field.kind}, version {field.schema_version}"),
         ("special category", "yes" if field.special else "no"),
         ("search", field.search),
+        ("groups of at least", field.least_group),
         ("shown", frozenset(shown)),
         ("may be asked", frozenset(f"{name} ({rule})" for name, rule in field.predicates.items())),
         ("choices", ", ".join(field.choices)),  # their order may be a rank

@@ -9,8 +9,9 @@ from functools import lru_cache
 from policies.bundle import Bundle
 from policies.catalogue import Field
 from policies.conditions import Probes
+from policies.crowds import least_group
 from policies.decision import CEILING, NOT_OFFERED, Inputs, Trial, decide, field_floors, floor_facts, inputs_of, trials
-from policies.floors import Facts
+from policies.floors import TOO_FEW, Facts
 from policies.levels import Level
 from policies.model import DecisionRequest, FieldAnswer, Wanted
 from policies.rules import RULES_ERROR, Question
@@ -53,6 +54,7 @@ class FieldExplanation:
     granted: Level | None
     floors: tuple[Ground, ...]
     steps: tuple[Step, ...]
+    least_group: int = 1  # of a generalised value: how many subjects must share it before it is released
 
     def text(self) -> str:
         """Return the explanation as lines to read."""
@@ -68,6 +70,8 @@ class FieldExplanation:
             else:
                 lines.append(f"  {step.level}: no rule permits this")
             lines += [f"    {miss.rule.id} lacked: {'; '.join(miss.lacked)}" for miss in step.nearest]
+        if self.least_group > 1:
+            lines.append(f"  {TOO_FEW.id}: released only where at least {self.least_group} subjects share the value")
         return "\n".join(lines)
 
 
@@ -111,7 +115,9 @@ def _field(answer: FieldAnswer, inputs: Inputs, facts: Facts, bundle: Bundle) ->
         ground = Ground(NOT_OFFERED, f"{field.name} does not offer this level or predicate", "catalogue")
         return FieldExplanation(answer.wanted, None, (), (Step(answer.wanted.level, allowed=False, grounds=(ground,)),))
     steps = tuple(_step(trial, field, inputs, bundle) for trial in tried)
-    return FieldExplanation(answer.wanted, answer.granted, (), steps)
+    shared = answer.granted is Level.GENERALISED
+    least = least_group(bundle.purposes.get(inputs.purpose), field) if shared else 1
+    return FieldExplanation(answer.wanted, answer.granted, (), steps, least)
 
 
 def _step(trial: Trial, field: Field, inputs: Inputs, bundle: Bundle) -> Step:

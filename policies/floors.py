@@ -59,8 +59,12 @@ SPECIAL = Floor(
     "floor.special_category", "Special categories need an explicit consent given to this very purpose",
     "GDPR Art. 9(2)(a)", Reason.CONSENT_REQUIRED, told=True,
 )  # fmt: skip
+TOO_FEW = Floor(
+    "floor.too_few", "Too few subjects of the brand share the generalised value", "GDPR Art. 5(1)(c), recital 26",
+    Reason.TOO_FEW, told=True,
+)  # fmt: skip
 
-EVERY = (ERASED, ISOLATION, UNREGISTERED, HEADING, WITHDRAWN, OBJECTED, MISSING, RESTRICTED, MINOR, SPECIAL)
+EVERY = (ERASED, ISOLATION, UNREGISTERED, HEADING, WITHDRAWN, OBJECTED, MISSING, RESTRICTED, MINOR, SPECIAL, TOO_FEW)
 
 _BY_STANDING = {Standing.WITHDRAWN: WITHDRAWN, Standing.OBJECTED: OBJECTED, Standing.MISSING: MISSING}
 _SPECIAL_WITHOUT_CONSENT = frozenset({Basis.LEGAL_CLAIMS, Basis.VITAL_INTEREST})  # GDPR Art. 9(2)(c), (f)

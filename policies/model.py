@@ -39,6 +39,7 @@ class Reason(StrEnum):
     PURPOSE_NOT_REGISTERED = "purpose_not_registered"
     LEVEL_NOT_OFFERED = "level_not_offered"
     UNAVAILABLE = "unavailable"
+    TOO_FEW = "too_few"  # told when the value is looked at, never before
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,15 @@ class FieldAnswer:
 
 @dataclass(frozen=True, slots=True)
 class GrantedField:
-    """One field at the level it may be disclosed. `predicate` is empty unless the level is `predicate`."""
+    """One field at the level it may be disclosed. `predicate` is empty unless the level is `predicate`.
+
+    A generalised value is released only if `least_group` subjects of the asking brand share it; 1: no threshold.
+    """
 
     field: Field
     level: Level
     predicate: str = ""
+    least_group: int = 1
 
 
 @dataclass(frozen=True, slots=True)

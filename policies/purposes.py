@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from policies.catalogue_file import Finder, member, read_toml, titles, unknown_keys
+from policies.catalogue_file import Finder, least_group, member, read_toml, titles, unknown_keys
 from policies.errors import UnknownPurpose
 from policies.levels import Level
 
@@ -24,6 +24,7 @@ DEFAULT = "default"
 _KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,7}")
 _PURPOSE_KEYS = {
     "version", "title", "basis", "separate_consent", "dpv", "validity_days", "max_level", "notice",
+    "least_group",
 }  # fmt: skip
 
 
@@ -64,6 +65,7 @@ class Purpose:
     validity_days: int | None
     max_level: Mapping[str, Level] = field(compare=False)  # category -> highest level; absent means none
     notice: str
+    least_group: int = 0  # as the bundle has it; what holds is `policies.crowds.least_group`
 
     def basis_in(self, jurisdiction: str) -> Basis:
         """Return the legal basis that applies in a jurisdiction."""
@@ -174,6 +176,7 @@ def _purpose(key: str, table: dict[str, Any], categories: frozenset[str], where:
     purpose = Purpose(
         key, parent, version, titles(table, where, find), _bases(table, where, find), separate, dpv, validity,
         _ceilings(table, categories, where, find), str(table.get("notice", "")),
+        least_group(table, where, find),
     )  # fmt: skip
     if purpose.may_need_consent and not purpose.notice:
         find(f"{where}: consent needs a `notice`")

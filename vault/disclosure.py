@@ -29,7 +29,7 @@ from policies.catalogue import Field, FieldKind
 from policies.decision import Grant, GrantedField
 from policies.errors import TransformUnavailable
 from policies.levels import Level
-from vault import envelope, values
+from vault import crowds, envelope, values
 from vault.compartments import ACTIVE, domain
 from vault.envelope import FieldContext
 from vault.errors import IntegrityFailure, UnrecordedDisclosure
@@ -170,8 +170,21 @@ def reveal(vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequen
             )
             for each in grant.fields
         }
+        for each in grant.fields:
+            if each.least_group > 1:
+                at = (each.field.name, each.level, each.predicate)
+                parts[at] = _released(vault, grant, each, parts[at])
         revealed.append(Revealed(parts))
     return revealed
+
+
+def _released(
+    vault: Vault, grant: Grant, granted: GrantedField, part: DisclosedField | IntegrityFailure
+) -> DisclosedField | IntegrityFailure:
+    """Hold back a generalised value that too few subjects of the asking brand share (`policies.crowds`)."""
+    if isinstance(part, IntegrityFailure):
+        return part
+    return crowds.released(vault.crowds, vault.keys, grant.brand, granted, part)
 
 
 _Reading = tuple[SealedRow, FieldValue | None]  # None: the row did not open

@@ -252,6 +252,12 @@ class UnrecordedDisclosure(VaultError):
     code = "unrecorded_disclosure"
 
 
+class TooFew(VaultError):
+    """Too few subjects share what would be shown: allowed and logged so, and then held back (`vault.crowds`)."""
+
+    code = "too_few"
+
+
 class UnsearchableField(VaultError):
     """No declared index can answer this search: refused, never answered with an empty list."""
 

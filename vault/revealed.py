@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from policies.levels import Level
 from policies.model import Wanted
-from vault.errors import IntegrityFailure
+from vault.errors import IntegrityFailure, TooFew, VaultError
 from vault.values import JsonValue
 
 
@@ -16,11 +16,16 @@ class DisclosedField:
     `value` by level: presence, a boolean; predicate, a boolean (of a list: whether any item satisfies it); above, the
     transformed value of a single field or `[{"item", "value"}, …]` of a list or journal, oldest first. Where there is
     no value, `present` is false and `value` is None (false for presence).
+
+    `withheld`: there is a value, and too few subjects share what would be shown of it. `coarser`: more is hidden than
+    the level would hide, for the same reason.
     """
 
     level: Level
     present: bool
     value: JsonValue = field(repr=False)
+    withheld: bool = False
+    coarser: bool = False
 
 
 class Revealed:
@@ -34,6 +39,22 @@ class Revealed:
     def __iter__(self) -> Iterator[tuple[str, DisclosedField | IntegrityFailure]]:
         """Give (field name, part) in the order of the grant."""
         return ((name, part) for (name, _, _), part in self._parts.items())
+
+    def failures(self) -> list[tuple[frozenset[str], VaultError]]:
+        """Return the names of fields that did not open, and of those held back, each with its error; mostly nothing."""
+        unread: list[str] = []
+        withheld: list[str] = []
+        for (name, _, _), part in self._parts.items():
+            if isinstance(part, IntegrityFailure):
+                unread.append(name)
+            elif part.withheld:
+                withheld.append(name)
+        found: list[tuple[frozenset[str], VaultError]] = []
+        if unread:
+            found.append((frozenset(unread), IntegrityFailure()))
+        if withheld:
+            found.append((frozenset(withheld), TooFew()))
+        return found
 
     def __len__(self) -> int:
         return len(self._parts)

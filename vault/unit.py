@@ -20,6 +20,7 @@ from audit import entry as log_entry
 from audit import ledger
 from audit.entry import Entry
 from policies.bundle import Bundle
+from vault.crowds import Crowds
 from vault.errors import Conflict, SchemaMismatch, Sealed, StoreUnavailable, Unexpected, VaultError, WrongDeployment
 from vault.keys.service import KeyService
 from vault.runtime import Clock, Entropy
@@ -78,12 +79,14 @@ class Alarm:
 class Vault:
     """The composed data plane: engine, keys, policies, clock and randomness. One per process; thread-safe.
 
-    `bundle` is replaced whole by a policy load: read it once per request and pass it on. `alarm` is called after the
-    commit of a unit that raised one, on that unit's thread; it must not raise, and by default does nothing: the log entry
-    stands either way.
+    `bundle` and `crowds` are replaced whole, by a policy load and a census: read them once per request. `alarm` is called
+    after the commit of a unit that raised one, on that unit's thread; it must not raise, and by default does nothing: the
+    log entry stands either way.
     """
 
-    __slots__ = ("_reader", "alarm", "bundle", "clock", "deployment", "engine", "entropy", "keys", "origin", "shards")
+    __slots__ = (
+        "_reader", "alarm", "bundle", "clock", "crowds", "deployment", "engine", "entropy", "keys", "origin", "shards",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class Vault:
         self.engine = engine
         self.keys = keys
         self.bundle = bundle
+        self.crowds = Crowds()
         self.clock = clock
         self.entropy = entropy
         self.deployment = deployment

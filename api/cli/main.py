@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from api.cli import (
     backups,
     budgets,
+    census,
     demo,
     deployment,
     erasures,
@@ -45,6 +46,7 @@ seal.install(app)
 shares.install(app)
 backups.install(app)
 demo.install(app)
+census.install(app)
 erasures.install(app)
 rotation.install(app)
 app.add_typer(systems.app, name="system")

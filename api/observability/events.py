@@ -35,6 +35,7 @@ class Event(StrEnum):
     BUNDLE_LOADED = "bundle.loaded"
     BUNDLE_REFUSED = "bundle.refused"
     BUNDLE_UNREADABLE = "bundle.unreadable"
+    CENSUS_FAILED = "census.failed"
     IMPORT_FINISHED = "import.finished"
     MIGRATED = "store.migrated"
     STORE_LOST = "store.lost"

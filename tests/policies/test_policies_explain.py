@@ -112,3 +112,13 @@ def test_unknown_names_raise(maisons, question):
         explain(question("clienteling", ("shoe_colour", "raw"), consents=CLIENTELING), maisons)
     with pytest.raises(UnknownPurpose):
         explain(question("gossip", ("name", "raw")), maisons)
+
+
+def test_a_threshold_is_told(maisons, question):
+    crowd = explain(question("analytics.segments", ("birth_date", "generalised")), maisons)
+    assert crowd.fields[0].least_group == 20
+    assert "floor.too_few: released only where at least 20 subjects share the value" in crowd.text()
+    agreed = {"clienteling": ConsentStatus.GIVEN}
+    assert (
+        "too_few" not in explain(question("clienteling.in_store", ("phone", "masked"), consents=agreed), maisons).text()
+    )

@@ -368,6 +368,29 @@ class PolicySignature(Row, table=True):
     signed_at: int = Field(sa_type=BigInteger)
 
 
+class CensusRun(Row, table=True):
+    """A count of who shares which generalised value: under way, or finished and in use until the next."""
+
+    __tablename__ = "census_run"
+
+    number: int = Field(primary_key=True, sa_type=BigInteger)
+    started_at: int = Field(sa_type=BigInteger)
+    touched_at: int = Field(sa_type=BigInteger)  # grows while it is under way; who stops touching it has died
+    finished_at: int | None = Field(default=None, sa_type=BigInteger)
+    log_size: int = Field(sa_type=BigInteger)  # of all shards when it began: how much happened since
+
+
+class CensusGroup(Row, table=True):
+    """So many subjects share one value in one brand's view. Groups below the least that matters are not kept."""
+
+    __tablename__ = "census_group"
+    __table_args__ = (CheckConstraint("subjects >= 20", name="subjects"), CLUSTERED)
+
+    number: int = Field(primary_key=True, sa_type=BigInteger)
+    bucket: bytes = Field(primary_key=True, sa_type=LargeBinary(16))  # keyed hash of brand, field and value
+    subjects: int = Field(sa_type=BigInteger)  # rounded down
+
+
 class Hold(Row, table=True):
     """Something that forbids the destruction of a subject's data: placed, and perhaps released, by somebody."""
 

@@ -1,0 +1,24 @@
+"""The census at the command line: count now who shares which generalised value, and say how it went."""
+
+import typer
+
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, Output, fail
+from policies.crowds import LEAST_GROUP
+from vault import census as counting
+
+
+def install(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("census")(census)
+
+
+def census(*, json: Json = False) -> None:
+    """Count now who shares which generalised value. Serving processes do so by themselves, beside the requests."""
+    with opened() as vault:
+        if not counting.count(vault, lambda _: False):
+            raise fail("another process is counting", Exit.UNAVAILABLE)
+        counting.take_up(vault)
+        number, groups = vault.crowds.number, len(vault.crowds)
+    document = {"number": number, "groups": groups, "least_group": LEAST_GROUP}
+    Output(json=json).result(document, f"{groups} groups of at least {LEAST_GROUP} people share a value.")

@@ -1,0 +1,236 @@
+"""The census: counts, for each brand and field, how many subjects share each generalised value and its coarser steps.
+
+Values are opened page by page, counted and forgotten; what is kept is a keyed hash with a count, rounded down, for groups
+that reach the least that matters, and nothing that leads from a subject to a group (docs/decisions/0036-crowds.md). It
+runs beside the requests, works a fraction of the time, and is due when the log has grown by a tenth or a day is over.
+One process counts, all take the result up. Whoever has no census younger than a week releases nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from time import perf_counter
+from typing import Any, Final, NamedTuple, cast
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from audit import ledger
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from policies import crowds as policy
+from policies import transforms
+from policies.catalogue import Field
+from policies.crowds import LEAST_GROUP
+from policies.errors import TransformUnavailable
+from policies.levels import Level
+from vault import crowds, values
+from vault.compartments import ACTIVE
+from vault.crowds import Crowds
+from vault.recovery.openings import STORED, Stored, opened
+from vault.store.bulk import insert_rows
+from vault.store.keysets import padded
+from vault.store.tables import CensusGroup, metadata
+from vault.unit import UnitOfWork, Vault
+from vault.values import JsonValue
+
+TURN_SECONDS: Final = 10.0
+PAGE: Final = 16  # subjects opened at once: some twenty milliseconds
+REST: Final = 4  # times as long as a page took
+GROWTH: Final = 10  # per cent of the log
+LEAST_REST: Final = 60  # seconds between two censuses, and twenty times what the last one took
+LONGEST_REST: Final = 86_400
+OLDEST: Final = 7 * 86_400  # seconds after which a census is believed no more
+PATIENCE: Final = 120  # seconds after which a census that nobody touched is taken for dead
+ROUNDED: Final = 5
+
+Wait = Callable[[float], bool]
+"""Waits so many seconds; True when the census is to be given up."""
+
+_RUN: Final = metadata.tables["census_run"]
+_GROUP: Final = metadata.tables["census_group"]
+_SUBJECT: Final = metadata.tables["subject"]
+_VALUE: Final = metadata.tables["field_value"]
+_COMPARTMENT: Final = metadata.tables["compartment"]
+
+_NEXT: Final = (
+    select(_SUBJECT.c.id)
+    .where(_SUBJECT.c.id > bindparam("after"), _SUBJECT.c.state == ACTIVE)
+    .order_by(_SUBJECT.c.id)
+    .limit(PAGE)
+)
+_VALUES: Final = STORED.where(
+    _VALUE.c.subject_id.in_(bindparam("subjects", expanding=True)),
+    _VALUE.c.field_id.in_(bindparam("fields", expanding=True)),
+    _VALUE.c.current,
+    _COMPARTMENT.c.state == ACTIVE,
+)
+
+
+class Last(NamedTuple):
+    """The last census that came to its end."""
+
+    number: int
+    started_at: int
+    finished_at: int
+    log_size: int
+
+
+def turn(vault: Vault, wait: Wait) -> None:
+    """Count if a census is due and nobody else counts, and take up the newest. One turn of a periodic job."""
+    if is_due(vault):
+        count(vault, wait)
+    take_up(vault)
+
+
+def take_up(vault: Vault) -> None:
+    """Put the newest census in memory, if it is another one; forget one that has grown too old."""
+    with vault.reading() as conn:
+        last = _last(conn)
+        if last is None or last.finished_at < vault.clock.now() - OLDEST:
+            if vault.crowds.number:
+                vault.crowds = Crowds()
+            return
+        if last.number == vault.crowds.number:
+            return
+        rows = conn.execute(select(_GROUP.c.bucket, _GROUP.c.subjects).where(_GROUP.c.number == last.number))
+        groups = {row.bucket: row.subjects for row in rows}
+    vault.crowds = Crowds(last.number, groups)
+
+
+def is_due(vault: Vault) -> bool:
+    """Whether enough has happened since the last census, or enough time has passed."""
+    now = vault.clock.now()
+    with vault.reading() as conn:
+        last = _last(conn)
+        if last is None:
+            return True
+        since = now - last.finished_at
+        rest = max(LEAST_REST, 20 * (last.finished_at - last.started_at))
+        grown = (_log_size(conn, vault.shards) - last.log_size) * 100 >= GROWTH * last.log_size
+    return since >= LONGEST_REST or (grown and since >= rest)
+
+
+def count(vault: Vault, wait: Wait) -> bool:
+    """Count everybody. False if another process counts, or `wait` said to give up; nothing is then changed."""
+    number = _begin(vault)
+    if number is None:
+        return False
+    people = 0
+    groups: Counter[bytes] = Counter()
+    touched = vault.clock.now()
+    for subjects, found in _pages(vault, wait):
+        people += subjects
+        groups.update(found)
+        if vault.clock.now() - touched > PATIENCE // 4:
+            touched = vault.clock.now()
+            if not _touch(vault, number):
+                return False
+    if wait(0):
+        return False
+    _finish(vault, number, people, groups)
+    return True
+
+
+def _begin(vault: Vault) -> int | None:
+    """Start a run, unless one is under way. Two that start at once meet at the primary key, and one fails."""
+    with vault.unit() as uow:
+        newest = uow.conn.execute(select(_RUN).order_by(_RUN.c.number.desc()).limit(1)).one_or_none()
+        if newest is not None and newest.finished_at is None and newest.touched_at > uow.now - PATIENCE:
+            return None
+        number = 1 if newest is None else int(newest.number) + 1
+        size = _log_size(uow.conn, vault.shards)
+        started = {
+            "number": number,
+            "started_at": uow.now,
+            "touched_at": uow.now,
+            "finished_at": None,
+            "log_size": size,
+        }
+        uow.conn.execute(insert(_RUN), started)
+        uow.commit()
+    return number
+
+
+def _touch(vault: Vault, number: int) -> bool:
+    """Say that the run lives. False if another one has taken its place."""
+    with vault.unit() as uow:
+        later = uow.conn.scalar(select(_RUN.c.number).where(_RUN.c.number > number).limit(1))
+        uow.conn.execute(update(_RUN).where(_RUN.c.number == number).values(touched_at=uow.now))
+        uow.commit()
+    return later is None
+
+
+def _finish(vault: Vault, number: int, people: int, groups: Mapping[bytes, int]) -> None:
+    rows = [
+        {"number": number, "bucket": bucket, "subjects": subjects // ROUNDED * ROUNDED}
+        for bucket, subjects in groups.items()
+        if subjects >= LEAST_GROUP
+    ]
+    with vault.unit() as uow:
+        insert_rows(uow.conn, CensusGroup, rows)
+        uow.conn.execute(update(_RUN).where(_RUN.c.number == number).values(finished_at=uow.now))
+        _forget(uow, number)
+        actor = Actor(ActorKind.VAULT, vault.deployment)
+        uow.record(Entry(Act.CROWD_COUNTED, Outcome.ALLOW, actor, pol=(f"groups:{len(rows)}",), n=people))
+        uow.commit()
+
+
+def _forget(uow: UnitOfWork, number: int) -> None:
+    uow.conn.execute(delete(_GROUP).where(_GROUP.c.number < number))
+    uow.conn.execute(delete(_RUN).where(_RUN.c.number < number))
+
+
+def _pages(vault: Vault, wait: Wait) -> Iterator[tuple[int, Counter[bytes]]]:
+    """Give, page by page, how many subjects there were and how many of them are in each group."""
+    fields = {each.id: each for each in vault.bundle.catalogue.fields.values() if Level.GENERALISED in each.levels}
+    after = b""
+    while fields:
+        began = perf_counter()
+        with vault.reading() as conn:
+            subjects = list(conn.scalars(_NEXT, {"after": after}))
+            if not subjects:
+                return
+            asked = {"subjects": padded(subjects), "fields": padded(sorted(fields))}
+            rows = [Stored._make(row) for row in conn.execute(_VALUES, asked)]
+        after = subjects[-1]
+        yield len(subjects), _counted(vault, rows, fields)
+        if wait(REST * (perf_counter() - began)):
+            return
+
+
+def _counted(vault: Vault, rows: list[Stored], fields: Mapping[int, Field]) -> Counter[bytes]:
+    """Count each subject once per group, however many of its values are in it."""
+    today = datetime.fromtimestamp(vault.clock.now(), UTC).date()
+    memberships: set[tuple[bytes, bytes]] = set()
+    for row, plain in zip(rows, opened(vault.keys, vault.deployment, rows), strict=True):
+        if plain is not None:  # else altered, or being erased: nobody to count on
+            spelled = _spelled(row, plain, fields[row.field_id], today)
+            memberships |= {(row.subject, each) for each in spelled}
+    distinct = list({spelled for _, spelled in memberships})
+    hashed = dict(zip(distinct, crowds.buckets(vault.keys, distinct) if distinct else [], strict=True))
+    return Counter(hashed[spelled] for _, spelled in memberships)
+
+
+def _spelled(row: Stored, plain: bytes, field: Field, today: date) -> Iterator[bytes]:
+    value: Any = values.decode(plain).value
+    if value is None:
+        return
+    try:
+        generalised = transforms.apply(field, Level.GENERALISED, "", value, today)
+    except TransformUnavailable:
+        return
+    for step in policy.steps(field, generalised):
+        yield crowds.spell(row.holder, row.field_id, cast("JsonValue", step))
+
+
+def _last(conn: Connection) -> Last | None:
+    row = conn.execute(
+        select(_RUN.c.number, _RUN.c.started_at, _RUN.c.finished_at, _RUN.c.log_size)
+        .where(_RUN.c.finished_at.is_not(None))
+        .order_by(_RUN.c.number.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else Last(*row)
+
+
+def _log_size(conn: Connection, shards: int) -> int:
+    return sum(ledger.head(conn, shard).size for shard in range(shards))
