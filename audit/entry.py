@@ -88,8 +88,8 @@ class Act(StrEnum):
 
     OFFICER_CREATED = "officer.created", "I05"
     OFFICER_ROLE_CHANGED = "officer.role_changed", "I06"
-    OFFICER_KEY_REGISTERED = "officer.key_registered", "I07"
-    OFFICER_DISABLED = "officer.disabled", "I08"
+    OFFICER_KEY_REGISTERED = "officer.key_registered", "I10"
+    OFFICER_DISABLED = "officer.disabled", "I11"
 
     KEYS_SEALED = "keys.sealed", "K01"
     KEYS_UNSEALED = "keys.unsealed", "K02"
