@@ -14,12 +14,13 @@ from api import trail
 from api.pipeline import Call
 from audit.entry import Act as LogAct
 from audit.entry import Entry, Outcome
-from vault import budgets, consents, honey, idempotency, subjects, tokens
-from vault.amendments import Update, amend
+from vault import budgets, consents, honey, idempotency, outbox, subjects, tokens
+from vault.amendments import Amended, Update, amend
 from vault.budgets import Looked
-from vault.consents import Change, ConsentEvent
+from vault.consents import Change, ConsentAct, ConsentEvent
 from vault.errors import Refused, VaultError
 from vault.idempotency import Asked, Claim, Replay
+from vault.outbox import EventKind, Happened
 from vault.search import Found, Search, find
 from vault.subjects import SUBJECT_BYTES, Holding, NewSubject
 from vault.tokens import Kind, Session
@@ -145,6 +146,7 @@ def once(act: Act[Any, Answer]) -> Act[Write, Written]:
 
 
 _OK: Final = 200
+_WITHDRAWING: Final = frozenset({ConsentAct.WITHDRAWN, ConsentAct.OBJECTED})
 SEARCHED: Final = 1  # the shape of a search result, beside the hashes that stand for fields shown
 
 
@@ -166,14 +168,32 @@ def _amend(uow: UnitOfWork, asked: Sequence[tuple[Session, Amendment]]) -> list[
         Update(each.reference, session.system.brand, session.system.id, each.expected_version, **each.changes)
         for session, each in asked
     ]
+    results = amend(uow, updates)
+    outbox.queue(
+        uow,
+        [
+            Happened(session.system.brand, each.reference, EventKind.RECTIFIED, {"version": result.version})
+            for (session, each), result in zip(asked, results, strict=True)
+            if isinstance(result, Amended) and each.changes.get("correct")
+        ],
+    )
     return [
         result if isinstance(result, VaultError) else {"reference": result.reference, "version": result.version}
-        for result in amend(uow, updates)
+        for result in results
     ]
 
 
 def _consent(uow: UnitOfWork, asked: Sequence[tuple[Session, ConsentChange]]) -> list[Answer | VaultError]:
     changes = [Change(each.reference, session.system.brand, session.system.id, each.event) for session, each in asked]
+    results = consents.change(uow, changes)
+    outbox.queue(
+        uow,
+        [
+            Happened(change.brand, change.reference, EventKind.WITHDRAWN, {"purpose": result.purpose})
+            for change, result in zip(changes, results, strict=True)
+            if not isinstance(result, VaultError) and change.event.act in _WITHDRAWING
+        ],
+    )
     return [
         result
         if isinstance(result, VaultError)
@@ -183,7 +203,7 @@ def _consent(uow: UnitOfWork, asked: Sequence[tuple[Session, ConsentChange]]) ->
             "purpose": result.purpose,
             "state": result.state,
         }
-        for (_, each), result in zip(asked, consents.change(uow, changes), strict=True)
+        for (_, each), result in zip(asked, results, strict=True)
     ]
 
 

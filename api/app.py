@@ -6,15 +6,16 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from api import bootstrap, epochs, openapi, problems, roots
+from api import bootstrap, epochs, eventpush, openapi, problems, roots
 from api.authn.nonce import Nonces
 from api.batcher import Batcher
 from api.epochs import Epochs
+from api.eventpush import EventPush
 from api.middleware.stack import stack
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.periodic import Periodic
-from api.routes import audit, catalogue, consents, disclosures, health, imports, oauth, subjects
+from api.routes import audit, catalogue, consents, disclosures, events, health, imports, oauth, subjects
 from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
@@ -87,6 +88,13 @@ def create_app(
             Periodic(settings.checkpoint_seconds, sign_checkpoints, log, Event.CHECKPOINT_REFUSED),
             Periodic(HOUSEKEEPING_SECONDS, lambda: housekeeping.purge(vault), log, Event.STORE_LOST),
             Periodic(epochs.LOOK_SECONDS, Epochs(settings, vault, sealing).turn, log, Event.EPOCH_FAILED, last=False),
+            Periodic(
+                eventpush.LOOK_SECONDS,
+                EventPush(vault, settings.issuer, sealing, log).turn,
+                log,
+                Event.EVENTS_FAILED,
+                last=False,
+            ),
         )
         app.state.services = Services(settings, vault, batcher, Nonces(vault), sealing)
         batcher.start()
@@ -117,7 +125,7 @@ def create_app(
     app.state.services = None
     problems.install(app)
     # Routers are tried in this order for each request: those that are asked most come first.
-    for module in (disclosures, subjects, consents, oauth, imports, catalogue, audit, health):
+    for module in (disclosures, subjects, consents, oauth, imports, catalogue, audit, events, health):
         app.include_router(module.router)
     openapi.install(app)
     return app

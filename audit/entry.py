@@ -35,7 +35,7 @@ class Act(StrEnum):
     """The closed list of events, `object.past_verb`. `code` is short and stable, for alert rules and exports.
 
     A code is never given to another event. Letters: S subjects, F fields, C consent, T tokens, A authentication,
-    I identities of systems and officers, G budgets, K the keys and their seal, E erasures, H holds, P policies, B bulk import,
+    I identities of systems and officers, G budgets, N events told to systems, K the keys and their seal, E erasures, H holds, P policies, B bulk import,
     L the log and the deployment itself.
     """
 
@@ -81,6 +81,8 @@ class Act(StrEnum):
     SYSTEM_KEY_ROTATED = "system.key_rotated", "I03"
     SYSTEM_CHANGED = "system.changed", "I04"
     SYSTEM_FROZEN = "system.frozen", "I07"
+    EVENT_ACKNOWLEDGED = "event.acknowledged", "N01"
+
     BUDGET_PROPOSED = "budget.proposed", "G01"
     BUDGET_RAISED = "budget.raised", "G02"
     BUDGET_WITHDRAWN = "budget.withdrawn", "G03"

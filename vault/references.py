@@ -187,6 +187,18 @@ def of_pairs(uow: UnitOfWork, pairs: Sequence[tuple[bytes, str]]) -> list[str | 
     return [held.get(pair) for pair in pairs]
 
 
+def all_of(uow: UnitOfWork, subjects: Sequence[bytes]) -> dict[bytes, list[tuple[str, str]]]:
+    """Return each subject's (brand, reference) pairs, of every brand that knows it."""
+    sealed: dict[str, list[tuple[bytes, bytes]]] = {}
+    for subject, brand, reference in look_up(uow.conn, _BY_SUBJECT, {"subjects": subjects}) if subjects else ():
+        sealed.setdefault(brand, []).append((subject, reference))
+    held: dict[bytes, list[tuple[str, str]]] = {}
+    for brand, items in sorted(sealed.items()):
+        for subject, reference in opened(uow.vault.keys, brand, items):
+            held.setdefault(subject, []).append((brand, reference))
+    return held
+
+
 def forget(uow: UnitOfWork, subjects: Sequence[bytes]) -> None:
     """Delete every brand's reference to subjects that are erased. What they were then resolves as a stranger's does."""
     keys = uow.vault.keys

@@ -13,6 +13,7 @@ from api.cli import (
     demo,
     deployment,
     erasures,
+    events,
     evidence,
     importing,
     keyd,
@@ -51,6 +52,7 @@ erasures.install(app)
 rotation.install(app)
 app.add_typer(systems.app, name="system")
 app.add_typer(budgets.app, name="budget")
+app.add_typer(events.app, name="events")
 app.add_typer(officers.app, name="officer")
 policyversions.install(policy.app)
 app.add_typer(policy.app, name="policy")

@@ -29,4 +29,7 @@ def signing(vault: Vault, officer_id: str, password_file: Path | None) -> Office
     with vault.reading() as conn:
         if not officers.password_fits(conn, officer_id, password):
             raise NotAllowed
-        return next(each for each in officers.listed(conn) if each.id == officer_id)
+        officer = officers.get(conn, officer_id)
+    if officer is None:
+        raise NotAllowed
+    return officer

@@ -21,6 +21,10 @@ class ReceiptInvalid(EcrinError):
     """The receipt is malformed, or no signature on it verifies under the given key."""
 
 
+class EventInvalid(EcrinError):
+    """The event token is malformed, not ours, for somebody else, or signed by no key of the given set."""
+
+
 class EcrinProblem(EcrinError):
     """The server said no, as problem+json (RFC 9457) or as an OAuth error (RFC 6749 §5.2).
 

@@ -27,6 +27,8 @@ class Event(StrEnum):
     KEYD_STOPPED = "keyd.stopped"
     REQUEST = "http.request"
     FAULT = "http.fault"
+    EVENTS_UNDELIVERED = "events.undelivered"
+    EVENTS_FAILED = "events.failed"
     SYSTEM_FROZEN = "system.frozen"
     BATCH_FAILED = "batch.failed"
     CHECKPOINT_SIGNED = "checkpoint.signed"

@@ -10,7 +10,7 @@ from api.problems import KINDS
 from api.settings import load
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
-OPEN = {"/healthz", "/readyz", "/v1/catalogue", "/audit/checkpoint", "/audit/keys"}
+OPEN = {"/healthz", "/readyz", "/v1/catalogue", "/audit/checkpoint", "/audit/keys", "/events/jwks"}
 
 
 @pytest.fixture(scope="module")

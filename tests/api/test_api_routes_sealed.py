@@ -12,6 +12,7 @@ from vault.keys.closed import closed_keys
 ROUTES = (
     ("GET", "/readyz"),
     ("GET", "/audit/keys"),
+    ("GET", "/events/jwks"),
     ("GET", f"/v1/subjects/{STRANGER}"),
     ("POST", "/v1/subjects/search"),
     ("POST", "/v1/disclosures"),

@@ -24,6 +24,7 @@ COMMANDS = (
 SUBCOMMANDS = {
     "system": ("add", "list", "allow", "disable", "enable"),
     "honey": ("add",),
+    "events": ("listen", "pending", "endpoints"),
     "budget": ("show", "lower", "propose", "approve", "withdraw", "list"),
     "officer": ("add", "key", "list", "disable"),
     "policy": ("check", "explain", "diff", "replay", "list", "propose", "sign", "refuse", "activate", "export"),

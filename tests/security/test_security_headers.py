@@ -28,6 +28,7 @@ PATHS = (
     "/v1/imports",
     "/oauth/token",
     "/audit/keys",
+    "/events/jwks",
     "/.well-known/oauth-authorization-server",
     "/v1/nowhere",
     "/",

@@ -37,6 +37,7 @@ ROUTES = {
     ("GET", "/v1/catalogue"): Expected(OPEN),
     ("GET", "/audit/checkpoint"): Expected(OPEN),
     ("GET", "/audit/keys"): Expected(OPEN),
+    ("GET", "/events/jwks"): Expected(OPEN),
     ("GET", "/.well-known/oauth-authorization-server"): Expected(OPEN),
     ("GET", "/.well-known/oauth-protected-resource"): Expected(OPEN),
     ("POST", "/oauth/token"): Expected(CLIENT),

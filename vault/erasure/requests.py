@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from audit.entry import Act, Actor, Entry, Outcome, commitment
 from policies.catalogue import Catalogue, field_ids
-from vault import references, searchepochs
+from vault import outbox, references, searchepochs
 from vault.compartments import ACTIVE, ERASING
 from vault.erasure import keeping, records
 from vault.erasure.keeping import Filled, Kept
@@ -188,6 +188,16 @@ class _Requests:
             conn.execute(_STEP, [{"of_subject": each, "to_state": state} for each, state in self.stepped.items()])
         insert_rows(conn, _ERASURE, self.erasures)
         insert_rows(conn, _LEAF, self.leaves)
+        outbox.queue_erased(self.uow, [(row["subject_id"], self._told(row)) for row in self.erasures])
+
+    def _told(self, row: dict[str, Any]) -> dict[str, str | int]:
+        """Say what is erased, as brands hear it: by names of the catalogue."""
+        scope = Scope(row["scope"])
+        if scope is Scope.SUBJECT:
+            return {"scope": scope.value}
+        if scope is Scope.CATEGORY:
+            return {"scope": scope.value, "category": self.catalogue.category_by_id(row["category_id"]).name}
+        return {"scope": scope.value, "field": self.catalogue.field_by_id(row["field_id"]).name}
 
     def _standing(self, asked: Erase, person: Person) -> Requested | VaultError | None:
         """Answer a request for what is being erased already."""

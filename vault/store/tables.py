@@ -479,6 +479,39 @@ class LeftLeaf(Row, table=True):
     generation: int = Field(primary_key=True, sa_type=BigInteger)
 
 
+class EventEndpoint(Row, table=True):
+    """Where a system is told of events."""
+
+    __tablename__ = "event_endpoint"
+
+    system_id: str = Field(primary_key=True, sa_type=String(64))
+    url: str = Field(sa_type=String(512))
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class OutgoingEvent(Row, table=True):
+    """Something a system is to be told, until it has acknowledged; afterwards the ledger's line that it has."""
+
+    __tablename__ = "outgoing_event"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'acknowledged')", name="state"),
+        Index(None, "state", "next_at"),
+        CLUSTERED,
+    )
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    system_id: str = Field(sa_type=String(64))
+    kind: str = Field(sa_type=String(32))
+    payload: bytes = Field(sa_type=LargeBinary)  # sealed: reference and detail; empty once acknowledged
+    state: str = Field(sa_type=String(16))
+    created_at: int = Field(sa_type=BigInteger)
+    next_at: int = Field(sa_type=BigInteger)
+    attempts: int
+    problem: str = Field(sa_type=String(32))  # of the last attempt, a code
+    acknowledged_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
 class BudgetMark(Row, table=True):
     """One person on one meter, under a hash of both: when they were looked at last, and what was shown (a hash)."""
 

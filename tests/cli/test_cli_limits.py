@@ -1,4 +1,4 @@
-"""Budgets at the command line: shown, lowered by one, raised by two and never by one."""
+"""Budgets, networks, honey and events at the command line: lowered by one officer, raised by two and never by one."""
 
 import pytest
 
@@ -69,3 +69,14 @@ def test_honey_is_added_by_an_import(home, importer, ecrin, tmp_path):
     added = ecrin("honey", "add", people, "--system", importer, "--key", "h1", "--json")
     assert added.json["counts"] == {"created": 1}
     assert ecrin("honey", "add", people, "--system", "nobody", "--key", "h1").code == 2
+
+
+def test_events_are_listened_to_at_admissible_addresses_only(officers, ecrin):
+    assert ecrin("events", "listen", "aurelle-crm", "--url", "http://crm.example/").code == 2
+    assert ecrin("events", "listen", "nobody", "--url", "https://crm.example/").code == 1
+    assert ecrin("events", "listen", "aurelle-crm", "--url", "https://crm.example/").code == 0
+    told = ecrin("events", "endpoints", "--json").json["endpoints"]
+    assert told == [{"system": "aurelle-crm", "url": "https://crm.example/"}]
+    assert ecrin("events", "pending", "--json").json == {"events": []}
+    assert ecrin("events", "listen", "aurelle-crm").code == 0
+    assert ecrin("events", "endpoints", "--json").json["endpoints"] == []
