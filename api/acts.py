@@ -202,6 +202,7 @@ def _consent(uow: UnitOfWork, asked: Sequence[tuple[Session, ConsentChange]]) ->
             "reference": each.reference,
             "purpose": result.purpose,
             "state": result.state,
+            **({} if result.contacts is None else {"contacts": result.contacts}),
         }
         for (_, each), result in zip(asked, results, strict=True)
     ]

@@ -65,6 +65,8 @@ _KEYED: Final = frozenset(
         ("patch", "/v1/subjects/{reference}"),
         ("post", "/v1/consents"),
         ("post", "/v1/consents/withdraw"),
+        ("post", "/v1/consents/events"),
+        ("post", "/v1/consents/signal"),
         ("post", "/v1/imports"),
     }
 )

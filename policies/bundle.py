@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from policies.catalogue import Catalogue
-from policies.catalogue_file import LANGUAGES, read_catalogue
+from policies.catalogue import Catalogue, FieldKind
+from policies.catalogue_file import LANGUAGES, Finder, read_catalogue
 from policies.errors import InvalidBundle
+from policies.law import Law, read_law
+from policies.parties import Parties, read_parties
 from policies.purposes import Purposes, read_purposes
 from policies.rules import Rules, read_rules
 
@@ -20,6 +22,8 @@ CATALOGUE = "catalogue.toml"
 PURPOSES = "purposes.toml"
 RULES = "access.cedar"
 SCHEMA = "schema.cedarschema"
+LAW = "law.toml"  # may be left out: the code's own ages then hold everywhere, and nothing is said of prospects
+PARTIES = "parties.toml"  # may be left out: records of consent then name brands by their code
 
 _NOTICE = re.compile(r"notices/([a-z][a-z0-9_]{0,63})\.([1-9][0-9]{0,3})\.([a-z]{2})\.md")
 _HASH_LABEL = b"ecrin policy bundle v1\x00"
@@ -44,6 +48,18 @@ class Bundle:
     purposes: Purposes = field(repr=False)
     notices: Mapping[tuple[str, int, str], Notice] = field(repr=False)  # (id, version, language)
     rules: Rules = field(repr=False)
+    law: Law = field(repr=False)
+    parties: Parties = field(repr=False)
+    # purpose -> the oldest version of its notice on which a consent still stands
+    oldest_notices: Mapping[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        oldest = {
+            each.key: each.notice_from or self.current_notice(each.notice) or 0
+            for each in self.purposes.every
+            if each.notice
+        }
+        object.__setattr__(self, "oldest_notices", MappingProxyType(oldest))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Bundle) and other.hash == self.hash
@@ -99,19 +115,33 @@ def parse_bundle(name: str, files: Mapping[str, bytes]) -> Bundle:
     categories = frozenset(each.name for each in catalogue.categories)
     purposes = read_purposes(PURPOSES, files[PURPOSES], categories, find)
     notices = _notices(files, purposes, findings)
+    _channels(purposes, catalogue, find)
+    law = read_law(LAW, files.get(LAW, b""), find)
+    parties = read_parties(PARTIES, files.get(PARTIES, b""), find)
     if findings:  # rules are checked against names; with faulty names their findings would mislead
         raise InvalidBundle(tuple(findings))
     rules = read_rules(RULES, files[RULES], SCHEMA, files[SCHEMA], find, catalogue, purposes)
     if findings or rules is None:
         raise InvalidBundle(tuple(findings))
-    return Bundle(name, bundle_hash(files), catalogue, purposes, notices, rules)
+    return Bundle(name, bundle_hash(files), catalogue, purposes, notices, rules, law, parties)
+
+
+def _channels(purposes: Purposes, catalogue: Catalogue, find: Finder) -> None:
+    """Check that a purpose with a channel names a list with an index: its values are what consent is given for."""
+    for each in purposes.every:
+        if not each.channel:
+            continue
+        where = f"{PURPOSES} [{each.key}]"
+        of = catalogue.fields.get(each.channel)
+        if of is None or of.kind is not FieldKind.LIST or of.search is None:
+            find(f"{where}: `channel` names a list field with a search index")
 
 
 def _notices(
     files: Mapping[str, bytes], purposes: Purposes, findings: list[str]
 ) -> Mapping[tuple[str, int, str], Notice]:
     notices: dict[tuple[str, int, str], Notice] = {}
-    for path in sorted(set(files) - {CATALOGUE, PURPOSES, RULES, SCHEMA}):
+    for path in sorted(set(files) - {CATALOGUE, PURPOSES, RULES, SCHEMA, LAW, PARTIES}):
         matched = _NOTICE.fullmatch(path)
         if matched is None:
             findings.append(f"{path}: not a file of a bundle")
@@ -132,6 +162,14 @@ def _notices(
             if (identifier, version, language) not in notices
         )
     known = {key[0] for key in notices}
+    newest: dict[str, int] = {}
+    for identifier, version, _ in notices:
+        newest[identifier] = max(version, newest.get(identifier, 0))
+    findings.extend(
+        f"{PURPOSES} [{each.key}]: `notice_from` is newer than the newest version of its notice"
+        for each in purposes.every
+        if each.notice_from is not None and each.notice_from > newest.get(each.notice, 0)
+    )
     findings.extend(
         f"{PURPOSES} [{each.key}]: there is no notice `{each.notice}`"
         for each in purposes.every

@@ -141,14 +141,19 @@ def floor_facts(inputs: Inputs, bundle: Bundle) -> Facts:
         registered=inputs.registered,
         basis=bundle.purposes.get(inputs.purpose).basis_in(inputs.jurisdiction),
         standing=_standing(inputs.purpose, inputs.consents, inputs, bundle),
-        given_here=inputs.consents[-1] is ConsentStatus.GIVEN,
+        given_here=inputs.consents[-1] is (ConsentStatus.GUARDED if inputs.minor else ConsentStatus.GIVEN),
+        guarded=(
+            ConsentStatus.GUARDED in inputs.consents
+            and ConsentStatus.GIVEN not in inputs.consents
+            and not bundle.purposes.is_marketing(inputs.purpose)
+        ),
     )
 
 
 def _standing(purpose: str, statuses: tuple[ConsentStatus, ...], inputs: Inputs, bundle: Bundle) -> Standing:
     path = bundle.purposes.path(purpose)
     consents = {node.key: status for node, status in zip(path, statuses, strict=True)}
-    return standing(purpose, consents, bundle.purposes, inputs.jurisdiction)
+    return standing(purpose, consents, bundle.purposes, inputs.jurisdiction, minor=inputs.minor)
 
 
 def field_floors(field: Field, facts: Facts) -> tuple[Floor, ...]:
@@ -166,7 +171,11 @@ def trials(field: Field, wanted: Wanted, inputs: Inputs, facts: Facts, bundle: B
     """
     if wanted.level is Level.PREDICATE and wanted.predicate not in field.predicates:
         return ()
-    ceiling = bundle.purposes.get(inputs.purpose).max_level.get(field.category)
+    purpose = bundle.purposes.get(inputs.purpose)
+    ceiling = purpose.max_level.get(field.category)
+    if purpose.channel == field.name and ceiling is not None:
+        # Consent holds for single addresses, which a decision knows nothing of: so none is given out, whatever a file says.
+        ceiling = min(ceiling, Level.PREDICATE, key=lambda each: each.rank)
     tried: list[Trial] = []
     for level in reversed(Level):
         if level.rank > wanted.level.rank or level not in field.levels:
@@ -216,6 +225,7 @@ def _decided(bundle: Bundle, inputs: Inputs) -> Decision:
         # Sister brands' values never travel with a special category: sharing the profile was not asked about those.
         group_values=(
             _standing(GROUP_SHARING, inputs.sharing, inputs, bundle) is Standing.STANDS
+            and inputs.brand in bundle.purposes.get(GROUP_SHARING).recipients
             and not facts.minor
             and not facts.restricted
             and not any(each.field.special for each in granted)

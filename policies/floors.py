@@ -48,12 +48,17 @@ MISSING = Floor(
     "floor.consent_missing", "No valid consent covers this purpose and all above it", "GDPR Art. 6(1)(a), 7",
     Reason.CONSENT_REQUIRED, told=True,
 )  # fmt: skip
+ENDED = Floor(
+    "floor.basis_ended", "What made it lawful is over: the contract is done, or the duty has lapsed", "GDPR Art. 6(1)",
+    Reason.NOT_PERMITTED, told=True,
+)  # fmt: skip
 RESTRICTED = Floor(
     "floor.restricted", "Processing is restricted to legal claims", "GDPR Art. 18(2)", Reason.NOT_PERMITTED, told=False
 )
 MINOR = Floor(
-    "floor.minor", "A minor's own consent carries nothing, nor does a legitimate interest", "GDPR Art. 8, 6(1)(f)",
-    Reason.NOT_PERMITTED, told=False,
+    "floor.minor",
+    "A minor's own consent carries nothing, nor does a legitimate interest, nor a guardian's consent to marketing",
+    "GDPR Art. 8, 6(1)(f)", Reason.NOT_PERMITTED, told=False,
 )  # fmt: skip
 SPECIAL = Floor(
     "floor.special_category", "Special categories need an explicit consent given to this very purpose",
@@ -64,9 +69,16 @@ TOO_FEW = Floor(
     Reason.TOO_FEW, told=True,
 )  # fmt: skip
 
-EVERY = (ERASED, ISOLATION, UNREGISTERED, HEADING, WITHDRAWN, OBJECTED, MISSING, RESTRICTED, MINOR, SPECIAL, TOO_FEW)
+EVERY = (
+    ERASED, ISOLATION, UNREGISTERED, HEADING, WITHDRAWN, OBJECTED, ENDED, MISSING, RESTRICTED, MINOR, SPECIAL, TOO_FEW,
+)  # fmt: skip
 
-_BY_STANDING = {Standing.WITHDRAWN: WITHDRAWN, Standing.OBJECTED: OBJECTED, Standing.MISSING: MISSING}
+_BY_STANDING = {
+    Standing.WITHDRAWN: WITHDRAWN,
+    Standing.OBJECTED: OBJECTED,
+    Standing.ENDED: ENDED,
+    Standing.MISSING: MISSING,
+}
 _SPECIAL_WITHOUT_CONSENT = frozenset({Basis.LEGAL_CLAIMS, Basis.VITAL_INTEREST})  # GDPR Art. 9(2)(c), (f)
 _OPEN_FOR_MINORS = frozenset({Basis.CONTRACT, Basis.LEGAL_OBLIGATION, Basis.LEGAL_CLAIMS, Basis.VITAL_INTEREST})
 
@@ -82,7 +94,8 @@ class Facts:
     registered: bool
     basis: Basis
     standing: Standing
-    given_here: bool  # an explicit status GIVEN on the purpose itself
+    given_here: bool  # an explicit status GIVEN, or GUARDED for a minor, on the purpose itself
+    guarded: bool = False  # all that was given on the path, a guardian gave; and the purpose does not solicit
 
 
 def standing_floors(facts: Facts) -> tuple[Floor, ...]:
@@ -104,7 +117,7 @@ def standing_floors(facts: Facts) -> tuple[Floor, ...]:
         found.append(_BY_STANDING[facts.standing])
     if facts.restricted and facts.basis is not Basis.LEGAL_CLAIMS:
         found.append(RESTRICTED)
-    if facts.minor and facts.basis not in _OPEN_FOR_MINORS:
+    if facts.minor and facts.basis not in _OPEN_FOR_MINORS and not (facts.guarded and facts.basis.needs_consent):
         found.append(MINOR)
     return tuple(found)
 

@@ -22,13 +22,19 @@ __all__ = [
 
 
 class ConsentStatus(StrEnum):
-    """What holds now for one purpose; the caller has already applied expiry."""
+    """What holds now for one purpose; the caller has already applied expiry and changes of the notice."""
 
     NONE = "none"
+    REQUESTED = "requested"  # asked about by itself and not answered: nothing carries down to it any more
+    REFUSED = "refused"
     GIVEN = "given"
+    GUARDED = "guarded"  # given for a minor by a guardian: means nothing for anybody else
     WITHDRAWN = "withdrawn"
     OBJECTED = "objected"
     EXPIRED = "expired"
+    NEEDS_RENEWAL = "needs_renewal"  # what it was given to has changed since, or the minor has come of age
+    INVALIDATED = "invalidated"  # found never to have been good
+    ENDED = "ended"  # a basis other than consent is over: the contract is done, the duty has lapsed
 
 
 class Reason(StrEnum):

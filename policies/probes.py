@@ -6,20 +6,27 @@ answer, independent of how the floors are built: for each purpose and each legal
 asked for in full. Whatever is granted where nothing may be is a finding, and the bundle is refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from policies.bundle import Bundle
 from policies.decision import decide_afresh
 from policies.levels import Level
 from policies.model import Caller, ConsentStatus, DecisionRequest, SubjectFacts, Wanted
-from policies.purposes import DEFAULT, Basis, Purpose
+from policies.purposes import DEFAULT, MARKETING, Basis, Purpose
 
 _BRAND = "probe"
 _UNSTOPPABLE = frozenset({Basis.LEGAL_OBLIGATION, Basis.LEGAL_CLAIMS, Basis.VITAL_INTEREST})
 _CONSENT = frozenset({Basis.CONSENT, Basis.EXPLICIT_CONSENT})
 _NOT_OF_MINORS = frozenset({Basis.CONSENT, Basis.EXPLICIT_CONSENT, Basis.LEGITIMATE_INTEREST})
 _SPECIAL_WITHOUT_CONSENT = frozenset({Basis.LEGAL_CLAIMS, Basis.VITAL_INTEREST})
+_NO_CONSENT = {
+    "a subject who refused": ConsentStatus.REFUSED,
+    "a subject who was asked and has not answered": ConsentStatus.REQUESTED,
+    "a subject whose consent expired": ConsentStatus.EXPIRED,
+    "a subject who agreed to other words": ConsentStatus.NEEDS_RENEWAL,
+    "a subject whose consent was never good": ConsentStatus.INVALIDATED,
+}
 _SOMEWHERE_ELSE = "zz"  # a region that no bundle groups, so the default applies
 
 
@@ -85,15 +92,11 @@ def _situations(bundle: Bundle, purpose: Purpose, jurisdiction: str, basis: Basi
         yield about("a restricted subject", restricted=True)
     if basis in _NOT_OF_MINORS:
         yield about("a minor", minor=True)
-    if basis not in _UNSTOPPABLE:
-        for key in path:
-            yield about(f"a subject who withdrew `{key}`", consents=status(key, ConsentStatus.WITHDRAWN))
-            yield about(f"a subject who objected to `{key}`", consents=status(key, ConsentStatus.OBJECTED))
-    if basis in _CONSENT:
-        yield about("a subject who was never asked", consents={})
-        yield about("a subject whose consent expired", consents=status(purpose.key, ConsentStatus.EXPIRED))
-        if purpose.separate_consent:
-            yield about("a subject not asked separately", consents=status(purpose.key, ConsentStatus.NONE))
+    for words, consents in _said(purpose, path, basis):
+        yield about(words, consents=consents)
+    if basis in _NOT_OF_MINORS and path[0] == MARKETING:
+        guarded = dict.fromkeys(path, ConsentStatus.GUARDED)
+        yield about("a minor, though a guardian agreed to it", minor=True, consents=guarded)
     if basis not in _SPECIAL_WITHOUT_CONSENT:
         yield about(
             "a subject without explicit consent to this very purpose",
@@ -102,6 +105,24 @@ def _situations(bundle: Bundle, purpose: Purpose, jurisdiction: str, basis: Basi
         )
         if basis is not Basis.EXPLICIT_CONSENT:
             yield about("a special category without explicit consent as basis", special=True)
+
+
+def _said(purpose: Purpose, path: Sequence[str], basis: Basis) -> Iterator[tuple[str, Mapping[str, ConsentStatus]]]:
+    """Give what an adult may have said that leaves nothing to grant."""
+    agreed = dict.fromkeys(path, ConsentStatus.GIVEN)
+    for key in path:
+        if basis not in _UNSTOPPABLE:
+            yield f"a subject who withdrew `{key}`", agreed | {key: ConsentStatus.WITHDRAWN}
+            yield f"a subject who objected to `{key}`", agreed | {key: ConsentStatus.OBJECTED}
+        if basis is not Basis.LEGAL_CLAIMS:
+            yield f"a subject with whom `{key}` is over", agreed | {key: ConsentStatus.ENDED}
+    if basis in _CONSENT:
+        yield "a subject who was never asked", {}
+        yield "an adult for whom a guardian agreed", dict.fromkeys(path, ConsentStatus.GUARDED)
+        for words, status in _NO_CONSENT.items():
+            yield words, agreed | {purpose.key: status}
+        if purpose.separate_consent:
+            yield "a subject not asked separately", agreed | {purpose.key: ConsentStatus.NONE}
 
 
 def _region(bundle: Bundle, jurisdiction: str) -> str:

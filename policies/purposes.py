@@ -18,13 +18,16 @@ from policies.levels import Level
 GROUP_SHARING = "group.profile_sharing"  # known to code: see policies.decision
 BREAK_GLASS = "break_glass"  # known to code: no system is ever registered for it, see vault.governance.breakglass
 LEGAL = "legal"  # known to code: only here, and in an emergency, may a basis withstand the subject's objection
+MARKETING = "marketing"  # whatever lies under this root is marketing, and so is what the labels below call so
 DPV = "https://w3id.org/dpv/2.3#"
+MARKETING_LABELS = frozenset(f"{DPV}{each}" for each in ("Marketing", "DirectMarketing", "SocialMediaMarketing"))
 DEFAULT = "default"
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,7}")
+_RECIPIENT = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _PURPOSE_KEYS = {
-    "version", "title", "basis", "separate_consent", "dpv", "validity_days", "max_level", "notice",
-    "least_group",
+    "version", "title", "basis", "separate_consent", "dpv", "validity_days", "max_level", "notice", "notice_from",
+    "recipients", "channel", "gpc", "least_group",
 }  # fmt: skip
 
 
@@ -53,7 +56,12 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
-    """One purpose. `validity_days` is how long a consent lasts; `notice` is the id of the text shown for it, or ""."""
+    """One purpose. `validity_days` is how long a consent lasts; `notice` is the id of the text shown for it, or "".
+
+    `notice_from` is the oldest version of the notice on which a consent still stands: None for the newest alone.
+    `recipients` are named to the person. `channel` is the field whose values a consent is given for, one by one, or "".
+    `gpc`: the browser's signal against sale and sharing objects to it.
+    """
 
     key: str
     parent: str | None
@@ -66,6 +74,10 @@ class Purpose:
     max_level: Mapping[str, Level] = field(compare=False)  # category -> highest level; absent means none
     notice: str
     least_group: int = 0  # as the bundle has it; what holds is `policies.crowds.least_group`
+    notice_from: int | None = None
+    recipients: tuple[str, ...] = ()
+    channel: str = ""
+    gpc: bool = False
 
     def basis_in(self, jurisdiction: str) -> Basis:
         """Return the legal basis that applies in a jurisdiction."""
@@ -114,6 +126,16 @@ class Purposes:
         root = self.get(key)
         return tuple(each for each in self.every if root in self._paths[each.key])
 
+    def is_marketing(self, key: str) -> bool:
+        """Whether a purpose solicits: by its root, by a label on its path, or because it names a channel.
+
+        Raises `UnknownPurpose`. What the floor for minors rests on: a file would have to lie thrice.
+        """
+        path = self.path(key)
+        return key.partition(".")[0] == MARKETING or any(
+            each.dpv in MARKETING_LABELS or bool(each.channel) for each in path
+        )
+
     def jurisdiction(self, region: str) -> str:
         """Return the jurisdiction a subject's region belongs to: the region itself unless the bundle groups it."""
         lower = region.lower()
@@ -147,6 +169,8 @@ def read_purposes(file: str, content: bytes, categories: frozenset[str], find: F
             each.separate_consent and all(basis.needs_consent for basis in each.basis.values())
         ):
             find(f"{file} [{each.key}]: sharing inside the group needs a separate consent everywhere")
+        if each.key == GROUP_SHARING and not each.recipients:
+            find(f"{file} [{each.key}]: sharing inside the group names its `recipients`")
     regions: dict[str, str] = {}
     for jurisdiction, members in document.get("jurisdictions", {}).items():
         if not isinstance(members, list) or not all(isinstance(region, str) for region in members):
@@ -176,7 +200,8 @@ def _purpose(key: str, table: dict[str, Any], categories: frozenset[str], where:
     purpose = Purpose(
         key, parent, version, titles(table, where, find), _bases(table, where, find), separate, dpv, validity,
         _ceilings(table, categories, where, find), str(table.get("notice", "")),
-        least_group(table, where, find),
+        least_group(table, where, find), _notice_from(table, where, find), _recipients(table, where, find),
+        str(table.get("channel", "")), member(table, "gpc", bool, where, find, True) if "gpc" in table else False,
     )  # fmt: skip
     if purpose.may_need_consent and not purpose.notice:
         find(f"{where}: consent needs a `notice`")
@@ -188,6 +213,24 @@ def _purpose(key: str, table: dict[str, Any], categories: frozenset[str], where:
     if separate and not purpose.may_need_consent:
         find(f"{where}: `separate_consent` means nothing where consent is not the basis")
     return purpose
+
+
+def _notice_from(table: dict[str, Any], where: str, find: Finder) -> int | None:
+    if "notice_from" not in table:
+        return None
+    found = member(table, "notice_from", int, where, find, 1)
+    if found < 1:
+        find(f"{where}: `notice_from` must be at least 1")
+    return found
+
+
+def _recipients(table: dict[str, Any], where: str, find: Finder) -> tuple[str, ...]:
+    found = member(table, "recipients", list, where, find, []) if "recipients" in table else []
+    for each in found:
+        if not isinstance(each, str) or not _RECIPIENT.fullmatch(each):
+            find(f"{where}: `recipients` are names of brands or parties, in small letters")
+            return ()
+    return tuple(sorted(set(found)))
 
 
 def _bases(table: dict[str, Any], where: str, find: Finder) -> Mapping[str, Basis]:

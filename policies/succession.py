@@ -47,3 +47,6 @@ def _notices(old: Bundle, new: Bundle) -> Iterator[str]:
         was = old.notices.get((identifier, version, language))
         if was is not None and was.hash != notice.hash:
             yield f"notices/{identifier}.{version}.{language}.md: was shown to people; another text is another version"
+    for identifier, version, language in old.notices:
+        if (identifier, version, language) not in new.notices:
+            yield f"notices/{identifier}.{version}.{language}.md: was shown to people and stays"

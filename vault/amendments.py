@@ -16,6 +16,7 @@ from sqlalchemy import bindparam
 from sqlalchemy import update as sql_update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from policies.bundle import Bundle
 from policies.catalogue import Catalogue, Field, FieldKind
 from vault import intake, locked, search
 from vault.compartments import Row, Writing
@@ -26,7 +27,6 @@ from vault.search import Forgotten, Indexed
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, settled
 
-ADULT_AGE: Final = 18
 BIRTH_DATE: Final = "birth_date"  # the one field that code knows: the floor for minors rests on it
 MOST_NAMES: Final = 48  # names or versions in one log entry, so that it stays under the log's 4 KiB
 
@@ -118,14 +118,19 @@ def pages(names: Iterable[str]) -> list[tuple[str, ...]]:
     return [tuple(ordered[start : start + MOST_NAMES]) for start in range(0, len(ordered), MOST_NAMES)] or [()]
 
 
-def is_minor(given: Given, today: date) -> bool:
+def adult_age(bundle: Bundle, region: str, today: date) -> int:
+    """Return the age of majority where a subject lives, on a day."""
+    return bundle.law.age_of_majority((region, bundle.purposes.jurisdiction(region)), today)
+
+
+def is_minor(given: Given, today: date, adult: int) -> bool:
     """Whether a value is the birth date of somebody not yet of age."""
     born = given.dated.value
     if given.field.name != BIRTH_DATE or not isinstance(born, str):
         return False
     day = date.fromisoformat(born)
     age = today.year - day.year - ((today.month, today.day) < (day.month, day.day))
-    return age < ADULT_AGE
+    return age < adult
 
 
 def _read(catalogue: Catalogue, today: date, asked: Update) -> _Order | InvalidFields:
@@ -276,4 +281,5 @@ class _Amending:
                 for held in self.writing.held(row.subject, given.field)
                 if held.current and held.holder != order.update.brand
             ]
-            row.minor = is_minor(given, self.today) or (row.minor and bool(others))
+            adult = adult_age(self.uow.vault.bundle, row.region, self.today)
+            row.minor = is_minor(given, self.today, adult) or (row.minor and bool(others))

@@ -1,30 +1,27 @@
-"""Consents: given, withdrawn, objected, each with the evidence that GDPR Art. 7(1) asks for.
+"""Consents and the other legal bases: each act as an event with the evidence that GDPR Art. 7(1) asks for.
 
-Events are append-only and chained (`vault.consentchain`); what holds now is a projection of them. An event always
-steps its purpose's epoch, which is what kills outstanding tokens. Two rules decide what an event does to the state:
+Events are append-only and chained (`vault.consentchain`); what holds now is their fold (`vault.consentfold`). An event
+always steps its purpose's epoch, which is what kills outstanding tokens. Withdrawing needs no field that giving does
+not need, and needs no notice (Art. 7(3)).
 
-* a restriction (withdrawal, objection) takes effect whenever it arrives, however late;
-* a permission (consent, lifted objection) takes effect only if it is not older than what it would replace.
-
-So neither a lagging clock nor a late import can undo what somebody refused. Withdrawing needs no field that giving
-does not need, and needs no notice (Art. 7(3)).
+`Recording.add` is the one place where anything about a consent changes: people, rules and jobs all come through it.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.bundle import Bundle
-from policies.errors import UnknownPurpose as PolicyUnknownPurpose
 from policies.model import ConsentStatus
-from policies.purposes import Purpose
-from vault import consentchain, facts, locked
-from vault.consentchain import EventRow, verify_chain
+from policies.purposes import Basis, Purpose
+from vault import consentchain, contactpoints, facts, guardians, locked
+from vault.consentchain import RECORD, EventRow, verify_chain
+from vault.consentevents import GIVING, ConsentAct, ConsentEvent, Method, Notice, Source, Who, check, purpose_of
+from vault.consentfold import RENEWABLE, Projected, fold
+from vault.contactpoints import Point, UnknownContact
 from vault.errors import InvalidFields, UnknownPurpose, UnknownReference, VaultError
 from vault.locked import Locked
 from vault.store.bulk import insert_rows
@@ -32,16 +29,27 @@ from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, settled
 
-__all__ = ["Change", "ConsentAct", "ConsentEvent", "Notice", "Recorded", "record", "statuses", "verify_chain"]
+__all__ = [
+    "Change",
+    "ConsentAct",
+    "ConsentEvent",
+    "Method",
+    "Notice",
+    "Recorded",
+    "Recording",
+    "Source",
+    "Who",
+    "change",
+    "check",
+    "record",
+    "statuses",
+    "verify_chain",
+]
 
 _EVENT = metadata.tables["consent_event"]
 _STATE = metadata.tables["consent_state"]
 
-CLOCK_SKEW: Final = 300  # seconds an event may lie ahead of our clock before we call its time wrong
 _DAY: Final = 86_400
-# Pseudonyms and codes only: these columns are in clear, so nothing that could spell an address or a name with a space.
-_WORD = re.compile(r"[A-Za-z0-9._:/-]+", re.ASCII)
-_LONGEST: Final = {"channel": 24, "place": 64, "collector": 64, "jurisdiction": 8}
 
 _STATES_OF = select(
     _STATE.c.subject_id,
@@ -52,6 +60,8 @@ _STATES_OF = select(
     _STATE.c.until_at,
     _STATE.c.epoch,
     _STATE.c.event_id,
+    _STATE.c.notice_version,
+    _STATE.c.points,
 ).where(_STATE.c.subject_id.in_(bindparam("subjects", expanding=True)))
 _STEP = (
     update(_STATE)
@@ -66,59 +76,24 @@ _STEP = (
         until_at=bindparam("to_until"),
         epoch=bindparam("to_epoch"),
         event_id=bindparam("to_event"),
+        notice_version=bindparam("to_notice"),
+        points=bindparam("to_points"),
     )
 )
 
-
-class ConsentAct(StrEnum):
-    """What the person did."""
-
-    GIVEN = "given"
-    WITHDRAWN = "withdrawn"
-    OBJECTED = "objected"
-    OBJECTION_LIFTED = "objection_lifted"
-
-
 _ENTRY_ACT: Final = {
+    ConsentAct.REQUESTED: Act.CONSENT_REQUESTED,
+    ConsentAct.REFUSED: Act.CONSENT_REFUSED,
     ConsentAct.GIVEN: Act.CONSENT_GIVEN,
+    ConsentAct.RENEWED: Act.CONSENT_RENEWED,
     ConsentAct.WITHDRAWN: Act.CONSENT_WITHDRAWN,
+    ConsentAct.EXPIRED: Act.CONSENT_EXPIRED,
+    ConsentAct.INVALIDATED: Act.CONSENT_INVALIDATED,
     ConsentAct.OBJECTED: Act.CONSENT_OBJECTED,
     ConsentAct.OBJECTION_LIFTED: Act.CONSENT_OBJECTION_LIFTED,
+    ConsentAct.ESTABLISHED: Act.BASIS_ESTABLISHED,
+    ConsentAct.ENDED: Act.BASIS_ENDED,
 }
-_STATUS: Final = {
-    ConsentAct.GIVEN: ConsentStatus.GIVEN,
-    ConsentAct.WITHDRAWN: ConsentStatus.WITHDRAWN,
-    ConsentAct.OBJECTED: ConsentStatus.OBJECTED,
-    ConsentAct.OBJECTION_LIFTED: ConsentStatus.NONE,
-}
-_RESTRICTIONS: Final = frozenset({ConsentAct.WITHDRAWN, ConsentAct.OBJECTED})
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Which text the person was shown: it must be one of the bundle's notices."""
-
-    id: str
-    version: int
-    language: str
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentEvent:
-    """One act of a person, without the person.
-
-    `notice` is required to give a consent. `collector` is a staff pseudonym, `place` a store code. `event_at` is UTC
-    seconds, None for now. `jurisdiction` empty means that of the subject's region.
-    """
-
-    purpose: str
-    act: ConsentAct
-    channel: str
-    notice: Notice | None = None
-    place: str = ""
-    collector: str = ""
-    event_at: int | None = None
-    jurisdiction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +108,24 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The event as recorded: its 16-byte id, its log entry, what now stands for the purpose, and the new epoch."""
+    """The event as recorded: its 16-byte id, its log entry, what now stands for the purpose, and the new epoch.
+
+    `contacts` counts the contact points that are covered now; None where the purpose has no channel.
+    """
 
     event_id: bytes
     entry: bytes
     purpose: str
     state: ConsentStatus
     epoch: int
+    contacts: int | None = None
 
 
 @dataclass(slots=True)
 class _State:
-    state: str
-    since_at: int
-    until_at: int | None
-    epoch: int
-    event_id: bytes
+    held: Projected
     stored: bool
+    shard: int = 0
     moved: bool = False
 
 
@@ -158,7 +134,9 @@ def change(uow: UnitOfWork, changes: Sequence[Change]) -> list[Recorded | VaultE
     bundle = uow.vault.bundle  # once: a policy load may swap it while the batch runs
     recording = Recording(uow, bundle)
     rows = locked.by_reference(uow, [(each.brand, each.reference) for each in changes])
-    recording.load({row.subject for row in rows if isinstance(row, Locked)})
+    subjects = {row.subject for row in rows if isinstance(row, Locked)}
+    recording.load(subjects)
+    reached = _Reached(uow, bundle, subjects, changes)
     outcomes: list[Recorded | VaultError] = []
     for asked, row in zip(changes, rows, strict=True):
         if isinstance(row, UnknownReference):
@@ -168,12 +146,25 @@ def change(uow: UnitOfWork, changes: Sequence[Change]) -> list[Recorded | VaultE
         elif problems := check(bundle, asked.event, uow.now):
             outcomes.append(InvalidFields(tuple(problems)))
         else:
-            outcomes.append(recording.add(row, asked.brand, asked.system_id, asked.event))
+            outcomes.append(_apply(recording, reached, row, asked))
     recording.flush()
     return outcomes
 
 
 record = settled(change)
+
+
+def _apply(recording: "Recording", reached: "_Reached", row: Locked, asked: Change) -> Recorded | VaultError:
+    event = asked.event
+    if event.actor is Who.GUARDIAN and (row.subject, asked.brand) not in reached.guarded:
+        return InvalidFields((("actor", "guardian_not_linked"),))
+    if event.act is ConsentAct.RENEWED and recording.status(row.subject, asked.brand, event.purpose) not in RENEWABLE:
+        return InvalidFields((("act", "nothing_to_renew"),))
+    try:
+        points = reached.points(row.subject, asked.brand, event)
+    except UnknownContact as error:
+        return InvalidFields((("contact", error.code),))
+    return recording.add(row, asked.brand, asked.system_id, event, points)
 
 
 def statuses(uow: UnitOfWork, brand: str, subjects: Sequence[bytes]) -> dict[bytes, Mapping[str, ConsentStatus]]:
@@ -182,37 +173,28 @@ def statuses(uow: UnitOfWork, brand: str, subjects: Sequence[bytes]) -> dict[byt
     return {each.subject_id: each.facts.consents for each in known if each is not None}
 
 
-def purpose_of(bundle: Bundle, event: ConsentEvent) -> Purpose | None:
-    """Return the event's purpose, or None if the bundle has no such purpose."""
-    try:
-        return bundle.purposes.get(event.purpose)
-    except PolicyUnknownPurpose:
-        return None
+class _Reached:
+    """What a batch's events need to know besides the chains: addresses on file, guardians. Read only if they ask."""
 
+    def __init__(self, uow: UnitOfWork, bundle: Bundle, subjects: Collection[bytes], changes: Sequence[Change]) -> None:
+        self._uow = uow
+        self._bundle = bundle
+        asked = [(each, purpose_of(bundle, each.event)) for each in changes]
+        channels = {purpose.channel for _, purpose in asked if purpose is not None and purpose.channel}
+        self._held = contactpoints.held(uow, subjects, [bundle.catalogue.field(each) for each in channels])
+        guarding = any(each.event.actor is Who.GUARDIAN for each in changes)
+        self.guarded = guardians.guarded(uow, subjects) if guarding else frozenset()
 
-def check(bundle: Bundle, event: ConsentEvent, now: int) -> list[tuple[str, str]]:
-    """Return the problems of an event as (member, reason); none means that it can be recorded."""
-    purpose = purpose_of(bundle, event)
-    if purpose is None:
-        return [("purpose", "unknown_purpose")]
-    found: list[tuple[str, str]] = []
-    for name, longest in _LONGEST.items():
-        word = getattr(event, name)
-        if (word or name == "channel") and not (len(word) <= longest and _WORD.fullmatch(word)):
-            found.append((name, "not_a_code"))
-    if event.event_at is not None and not 0 <= event.event_at <= now + CLOCK_SKEW:
-        found.append(("event_at", "not_in_the_past"))
-    notice = event.notice
-    if notice is not None and (notice.id, notice.version, notice.language) not in bundle.notices:
-        found.append(("notice", "unknown_notice"))
-    if event.act is ConsentAct.GIVEN:
-        if not purpose.may_need_consent:
-            found.append(("purpose", "takes_no_consent"))
-        elif notice is None:
-            found.append(("notice", "missing"))
-        elif notice.id != purpose.notice:
-            found.append(("notice", "not_for_this_purpose"))
-    return found
+    def points(self, subject: bytes, brand: str, event: ConsentEvent) -> tuple[Point, ...]:
+        """Return the points an event is about: the named one; else all on file for a consent, and none for the rest."""
+        channel = self._bundle.purposes.get(event.purpose).channel
+        if not channel:
+            return ()
+        of = self._bundle.catalogue.field(channel)
+        on_file = self._held.get((subject, brand, of.id), ())
+        if event.contact is not None:
+            return contactpoints.named(self._uow, subject, brand, of, event.contact, on_file)
+        return on_file if event.act in GIVING else ()
 
 
 class Recording:
@@ -228,19 +210,25 @@ class Recording:
         self._bundle = bundle
         self._events: list[EventRow] = []
         self._heads: dict[tuple[bytes, str], bytes] = {}
-        self._states: dict[tuple[bytes, str, str], tuple[int, _State]] = {}
+        self._states: dict[tuple[bytes, str, str], _State] = {}
 
     def load(self, subjects: Collection[bytes]) -> None:
         """Read where the chains of `subjects` end, and what stands."""
         if not subjects:
             return
         self._heads.update(consentchain.heads(self._uow, subjects))
-        for row in self._uow.conn.execute(_STATES_OF, {"subjects": padded(list(subjects))}).all():
-            state = _State(row.state, row.since_at, row.until_at, row.epoch, row.event_id, stored=True)
-            self._states[row.subject_id, row.brand, row.purpose] = (0, state)
+        for subject, brand, purpose, *held in self._uow.conn.execute(_STATES_OF, {"subjects": padded(list(subjects))}):
+            self._states[subject, brand, purpose] = _State(Projected(*held), stored=True)
 
-    def add(self, subject: Locked, brand: str, system_id: str, event: ConsentEvent) -> Recorded:
-        """Record one event that `check` has passed, with its log entry."""
+    def status(self, subject: bytes, brand: str, purpose: str) -> ConsentStatus:
+        """Return the status that the events so far give; expiry is not applied."""
+        found = self._states.get((subject, brand, purpose))
+        return ConsentStatus.NONE if found is None else ConsentStatus(found.held.state)
+
+    def add(
+        self, subject: Locked, brand: str, system_id: str, event: ConsentEvent, points: Sequence[Point] = ()
+    ) -> Recorded:
+        """Record one event that `check` has passed, with its log entry. `points` are those it is about, if any."""
         uow = self._uow
         purposes = self._bundle.purposes
         purpose = purposes.get(event.purpose)
@@ -270,16 +258,24 @@ class Recording:
             event_at=event_at,
             recorded_at=uow.now,
             valid_until=_valid_until(purpose, event.act, event_at),
+            record=RECORD,
+            method=event.method.value,
+            explicit=_explicit(event, basis),
+            actor=event.actor.value,
+            source=event.source.value,
+            evidence_hash=event.evidence_hash or bytes(32),
+            recipients=" ".join(purpose.recipients),
+            points=contactpoints.written(points),
             previous_hash=self._heads.get(chain, consentchain.GENESIS),
             hash=b"",
         )
         self._heads[chain] = row["hash"] = consentchain.event_hash(row)
         self._events.append(row)
-        state = self._project(row, event.act)
+        held = self._project(row)
         entry = Entry(
             _ENTRY_ACT[event.act],
             Outcome.ALLOW,
-            Actor(ActorKind.SYSTEM, system_id),
+            Actor(ActorKind.VAULT if event.actor is Who.SYSTEM else ActorKind.SYSTEM, system_id),
             pur=purpose.key,
             bas=basis.value,
         )
@@ -287,27 +283,30 @@ class Recording:
             row["id"],
             uow.record(entry, log_key=subject.log_key),
             purpose.key,
-            ConsentStatus(state.state),
-            state.epoch,
+            ConsentStatus(held.state),
+            held.epoch,
+            len(held.points.split()) if purpose.channel else None,
         )
 
     def flush(self) -> None:
         """Store the events and the states they moved."""
         conn = self._uow.conn
         insert_rows(conn, _EVENT, self._events)
-        moved = [(at, shard, state) for at, (shard, state) in self._states.items() if state.moved]
+        moved = [(at, state) for at, state in self._states.items() if state.moved]
         steps = [
             {
                 "at_subject": subject,
                 "at_brand": brand,
                 "at_purpose": purpose,
-                "to_state": state.state,
-                "to_since": state.since_at,
-                "to_until": state.until_at,
-                "to_epoch": state.epoch,
-                "to_event": state.event_id,
+                "to_state": state.held.state,
+                "to_since": state.held.since_at,
+                "to_until": state.held.until_at,
+                "to_epoch": state.held.epoch,
+                "to_event": state.held.event_id,
+                "to_notice": state.held.notice_version,
+                "to_points": state.held.points,
             }
-            for (subject, brand, purpose), _, state in moved
+            for (subject, brand, purpose), state in moved
             if state.stored
         ]
         if steps:
@@ -317,14 +316,16 @@ class Recording:
                 "subject_id": subject,
                 "brand": brand,
                 "purpose": purpose,
-                "shard": shard,
-                "state": state.state,
-                "since_at": state.since_at,
-                "until_at": state.until_at,
-                "epoch": state.epoch,
-                "event_id": state.event_id,
+                "shard": state.shard,
+                "state": state.held.state,
+                "since_at": state.held.since_at,
+                "until_at": state.held.until_at,
+                "epoch": state.held.epoch,
+                "event_id": state.held.event_id,
+                "notice_version": state.held.notice_version,
+                "points": state.held.points,
             }
-            for (subject, brand, purpose), shard, state in moved
+            for (subject, brand, purpose), state in moved
             if not state.stored
         ]
         insert_rows(conn, _STATE, made)
@@ -332,30 +333,23 @@ class Recording:
     def _notice_hash(self, notice: Notice) -> bytes:
         return self._bundle.notices[notice.id, notice.version, notice.language].hash
 
-    def _project(self, event: EventRow, act: ConsentAct) -> _State:
+    def _project(self, event: EventRow) -> Projected:
         at = (event["subject_id"], event["brand"], event["purpose"])
-        # A time ahead of our clock counts as now, or the withdrawal that follows could look older than it.
-        since = min(event["event_at"], self._uow.now)
-        _, state = self._states.get(at, (0, None))
+        state = self._states.get(at)
         if state is None:
-            state = _State(ConsentStatus.NONE, 0, None, 0, event["id"], stored=False)
-            self._states[at] = (event["shard"], state)
-        state.epoch += 1
+            state = self._states[at] = _State(Projected(), stored=False, shard=event["shard"])
+        fold(state.held, event)
         state.moved = True
-        if act in _RESTRICTIONS or (since >= state.since_at and _may_permit(act, state.state)):
-            state.state = _STATUS[act]
-            # A late restriction must not make the state look old again: an older permission could then replace it.
-            state.since_at = max(since, state.since_at)
-            state.until_at = event["valid_until"]
-            state.event_id = event["id"]
-        return state
+        return state.held
 
 
-def _may_permit(act: ConsentAct, state: str) -> bool:
-    return act is ConsentAct.GIVEN or state == ConsentStatus.OBJECTED
+def _explicit(event: ConsentEvent, basis: Basis) -> bool:
+    if event.act not in GIVING:
+        return False
+    return basis is Basis.EXPLICIT_CONSENT if event.explicit is None else event.explicit
 
 
 def _valid_until(purpose: Purpose, act: ConsentAct, event_at: int) -> int | None:
-    if act is not ConsentAct.GIVEN or purpose.validity_days is None:
+    if act not in GIVING or purpose.validity_days is None:
         return None
     return event_at + purpose.validity_days * _DAY

@@ -51,7 +51,13 @@ _SUBJECTS = (
     .where(_subject.c.id.in_(bindparam("ids", expanding=True)))
 )
 _CONSENTS = select(
-    _consent.c.subject_id, _consent.c.brand, _consent.c.purpose, _consent.c.state, _consent.c.until_at, _consent.c.epoch
+    _consent.c.subject_id,
+    _consent.c.brand,
+    _consent.c.purpose,
+    _consent.c.state,
+    _consent.c.until_at,
+    _consent.c.epoch,
+    _consent.c.notice_version,
 ).where(
     _consent.c.subject_id.in_(bindparam("ids", expanding=True)),
     _consent.c.brand.in_(bindparam("brands", expanding=True)),
@@ -117,8 +123,10 @@ def _load_chunk(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> dict[tup
     }
     statuses: dict[tuple[str, bytes], dict[str, ConsentStatus]] = {}
     epochs: dict[tuple[str, bytes], dict[str, int]] = {}
-    for subject_id, brand, purpose, state, until_at, epoch in look_up(uow.conn, _CONSENTS, keys):
-        statuses.setdefault((brand, subject_id), {})[purpose] = _status(state, until_at, uow.now)
+    oldest = uow.vault.bundle.oldest_notices
+    for subject_id, brand, purpose, state, until_at, epoch, shown in look_up(uow.conn, _CONSENTS, keys):
+        status = _status(state, until_at, uow.now, renewed=shown >= oldest.get(purpose, 0))
+        statuses.setdefault((brand, subject_id), {})[purpose] = status
         epochs.setdefault((brand, subject_id), {})[purpose] = epoch
 
     related: set[tuple[str, bytes]] = set()
@@ -148,7 +156,11 @@ def _load_chunk(uow: UnitOfWork, pairs: Sequence[tuple[str, bytes]]) -> dict[tup
     return found
 
 
-def _status(state: str, until_at: int | None, now: int) -> ConsentStatus:
-    if state == ConsentStatus.GIVEN and until_at is not None and until_at <= now:
-        return ConsentStatus.EXPIRED
-    return ConsentStatus(state)
+def _status(state: str, until_at: int | None, now: int, *, renewed: bool) -> ConsentStatus:
+    status = ConsentStatus(state)
+    if status is ConsentStatus.GIVEN or status is ConsentStatus.GUARDED:
+        if until_at is not None and until_at <= now:
+            return ConsentStatus.EXPIRED
+        if not renewed:  # the text has changed since: nothing is carried forward silently
+            return ConsentStatus.NEEDS_RENEWAL
+    return status

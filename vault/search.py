@@ -70,6 +70,12 @@ _HITS = (
     .where(_ranked.c.place <= MOST_CANDIDATES + 1, _SUBJECT.c.state == locked.ACTIVE)
     .order_by(_ranked.c.token, _ranked.c.subject_id)
 )
+_ITEMS = select(_TOKEN.c.item).where(
+    _TOKEN.c.subject_id == bindparam("at_subject"),
+    _TOKEN.c.brand == bindparam("at_brand"),
+    _TOKEN.c.field_id == bindparam("at_field"),
+    _TOKEN.c.token.in_(bindparam("tokens", expanding=True)),
+)
 _FORGET = delete(_TOKEN).where(
     _TOKEN.c.subject_id == bindparam("at_subject"),
     _TOKEN.c.brand == bindparam("at_brand"),
@@ -217,6 +223,14 @@ def index(uow: UnitOfWork, additions: Sequence[Indexed], removals: Sequence[Forg
                 }
             )
     insert_rows(uow.conn, _TOKEN, rows)
+
+
+def items_of(uow: UnitOfWork, subject: bytes, brand: str, by: Field, sought: bytes) -> frozenset[int]:
+    """Return the items of a subject's field, as one brand holds them, that have this normal form. Records nothing."""
+    keys = uow.vault.keys
+    tokens = [_tokens(keys, brand, by, [sought], epoch)[0] for epoch in keys.index_epochs()]
+    at = {"at_subject": subject, "at_brand": brand, "at_field": by.id, "tokens": padded(tokens)}
+    return frozenset(uow.conn.scalars(_ITEMS, at))
 
 
 def message(by: Field, value: object) -> bytes:

@@ -16,10 +16,12 @@ from sqlalchemy import bindparam, select
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment
 from policies.bundle import Bundle
-from vault import consents, honey, intake, references, search
-from vault.amendments import Amended, Update, is_minor, pages, update
+from vault import consents, contactpoints, honey, intake, references, search
+from vault.amendments import Amended, Update, adult_age, is_minor, pages, update
 from vault.compartments import Writing
-from vault.consents import ConsentEvent, Recording
+from vault.consentevents import GIVING
+from vault.consents import ConsentEvent, Recording, Who
+from vault.contactpoints import Point, UnknownContact
 from vault.errors import InvalidFields, UnknownReference, VaultError
 from vault.intake import Given, Problem, day_of
 from vault.keys.service import Slot
@@ -118,7 +120,7 @@ def register(uow: UnitOfWork, subjects: Sequence[NewSubject]) -> list[Registered
         if problems:
             outcomes[place] = InvalidFields(tuple(problems))
         else:
-            arrivals.append(_Arrival(new, place, given, _draw(uow, new, given)))
+            arrivals.append(_Arrival(new, place, given, _draw(uow, bundle, new, given)))
     if arrivals:
         _store(uow, bundle, arrivals, outcomes)
     return [VaultError() if outcome is None else outcome for outcome in outcomes]
@@ -156,19 +158,46 @@ def _read(uow: UnitOfWork, bundle: Bundle, new: NewSubject, problems: list[Probl
             problems.append(("consents", "too_many"))
             continue
         for position, event in enumerate(holding.consents):
-            found = consents.check(bundle, event, uow.now)
+            found = consents.check(bundle, event, uow.now) or _unreached(bundle, event, given[-1][1])
             problems += [(f"consents[{position}].{member}", reason) for member, reason in found]
     return given
 
 
-def _draw(uow: UnitOfWork, new: NewSubject, given: Sequence[tuple[str, Sequence[Given]]]) -> Locked:
+def _unreached(bundle: Bundle, event: ConsentEvent, given: Sequence[Given]) -> list[Problem]:
+    """Return what a consent cannot have with somebody who is only now taken in: a guardian, an address not given."""
+    if event.actor is Who.GUARDIAN:
+        return [("actor", "guardian_not_linked")]
+    if event.contact is None:
+        return []
+    of = bundle.catalogue.field(bundle.purposes.get(event.purpose).channel)
+    try:
+        sought = contactpoints.normal_form(of, event.contact)
+    except UnknownContact as error:
+        return [("contact", error.code)]
+    return (
+        [] if any(each.field is of and each.message == sought for each in given) else [("contact", "unknown_contact")]
+    )
+
+
+def _points(bundle: Bundle, event: ConsentEvent, written: Sequence[tuple[Given, Point]]) -> list[Point]:
+    """Return the addresses, of those written with it, that a consent is for."""
+    channel = bundle.purposes.get(event.purpose).channel
+    if not channel or (event.contact is None and event.act not in GIVING):
+        return []
+    of = bundle.catalogue.field(channel)
+    sought = None if event.contact is None else contactpoints.normal_form(of, event.contact)
+    return [point for given, point in written if given.field is of and (sought is None or given.message == sought)]
+
+
+def _draw(uow: UnitOfWork, bundle: Bundle, new: NewSubject, given: Sequence[tuple[str, Sequence[Given]]]) -> Locked:
     # Why safe: the id is random and means nothing; the log key is fresh and used for HMAC over entry ids only.
     gulp = uow.vault.entropy.bytes(SUBJECT_BYTES + LOG_KEY_BYTES)
     subject = gulp[:SUBJECT_BYTES]
-    today = day_of(uow.now)
-    minor = any(is_minor(each, today) for _, values in given for each in values)
+    today, region = day_of(uow.now), new.region.lower()
+    adult = adult_age(bundle, region, today)
+    minor = any(is_minor(each, today, adult) for _, values in given for each in values)
     key = honey.log_key(uow.vault.entropy) if new.honey else gulp[SUBJECT_BYTES:]
-    return Locked(subject, uow.vault.shard_of(subject), new.region.lower(), 1, minor, key)
+    return Locked(subject, uow.vault.shard_of(subject), region, 1, minor, key)
 
 
 def _store(
@@ -176,23 +205,28 @@ def _store(
 ) -> None:
     writing = Writing(uow)
     recording = Recording(uow, bundle)
+    channels = {each.channel for each in bundle.purposes.every if each.channel}
     indexed: list[Indexed] = []
     pairs: list[tuple[bytes, str]] = []
     entries: list[bytes] = []
     for arrival in arrivals:
         row, system_id = arrival.row, arrival.new.system_id
         arrival.log_leaf = writing.own_leaf(row.log_key)
+        points: dict[str, list[tuple[Given, Point]]] = {}
         for brand, values in arrival.given:
             pairs.append((row.subject, brand))
             for each in values:
                 written = writing.put(row.subject, row.shard, each.field, brand, system_id, each.dated)
+                if each.field.name in channels:
+                    points.setdefault(brand, []).append((each, Point(each.field.id, written.item, written.version)))
                 if each.message is not None:
                     indexed.append(Indexed(row.subject, row.shard, brand, each.field, written.item, each.message))
         entries.append(_record(uow, arrival))
         for holding in arrival.new.holdings:
             # In the order they happened, whatever the order they came in: the projection then ends with the last.
             for event in sorted(holding.consents, key=lambda each: uow.now if each.event_at is None else each.event_at):
-                recording.add(row, holding.brand, system_id, event)
+                reached = _points(bundle, event, points.get(holding.brand, ()))
+                recording.add(row, holding.brand, system_id, event, reached)
     leaves = writing.flush()
     insert_rows(uow.conn, _SUBJECT, [_row(uow, arrival.row, *leaves[arrival.log_leaf]) for arrival in arrivals])
     gulp = uow.vault.entropy.bytes(references.RANDOM_BYTES * len(pairs))

@@ -1,42 +1,71 @@
-"""Consents: give and withdraw. Withdrawing asks for nothing that giving does not (GDPR Art. 7(3))."""
+"""Consents: give, withdraw, and everything else that can happen to one.
 
-from fastapi import APIRouter, Request
+Withdrawing asks for nothing that giving does not, and is one call as giving is (GDPR Art. 7(3)).
+"""
 
-from api import acts
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+
+from api import acts, consentacts
 from api.authn.credential import Bearer
-from api.bodies.consents import ConsentRecorded, GiveConsent, WithdrawConsent
-from api.events import event_given
+from api.bodies.consents import (
+    ConsentEventTold,
+    ConsentRecorded,
+    GiveConsent,
+    SignalReceived,
+    SignalRecorded,
+    WithdrawConsent,
+)
+from api.events import event_given, event_told, event_withdrawn
 from api.pipeline import Call
 from api.problems import request_id_of
 from api.routes.answers import Json
 from api.routes.writes import write_of
 from api.services import services_of
-from vault.consents import ConsentAct, ConsentEvent
+from vault.consents import ConsentEvent
 
 router = APIRouter(prefix="/v1/consents", tags=["consents"])
+
+SIGNAL_ON = "1"  # the only value that the specification gives a meaning
 
 
 @router.post("", status_code=201, response_model=ConsentRecorded)
 async def give(request: Request, credential: Bearer, body: GiveConsent) -> Json:
     """Record that a person agreed to a purpose of the calling brand, with the notice they were shown."""
-    return await _change(request, credential, body.reference, event_given(body))
+    return await _change(request, credential, body.reference, event_given(body, renewal=body.renewal))
 
 
 @router.post("/withdraw", status_code=201, response_model=ConsentRecorded)
 async def withdraw(request: Request, credential: Bearer, body: WithdrawConsent) -> Json:
     """Record that a person withdrew. Every outstanding token that rested on it is dead at its next use."""
-    event = ConsentEvent(
-        body.purpose,
-        ConsentAct.WITHDRAWN,
-        body.channel,
-        place=body.place,
-        collector=body.collector,
-        event_at=body.event_at,
-    )
-    return await _change(request, credential, body.reference, event)
+    return await _change(request, credential, body.reference, event_withdrawn(body))
+
+
+@router.post("/events", status_code=201, response_model=ConsentRecorded)
+async def tell(request: Request, credential: Bearer, body: ConsentEventTold) -> Json:
+    """Record any other event: a request, a refusal, an objection or its end, an invalid consent, another legal basis."""
+    return await _change(request, credential, body.reference, event_told(body))
+
+
+@router.post("/signal", status_code=201, response_model=SignalRecorded)
+async def signal(
+    request: Request, credential: Bearer, body: SignalReceived, sec_gpc: Annotated[str | None, Header()] = None
+) -> Json:
+    """Pass on a browser's `Sec-GPC` header. `1` objects to every purpose that sells or shares; anything else does nothing.
+
+    No identity is checked and nothing is asked back: the signal is the person's word. Sent again it changes nothing,
+    and a consent that the person gave after it, knowing of it, is left alone.
+    """
+    asked = consentacts.Signal(body.reference, body.channel, on=sec_gpc == SIGNAL_ON)
+    return await _write(request, credential, consentacts.signals, asked)
 
 
 async def _change(request: Request, credential: Bearer, reference: str, event: ConsentEvent) -> Json:
-    call = Call(credential, request_id_of(request), await write_of(request, acts.ConsentChange(reference, event)))
-    written = await services_of(request).batcher.submit(acts.consent_changes, call)
+    return await _write(request, credential, acts.consent_changes, acts.ConsentChange(reference, event))
+
+
+async def _write(request: Request, credential: Bearer, batch: Any, asked: Any) -> Json:
+    call = Call(credential, request_id_of(request), await write_of(request, asked))
+    written = await services_of(request).batcher.submit(batch, call)
     return Json(written.answer, 200 if written.replayed else 201)

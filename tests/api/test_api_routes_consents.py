@@ -101,3 +101,72 @@ def test_a_bulk_token_outlives_one_persons_withdrawal_for_the_others(pos):
     assert pos.withdraw(leaves).status_code == 201
     first, second = pos.bulk(token, [stays, leaves]).json()["disclosures"]
     assert (first["reference"], second) == (stays, {"reference": leaves, "error": "invalid_token"})
+
+
+# --- addresses, other events, a browser's signal -----------------------------------------------------------------------
+
+MAIL = {"purpose": "marketing.email", "notice": {"id": "marketing_email", "version": 1, "language": "fr"}}
+ADDRESS = "Apolline.Rousselin@example.com"
+
+
+def told(pos, reference, event, **more):
+    body = {"reference": reference, **WITHDRAWAL, "event": event, **more}
+    return pos.send("POST", "/v1/consents/events", pos.service("consent.write"), body)
+
+
+def signalled(pos, reference, *values):
+    headers = [("Sec-GPC", value) for value in values]
+    return pos.send(
+        "POST", "/v1/consents/signal", pos.service("consent.write"), {"reference": reference}, headers=headers
+    )
+
+
+def test_a_consent_to_letters_is_for_an_address_and_is_never_repeated(maison, pos):
+    reference = pos.created()
+    unknown = pos.give(reference, **MAIL, contact=f"{CANARY}@example.com")
+    assert problem_of(unknown, 422, "invalid_fields")["fields"] == [{"name": "contact", "reason": "unknown_contact"}]
+    assert CANARY not in unknown.text
+    given = pos.give(reference, **MAIL, contact=ADDRESS)
+    assert (given.json()["state"], given.json()["contacts"]) == ("given", 1)
+    assert ADDRESS not in given.text
+    assert not any(ADDRESS.encode() in entry.raw for entry in maison.entries())
+    assert pos.withdraw(reference, purpose="marketing.email", contact=ADDRESS).json()["contacts"] == 0
+
+
+def test_other_events_are_one_call_each_and_kill_what_is_out(pos):
+    reference = pos.created(PERSON, CONSENT)
+    token = granted(pos, reference)
+    objected = told(pos, reference, "objected")
+    assert (objected.status_code, objected.json()["state"]) == (201, "objected")
+    problem_of(pos.disclose(token), 401, "invalid_token")
+    assert told(pos, reference, "objection_lifted").json()["state"] == "none"
+    assert told(pos, reference, "ended", purpose="service.repair").json()["state"] == "ended"
+    for ours in ("expired", "given", "withdrawn"):
+        problem_of(told(pos, reference, ours), 422, "invalid_request")
+
+
+def test_a_signal_objects_only_when_it_is_on(pos):
+    reference = pos.created()
+    for nothing in ((), ("0",), ("true",), ("1, 1",)):
+        answer = signalled(pos, reference, *nothing)
+        assert (answer.status_code, answer.json()["objected"]) == (201, [])
+    assert signalled(pos, reference, "1").json()["objected"] == ["analytics.segments", "group.profile_sharing"]
+    assert signalled(pos, reference, "1").json()["objected"] == []
+
+
+def test_withdrawing_takes_as_many_calls_as_giving_under_the_same_right(pos):
+    """The whole way of each: one token of one scope, one POST, no answer to a question in between."""
+    given, withdrawn = [], []
+    for way, act in ((given, pos.give), (withdrawn, pos.withdraw)):
+        reference = pos.created(PERSON, CONSENT)
+        sent = pos.http.request
+        pos.kept.clear()  # a token is drawn for each, too
+
+        def counted(method, path, *, sent=sent, way=way, **more):
+            way.append((method, path.split("/")[2]))
+            return sent(method, path, **more)
+
+        pos.http.request = counted
+        assert act(reference).status_code == 201
+        pos.http.request = sent
+    assert withdrawn == given == [("POST", "token"), ("POST", "consents")]

@@ -58,20 +58,31 @@ class Reference:
             return False
         if ask["restricted"] and basis != "legal_claims":
             return False
-        if ask["minor"] and basis in {*CONSENT, "legitimate_interest"}:
+        if ask["minor"] and basis in {*CONSENT, "legitimate_interest"} and not self.guarded(ask, basis):
             return False
         if field["special"] and basis not in {"legal_claims", "vital_interest"}:
             own = ask["consents"].get(ask["purpose"])
-            if basis != "explicit_consent" or own != "given":
+            if basis != "explicit_consent" or own != ("guarded" if ask["minor"] else "given"):
                 return False
         return self.agreed(ask, place)
+
+    def guarded(self, ask: dict, basis: str) -> bool:
+        """Whether a guardian, and not the minor, agreed to something that is not marketing."""
+        words = ask["purpose"].split(".")
+        told = [ask["consents"].get(".".join(words[: length + 1])) for length in range(len(words))]
+        return basis in CONSENT and words[0] != "marketing" and "guarded" in told and "given" not in told
 
     def agreed(self, ask: dict, place: str) -> bool:
         words = ask["purpose"].split(".")
         path = [".".join(words[: length + 1]) for length in range(len(words))]
+        basis = self.basis(ask["purpose"], place)
+        if basis != "legal_claims" and any(ask["consents"].get(key) == "ended" for key in path):
+            return False
         if self.basis(ask["purpose"], place) in UNSTOPPABLE:
             return True
         if any(ask["consents"].get(key) in {"withdrawn", "objected"} for key in path):
+            return False
+        if any(ask["consents"].get(key) == "refused" and self.basis(key, place) not in CONSENT for key in path):
             return False
         return all(self.covered(key, path, ask, place) for key in path if self.basis(key, place) in CONSENT)
 
@@ -79,7 +90,7 @@ class Reference:
         """Whether a node on the path has consent: its own, or the nearest consent-based one above, if that reaches it."""
         status = ask["consents"].get(key, "none")
         if status != "none":
-            return status == "given"
+            return status == "given" or (status == "guarded" and ask["minor"])
         above = [each for each in path[: path.index(key)] if self.basis(each, place) in CONSENT]
         separate = self.purposes[key].get("separate_consent", False)
         return bool(above) and not separate and self.covered(above[-1], path, ask, place)

@@ -26,7 +26,9 @@ def asks(draw):
     field = draw(st.sampled_from(sorted(BUNDLE.catalogue.fields)))
     own = sorted(BUNDLE.catalogue.field(field).predicates)
     path = [each.key for each in BUNDLE.purposes.path(purpose)]
-    statuses = st.sampled_from([*ConsentStatus, ConsentStatus.GIVEN, ConsentStatus.GIVEN, ConsentStatus.GIVEN])
+    statuses = st.sampled_from(
+        [*ConsentStatus, ConsentStatus.GUARDED, ConsentStatus.GIVEN, ConsentStatus.GIVEN, ConsentStatus.GIVEN]
+    )
     rarely = st.integers(0, 11).map(lambda drawn: drawn == 0)
     return {
         "system": "till",

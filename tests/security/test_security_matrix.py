@@ -55,6 +55,12 @@ ROUTES = {
     ("POST", "/v1/consents/withdraw"): Expected(
         "consent.write", {"reference": "{reference}", **WITHDRAWAL}, owned=True
     ),
+    ("POST", "/v1/consents/events"): Expected(
+        "consent.write", {"reference": "{reference}", **WITHDRAWAL, "event": "objected"}, owned=True
+    ),
+    ("POST", "/v1/consents/signal"): Expected(
+        "consent.write", {"reference": "{reference}"}, (("Sec-GPC", "1"),), owned=True
+    ),
     ("POST", "/v1/imports"): Expected(
         "import", ndjson({"ref": "1", "fields": PERSON}), (("Content-Type", NDJSON), ("Idempotency-Key", "matrix"))
     ),

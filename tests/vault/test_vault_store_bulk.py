@@ -105,6 +105,8 @@ def test_null_and_order_of_columns(engine):
         "since_at": 5,
         "epoch": 1,
         "event_id": bytes(range(16)),
+        "notice_version": 1,
+        "points": "",
     }
     with engine.begin() as conn:
         insert_rows(conn, ConsentState, [row | {"brand": f"b{n}"} for n in range(10)])

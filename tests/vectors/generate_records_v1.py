@@ -44,6 +44,17 @@ CONSENT = {
     "valid_until": None,
     "previous_hash": bytes(32),
 }
+# The same in the second form.
+CONSENT_V2 = {name: value for name, value in CONSENT.items() if name != "previous_hash"} | {
+    "method": "signature",
+    "explicit": True,
+    "actor": "self",
+    "source": "person",
+    "evidence_hash": bytes(range(0x60, 0x80)),
+    "recipients": "aurelle vantier",
+    "points": "202:1 202:4",
+    "previous_hash": bytes(32),
+}
 
 
 def document():
@@ -84,6 +95,7 @@ def document():
             index, drawn("index key"), BRAND, 202, "email/1", b"someone@example.com"
         ).hex(),
         "consent_hash": oracle.consent_hash(CONSENT, CONSENT).hex(),
+        "consent_hash_v2": oracle.consent_hash(CONSENT_V2, CONSENT_V2, b"ecrin/consent/v2").hex(),
         "token": {"text": TOKEN, "hash": oracle.token_hash(TOKEN).hex()},
         "entry": {
             "body": body.decode(),

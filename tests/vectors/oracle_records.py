@@ -44,10 +44,11 @@ def request_mac(index, now, request_id):
     return keystore.label_mac(index, f"audit/request/{now // (30 * 86400)}", request_id.encode())[:16]
 
 
-def consent_hash(event, order):
+def consent_hash(event, order, label=b"ecrin/consent/v1"):
     columns = [event[name] for name in order]
     shapes = {int: lambda each: number(each, 8), str: str.encode, bytes: bytes, type(None): lambda _: b""}
-    return hashlib.sha256(b"ecrin/consent/v1" + lp(*[shapes[type(each)](each) for each in columns])).digest()
+    shapes[bool] = shapes[int]
+    return hashlib.sha256(label + lp(*[shapes[type(each)](each) for each in columns])).digest()
 
 
 def token_hash(token):

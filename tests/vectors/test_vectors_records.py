@@ -7,7 +7,7 @@ from contextlib import closing
 import generate_keystore_v2 as frozen
 import generate_records_v1 as generator
 import pytest
-from generate_records_v1 import BITS, BRAND, CONSENT, ENTRY_ID, LOG_KEY, NOW, REQUEST, SUBJECT, TOKEN
+from generate_records_v1 import BITS, BRAND, CONSENT, CONSENT_V2, ENTRY_ID, LOG_KEY, NOW, REQUEST, SUBJECT, TOKEN
 
 from api import trail
 from audit import checkpoint, note, receipt
@@ -77,8 +77,13 @@ def test_search_token(vault):
 
 
 def test_consent_event():
-    assert tuple(CONSENT) == consentchain.HASHED
-    assert consentchain.event_hash(CONSENT).hex() == DOCUMENT["consent_hash"]
+    assert tuple(CONSENT) == consentchain.HASHED[1]
+    assert consentchain.event_hash(CONSENT | {"record": 1}).hex() == DOCUMENT["consent_hash"]
+
+
+def test_consent_event_of_the_second_form():
+    assert tuple(CONSENT_V2) == consentchain.HASHED[2]
+    assert consentchain.event_hash(CONSENT_V2 | {"record": 2}).hex() == DOCUMENT["consent_hash_v2"]
 
 
 def test_token():

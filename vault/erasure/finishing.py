@@ -34,7 +34,11 @@ _OF_SUBJECT: Final = (
     "search_token",
     "consent_event",
     "consent_state",
+    "guardian_link",
     "hold",
+)
+_GUARDING: Final = delete(metadata.tables["guardian_link"]).where(
+    metadata.tables["guardian_link"].c.guardian_id.in_(bindparam("subjects", expanding=True))
 )
 _WIPE: Final = tuple(
     delete(metadata.tables[name]).where(metadata.tables[name].c.subject_id.in_(bindparam("subjects", expanding=True)))
@@ -104,7 +108,7 @@ class _Finishing:
         if self.wiped:
             subjects = {"subjects": padded(list(self.wiped))}
             references.forget(self.uow, list(self.wiped))
-            for statement in (*_WIPE, _FORGET):
+            for statement in (*_WIPE, _GUARDING, _FORGET):
                 conn.execute(statement, subjects)
         strangers = set(self.wiped) | {each.subject for each in pending if each.person is None}
         if strangers:
