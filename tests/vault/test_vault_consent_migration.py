@@ -44,7 +44,7 @@ def first_form(state, previous, number):
 @pytest.fixture
 def upgraded(databases, tmp_path):
     """A database that held two events of the first form when it was brought to this release."""
-    databases.template("before_consent", lambda url: bring(url, "0010"))
+    databases.template("before_consent", lambda url: bring(url, "0011"))
     url, drop = databases.cut("before_consent", tmp_path)
     engine = open_engine(url)
     withdrawn = first_form("withdrawn", GENESIS, 1)

@@ -2,8 +2,8 @@
 
 Events that are there already stay as they are, byte for byte, as records of the first form.
 
-Revision: 0011
-Follows: 0010
+Revision: 0012
+Follows: 0011
 """
 
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
