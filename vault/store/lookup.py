@@ -6,7 +6,8 @@ the text is compiled once per engine and number of keys, which are padded to pow
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Dialect, Select
 from vault.store.keysets import padded
 
 _MOST_PLANS: Final = 1024  # statements times sizes: about a dozen each
+_ROOMY: Final = 65536  # KiB
 _NAMED = re.compile(r"%\((\w+)\)s")
 
 
@@ -51,6 +53,32 @@ def run(conn: Connection, text: str, parameters: Sequence[object]) -> Any:
 def run_many(conn: Connection, text: str, rows: Sequence[Sequence[object]]) -> None:
     """Execute a fixed statement once per row of parameters, as `run` does."""
     _driver(conn).cursor().executemany(text, rows)
+
+
+@contextmanager
+def mapped(conn: Connection, name: str, values: Mapping[bytes, bytes]) -> Iterator[None]:
+    """Let statements on SQLite call `name(x)` for the value that `values` has for x; one it lacks fails the statement."""
+    driver = _driver(conn)
+    driver.create_function(name, 1, values.__getitem__, deterministic=True)
+    try:
+        yield
+    finally:
+        driver.create_function(name, 1, None)
+
+
+@contextmanager
+def roomy(conn: Connection) -> Iterator[None]:
+    """Keep many pages in memory for a statement that changes pages all over a table, on SQLite; else nothing."""
+    if conn.dialect.name != "sqlite":
+        yield
+        return
+    driver = _driver(conn)
+    (usual,) = driver.execute("PRAGMA cache_size").fetchone()
+    driver.execute(f"PRAGMA cache_size = -{_ROOMY:d}")
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA cache_size = {usual:d}")
 
 
 def _driver(conn: Connection) -> Any:
