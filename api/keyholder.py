@@ -26,6 +26,7 @@ from api.observability.logs import Log
 from api.settings import InvalidSettings, Settings, load
 from vault.errors import Sealed, StoreUnavailable, VaultError
 from vault.keys.home import holds_keystore
+from vault.keys.keeper import ReadBack
 from vault.keys.keyd import wire
 from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.hardening import NotHardened, harden
@@ -89,7 +90,8 @@ def _hold(settings: Settings, log: Log, listen_fd: int | None, secrets: Sequence
     except (Sealed, StoreUnavailable) as error:  # tried again
         log.warning(Event.KEYD_SEALED, code=error.code)
     accounts = frozenset({os.geteuid(), *map(_account, settings.keyd_accounts)})
-    epochs = EpochWork(lambda: keepers.own_keeper(settings, holder.provider), SystemEntropy())
+    read_back = ReadBack()
+    epochs = EpochWork(lambda: keepers.own_keeper(settings, holder.provider, read_back), SystemEntropy())
     server = KeydServer(
         listener, holder, settings.deployment, accounts, lambda happening: log.info(_REPORTED[happening]), epochs
     )

@@ -190,6 +190,7 @@ def replicate(
         try:
             try:
                 place.put(store)
+                renew()
                 read_back(place, now)
             except (Sealed, IntegrityFailure):
                 if not sound:
@@ -197,6 +198,7 @@ def replicate(
                     sound = True
                 now = renew()
                 place.put(store, anew=True)
+                renew()
                 read_back(place, now)
         except Damaged:
             raise

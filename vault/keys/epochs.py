@@ -30,7 +30,8 @@ from vault.keys.survivors import leaf_of, prove_survivors, prove_whole
 from vault.keys.toppage import OpenEpoch, deployment_bytes, draw_epoch, open_epoch, root_context, seal_epoch
 from vault.runtime import Clock, Entropy
 
-_LEASE: Final = 120  # seconds; renewed at each step. A crash keeps the next process waiting for as long
+_LEASE: Final = 120  # seconds; a crash keeps the next process waiting for as long
+_RENEWED: Final = 30  # seconds after which a step that works page by page renews it
 _PAGES: Final = 64  # opened pages kept while pages are compared: each is looked at once
 
 
@@ -57,7 +58,7 @@ class EpochChange:
 
     `store` is a connection of its own, not that of a key service: services notice the change by themselves. Raises
     ValueError for two places of one name. Copies of more than `always_whole` pages are read back whole once a day, and
-    at each change what was written to them.
+    at each change what was written to them. `verified` is the structure that the caller has just had read back.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class EpochChange:
         clock: Clock,
         entropy: Entropy,
         always_whole: int = ALWAYS_WHOLE,
+        verified: int | None = None,
     ) -> None:
         if len({place.name for place in copies}) != len(copies):
             raise ValueError("two places for copies have the same name")
@@ -79,7 +81,13 @@ class EpochChange:
         self._entropy = entropy
         self._always_whole = always_whole
         self._owner = entropy.bytes(16).hex()
-        self._verified: int | None = None  # the structure this object has itself read back
+        self._verified = verified
+        self._renew_at = 0
+
+    @property
+    def verified(self) -> int | None:
+        """The structure of which this object, or its caller, has read back the copies."""
+        return self._verified
 
     def run(self, before_destroy: Callable[[], None] = _nothing) -> Destroyed:
         """Run a whole change, or what a crash left of one. With an empty queue it rotates the root all the same.
@@ -109,9 +117,9 @@ class EpochChange:
         """Count the leaves on the queue."""
         return len(self._store.retired())
 
-    def history(self) -> list[Destroyed]:
-        """List what was destroyed, oldest first."""
-        return [self._told(row) for row in self._store.history()]
+    def history(self, since: int = 0) -> list[Destroyed]:
+        """List what was destroyed, from epoch `since` on, oldest first."""
+        return [self._told(row) for row in self._store.history(since)]
 
     def grow(self, trees: int = 1) -> int:
         """Add trees of fresh leaves, copied before they are counted on; returns how many leaves there are then.
@@ -145,7 +153,7 @@ class EpochChange:
             self._carry()
             self._replicate()
         elif change.state is ChangeState.REPLICATED:
-            if self._verified != change.verified:
+            if self._verified != change.verified or not self._copies_stand(change):
                 self._replicate()  # read back by a process that is gone: copies may be gone since
             before_destroy()
             if self._carry():
@@ -204,6 +212,12 @@ class EpochChange:
         self._store.replicated(self._owner, head.structure, copied)
         self._verified = head.structure
 
+    def _copies_stand(self, change: ChangeRow) -> bool:
+        """Whether the copies that were read back are still where they were, by what they say of themselves."""
+        name, wanted = self._store.head().deployment, (change.epoch, change.verified)
+        listed = [each for place in self._copies for each in place.listed()]
+        return sum(each.deployment == name and (each.epoch, each.structure) == wanted for each in listed) >= NEEDED
+
     def _destroy(self, change: ChangeRow) -> None:
         if change.state is ChangeState.REPLICATED and not self._store.destroying(self._owner):
             return  # something was recalled in this moment: once more through `_carry`
@@ -237,7 +251,7 @@ class EpochChange:
                 )  # so that the copies tell of no change either; those read back are good already
             except VaultError:
                 continue
-        (row,) = (each for each in self._store.history() if each.epoch == change.epoch - 1)
+        (row,) = self._store.history(change.epoch - 1)
         return self._told(row)
 
     # The proofs
@@ -265,10 +279,10 @@ class EpochChange:
         going = [slot for slot, _ in self._store.leaving(row.epoch)]
         drawn = map(Place.at, self._store.drawn_anew())
         before, after = self._tree(self._open(row.epoch)), self._tree(current)
-        prove_survivors(before, after, current.top.geometry, drawn, going)
+        prove_survivors(before, after, current.top.geometry, drawn, going, self._renew)
 
     def _copied(self, current: OpenEpoch) -> int:
-        whole = partial(prove_whole, self._tree(current), current.top)
+        whole = partial(prove_whole, self._tree(current), current.top, self._renew)
         return replicate(self._store, self._copies, current, self._provider, self._lease, whole, self._always_whole)
 
     # Parts
@@ -285,7 +299,7 @@ class EpochChange:
 
     def _redraw(self, opened: OpenEpoch) -> Redraw:
         name = deployment_bytes(self._store.head().deployment)
-        return Redraw(name, opened.top.geometry, opened.top.roots, self._store.page, self._entropy)
+        return Redraw(name, opened.top.geometry, opened.top.roots, self._store.page, self._entropy, self._renew)
 
     def _drawn(self, name: bytes, change: ChangeRow, old: OpenEpoch, drawn: Redrawn) -> OpenEpoch:
         parts = old.top.geometry, drawn.roots, old.service
@@ -304,7 +318,13 @@ class EpochChange:
         now = self._clock.now()
         if not self._store.take_lease(self._owner, now, now + _LEASE):
             raise Conflict("another process changes the keystore")
+        self._renew_at = now + _RENEWED
         return now
+
+    def _renew(self) -> None:
+        """Keep the lease through a step that takes long. Called for each page, so it mostly looks at the clock."""
+        if self._clock.now() >= self._renew_at:
+            self._lease()
 
     @contextmanager
     def _leased(self) -> Iterator[None]:

@@ -21,6 +21,7 @@ from vault.keys.provider import DestroyingProvider
 from vault.keys.service import Slot
 from vault.runtime import Clock, Entropy
 
+_FRESH: Final = 600  # seconds
 _BEHIND: Final = (ChangeState.DESTROYING.value, ChangeState.DESTROYED.value)
 
 
@@ -117,8 +118,19 @@ class KeptChange:
         return self._keeper.history()
 
 
+@dataclass(slots=True)
+class ReadBack:
+    """What `begin` had read back, for the `finish` that follows soon: the structure, and the UTC second."""
+
+    structure: int | None = None
+    at: int = 0
+
+
 class ChangeKeeper:
-    """The keeper where keystore and root are at hand. Opens the keystore anew for each verb, beside any key service."""
+    """The keeper where keystore and root are at hand. Opens the keystore anew for each verb, beside any key service.
+
+    `read_back` is kept by a caller that makes a keeper for each verb.
+    """
 
     def __init__(
         self,
@@ -128,12 +140,14 @@ class ChangeKeeper:
         *,
         clock: Clock,
         entropy: Entropy,
+        read_back: ReadBack | None = None,
     ) -> None:
         self._open_store = open_store
         self._provider = provider
         self._copies = tuple(copies)
         self._clock = clock
         self._entropy = entropy
+        self._read_back = ReadBack() if read_back is None else read_back
 
     def status(self) -> EpochStatus:
         """Read where the keystore stands."""
@@ -169,17 +183,17 @@ class ChangeKeeper:
                     return change.run(partial(_only, store, epoch))
                 except _AnotherChange:
                     pass
-            return _found(change.history(), epoch)
+            return _found(change.history(epoch), epoch)
 
     def history(self, since: int = 0) -> list[Destroyed]:
         """Read what was destroyed."""
         with self._opened() as (_, change):
-            return [each for each in change.history() if each.epoch >= since]
+            return change.history(since)
 
     def ended(self, since: int) -> list[DestroyedRow]:
         """Read the same without the leaves, which `leaving` lists epoch by epoch."""
         with closing(self._open_store()) as store:
-            return [row for row in store.history() if row.epoch >= since]
+            return store.history(since)
 
     def leaving(self, epoch: int) -> list[Slot]:
         """List the leaves that go, or went, with the root of `epoch`."""
@@ -193,11 +207,18 @@ class ChangeKeeper:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[PageStore, EpochChange]]:
+        known, now = self._read_back, self._clock.now()
+        # Not read a second time a moment later; but copies that were read back before a long wait may be gone since.
+        verified = known.structure if 0 <= now - known.at <= _FRESH else None
         with closing(self._open_store()) as store:
-            yield (
-                store,
-                EpochChange(store, self._provider, self._copies, clock=self._clock, entropy=self._entropy),
+            change = EpochChange(
+                store, self._provider, self._copies, clock=self._clock, entropy=self._entropy, verified=verified
             )
+            try:
+                yield store, change
+            finally:
+                if change.verified != verified:
+                    known.structure, known.at = change.verified, self._clock.now()
 
     @staticmethod
     def _prospect(store: PageStore) -> Prospect:

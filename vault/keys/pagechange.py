@@ -151,14 +151,15 @@ class ChangeTables(Transactions):
         with self._writing(owner, heard=True):
             self._db.execute("DELETE FROM change WHERE state = ?", (ChangeState.DESTROYED.value,))
 
-    def history(self) -> list[DestroyedRow]:
-        """List destroyed roots, oldest first."""
+    def history(self, since: int = 0) -> list[DestroyedRow]:
+        """List destroyed roots, oldest first, from that of epoch `since` on."""
         with self._asking():
             return [
                 DestroyedRow(*row)
                 for row in self._db.execute(
                     "SELECT epoch, root_ref, effective_at, evidence, destruction_class, copies, recorded_at"
-                    " FROM destroyed ORDER BY epoch"
+                    " FROM destroyed WHERE epoch >= ? ORDER BY epoch",
+                    (since,),
                 )
             ]
 

@@ -149,8 +149,8 @@ class PageStore(Protocol):
         """List the addresses that hold pages of more than one generation: those that the change under way drew."""
         ...
 
-    def rows(self) -> Rows:
-        """Read everything but the pages, of the current epoch only."""
+    def rows(self, since: int = 0) -> Rows:
+        """Read everything but the pages, of the current epoch only; of leaves and roots that went, from `since` on."""
         ...
 
     # Allocation
@@ -237,8 +237,8 @@ class PageStore(Protocol):
         """Purge what only the destroyed root could open, out of the journal too, and end the change."""
         ...
 
-    def history(self) -> list[DestroyedRow]:
-        """List destroyed roots, oldest first."""
+    def history(self, since: int = 0) -> list[DestroyedRow]:
+        """List destroyed roots, oldest first, from that of epoch `since` on."""
         ...
 
     # Copies

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vault.errors import IntegrityFailure
-from vault.keys.pagechange import ChangeTables
+from vault.keys.pagechange import NEWER, ChangeTables
 from vault.keys.pagesql import TABLES, fill, insert_pages
 from vault.keys.pagestore import ChangeState, EpochRow, PageRow, PageStore, Rows, Snapshot
 from vault.keys.service import Slot
 
+_HISTORY: Final = frozenset({"leaving", "destroyed"})  # tables that only grow
 _RECALLABLE: Final = (ChangeState.BUILT.value, ChangeState.REPLICATED.value)
 
 
@@ -65,14 +66,16 @@ class PageTables(ChangeTables):
             found = self._db.execute("SELECT address FROM page GROUP BY address HAVING count(*) > 1")
             return [address for (address,) in found]
 
-    def rows(self) -> Rows:
-        """Read everything but the pages, of the current epoch only."""
+    def rows(self, since: int = 0) -> Rows:
+        """Read everything but the pages, of the current epoch only; of leaves and roots that went, from `since` on."""
         with self.reading():
             head = self.head()
             epoch = self.epoch(head.epoch)
             with self._asking():
                 leaving = self._db.execute(
-                    "SELECT number, generation, epoch, recalled FROM leaving ORDER BY epoch, number, generation"
+                    "SELECT number, generation, epoch, recalled FROM leaving WHERE epoch >= ?"
+                    " ORDER BY epoch, number, generation",
+                    (since,),
                 ).fetchall()
             return Rows(
                 head,
@@ -81,7 +84,7 @@ class PageTables(ChangeTables):
                 tuple(sorted(self.retired())),
                 tuple((Slot(number, generation), at, bool(recalled)) for number, generation, at, recalled in leaving),
                 self.change(),
-                tuple(self.history()),
+                tuple(self.history(since)),
             )
 
     # Allocation
@@ -150,9 +153,11 @@ class PageTables(ChangeTables):
         with source.reading(), self._writing():
             if pages:
                 self._update_pages(source)
+            since = self._parted(source)
             for table in TABLES:
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
-            fill(self._db, source.rows())
+                gone = f" WHERE epoch >= {since:d}" if table in _HISTORY else ""
+                self._db.execute(f"DELETE FROM {table}{gone}")  # noqa: S608 - our own names
+            fill(self._db, source.rows(since))
         self._clear_journal()
 
     def unread(self) -> tuple[list[tuple[int, int]], int | None]:
@@ -173,11 +178,26 @@ class PageTables(ChangeTables):
                     (whole_at,),
                 )
 
+    def _parted(self, source: PageStore) -> int:
+        """Say from which epoch on this copy's history may differ from the original's.
+
+        What a finished change destroyed never changes: years of it need not be written with each change. Unless the
+        copy is of another keystore of that name, which shows in the root that was destroyed last.
+        """
+        since = min(self.head().epoch, source.head().epoch) - (self.change() is not None)
+        if since <= 0 or self.history(since - 1)[:1] != source.history(since - 1)[:1]:
+            return 0
+        return since
+
     def _update_pages(self, source: PageStore) -> None:
-        wanted = source.current()
-        held = set(self._db.execute("SELECT address, generation FROM page"))
-        self._db.executemany("DELETE FROM page WHERE address = ? AND generation = ?", held.difference(wanted.items()))
-        missing = sorted(wanted.items() - held)
+        wanted, held, self._current = source.current(), self.current(), None
+        (count,) = self._db.execute("SELECT count(*) FROM page").fetchone()
+        if count != len(held):  # a copy made by hand in the middle of a change has pages of two generations
+            self._db.execute(f"DELETE FROM page WHERE {NEWER}")  # noqa: S608 - ours
+        # Compared by address: a set of a hundred thousand pairs costs four times as much.
+        surplus = [(address, step) for address, step in held.items() if wanted.get(address) != step]
+        self._db.executemany("DELETE FROM page WHERE address = ? AND generation = ?", surplus)
+        missing = [(address, step) for address, step in wanted.items() if held.get(address) != step]
         insert_pages(self._db, (PageRow(*key, body) for key in missing if (body := source.page(*key)) is not None))
         self._db.execute(
             "DELETE FROM unread WHERE NOT EXISTS (SELECT 1 FROM page p WHERE p.address = unread.address"

@@ -48,12 +48,15 @@ class Redraw:
         roots: tuple[TreeRoot, ...],
         fetch: Callable[[int, int], bytes | None],
         entropy: Entropy,
+        renew: Callable[[], None] = lambda: None,
     ) -> None:
+        """`renew` is called for each page that is drawn."""
         self._deployment = deployment
         self._geometry = geometry
         self._roots = roots
         self._fetch = fetch
         self._entropy = entropy
+        self._renew = renew
         self._pages: list[PageRow] = []
         self._drawn: list[Slot] = []
         self._void: list[Slot] = []
@@ -87,6 +90,7 @@ class Redraw:
         self, place: Place, key: bytes | memoryview, generation: int, slots: list[Slot], carried: Mapping[Slot, Leaf]
     ) -> TreeRoot | None:
         """Draw a page anew, if anything under it is; return its new key and generation."""
+        self._renew()
         page = self._open(place, key, generation)
         keys, generations = bytearray(page.keys), dict(page.generations)
         changed = False

@@ -1,13 +1,17 @@
 """What must hold before an old root may die: every leaf that was not retired is where it was, and opens."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from vault.errors import Damaged
 from vault.keys.pagetree import KEY, Geometry, PageTree, Place, split_slot
 from vault.keys.redraw import Leaf
 from vault.keys.service import Slot
 from vault.keys.toppage import TopPage
+
+
+def _nothing() -> None:
+    """Renew nothing."""
 
 
 def leaf_of(tree: PageTree, geometry: Geometry, slot: Slot) -> Leaf:
@@ -21,11 +25,16 @@ def leaf_of(tree: PageTree, geometry: Geometry, slot: Slot) -> Leaf:
 
 
 def prove_survivors(
-    before: PageTree, after: PageTree, geometry: Geometry, drawn: Iterable[Place], going: Iterable[Slot]
+    before: PageTree,
+    after: PageTree,
+    geometry: Geometry,
+    drawn: Iterable[Place],
+    going: Iterable[Slot],
+    renew: Callable[[], None] = _nothing,
 ) -> None:
     """Compare each leaf page that was drawn anew with the one it replaces: only the leaves of `going` may differ.
 
-    Those must: another key, one generation on. Raises Damaged.
+    Those must: another key, one generation on. `renew` is called for each page. Raises Damaged.
     """
     expected: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for slot in going:
@@ -33,17 +42,19 @@ def prove_survivors(
         position, child = divmod(leaf, geometry.fanout)
         expected.setdefault((tree, position), []).append((child, slot.generation))
     for place in drawn:
+        renew()
         if place.level == 0 and not _survives(before, after, place, expected.pop((place.tree, place.position), [])):
             raise Damaged("a page was not drawn as it should have been")
     if expected:
         raise Damaged("a leaf to be destroyed was not drawn anew")
 
 
-def prove_whole(tree: PageTree, top: TopPage) -> None:
+def prove_whole(tree: PageTree, top: TopPage, renew: Callable[[], None] = _nothing) -> None:
     """Open every page there is. Raises Damaged when one does not open. Twelve microseconds a page."""
     geometry = top.geometry
     for number in range(len(top.roots)):
         for position in range(geometry.leaves // geometry.fanout):
+            renew()
             if tree.leaf_page(number, position) is None:
                 raise Damaged("a page of the keystore does not open: restore it from a copy")
 
