@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from fastapi import FastAPI
 
-from api import bootstrap, epochs, eventpush, openapi, problems, roots
+from api import bootstrap, epochs, eventpush, openapi, problems, retentions, roots
 from api.authn.nonce import Nonces
 from api.batcher import Batcher
 from api.epochs import Epochs
@@ -15,6 +15,7 @@ from api.middleware.stack import stack
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.periodic import Periodic
+from api.retentions import Retentions
 from api.routes import audit, catalogue, consents, disclosures, events, health, imports, oauth, subjects
 from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
@@ -93,6 +94,13 @@ def create_app(
                 EventPush(vault, settings.issuer, sealing, log).turn,
                 log,
                 Event.EVENTS_FAILED,
+                last=False,
+            ),
+            Periodic(
+                retentions.LOOK_SECONDS,
+                Retentions(settings, vault, sealing, log).turn,
+                log,
+                Event.RETENTION_FAILED,
                 last=False,
             ),
         )

@@ -18,9 +18,7 @@ def keeper_of(settings: Settings) -> EpochKeeper:
     return own_keeper(settings, roots.provider_of(settings))
 
 
-def own_keeper(
-    settings: Settings, provider: DestroyingProvider, read_back: ReadBack | None = None
-) -> ChangeKeeper:
+def own_keeper(settings: Settings, provider: DestroyingProvider, read_back: ReadBack | None = None) -> ChangeKeeper:
     """Return the keeper of a process that has keystore and root. Fewer than two places for copies: it refuses to begin.
 
     `read_back` as `ChangeKeeper` says.

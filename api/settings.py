@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     queue_size: int = Field(default=2048, ge=1, le=65536, description="Requests that may wait before 503.")
     checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Longest time between signed checkpoints.")
     epoch_seconds: int = Field(default=3600, ge=0, description="Time between epoch runs, if erasures wait. 0: by hand.")
+    retention_seconds: int = Field(
+        default=86400, ge=0, description="Time between sweeps for what is over its time. 0: by hand."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("keystore_copies", "trusted_proxies", "keyd_accounts", mode="before")

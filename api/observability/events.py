@@ -34,6 +34,8 @@ class Event(StrEnum):
     CHECKPOINT_SIGNED = "checkpoint.signed"
     CHECKPOINT_REFUSED = "checkpoint.refused"
     EPOCH_FAILED = "epoch.failed"
+    RETENTION_SWEPT = "retention.swept"
+    RETENTION_FAILED = "retention.failed"
     BUNDLE_LOADED = "bundle.loaded"
     BUNDLE_REFUSED = "bundle.refused"
     BUNDLE_UNREADABLE = "bundle.unreadable"

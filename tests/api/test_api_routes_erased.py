@@ -1,13 +1,24 @@
 """Erasure over HTTP: from the request on, whoever asks hears what they hear of a stranger; and it runs by the clock."""
 
+from contextlib import nullcontext
+from io import BytesIO
+from json import loads
+
 import pytest
 from maison_callers import CONSENT, PERSON, STRANGER, problem_of
 
 from api.epochs import Epochs
+from api.keepers import keeper_of
+from api.observability.logs import Log
+from api.retentions import Retentions
 from api.settings import load
 from audit.entry import Actor, ActorKind
+from vault import errands
 from vault.erasure import progress, requests
+from vault.erasure.keeping import DAY
 from vault.erasure.requests import Erase
+from vault.errors import UnsafeFile
+from vault.keys.keeper import KeptChange
 
 DPO = Actor(ActorKind.OFFICER, "dpo-1")
 
@@ -80,20 +91,31 @@ def test_a_category_is_as_if_it_had_never_been_given(pos, erase):
     problem_of(refused, 422, "invalid_fields")
 
 
-def test_the_clock_runs_epochs_and_the_first_turn_only_catches_up(pos, vault, erase, place, tmp_path):
+@pytest.fixture
+def settings_of(pos, place, tmp_path):
+    """Settings of the vault that is served, with places for copies."""
+
+    def made(**changes):
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir(exist_ok=True)
+        return load(
+            {
+                "data_dir": tmp_path,
+                "keystore_path": place.keystore,
+                "root_folder": tmp_path / "roots",
+                "keystore_copies": f"{tmp_path / 'one'},{tmp_path / 'two'}",
+                "checkpoint_file": pos.http.app.state.services.settings.checkpoint_file,
+                "epoch_seconds": 3600,
+                **changes,
+            }
+        )
+
+    return made
+
+
+def test_the_clock_runs_epochs_and_the_first_turn_only_catches_up(pos, vault, erase, settings_of):
     known = pos.created(PERSON, CONSENT)
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    settings = load(
-        {
-            "data_dir": tmp_path,
-            "keystore_path": place.keystore,
-            "root_folder": tmp_path / "roots",
-            "keystore_copies": f"{tmp_path / 'one'},{tmp_path / 'two'}",
-            "checkpoint_file": pos.http.app.state.services.settings.checkpoint_file,
-            "epoch_seconds": 1,
-        }
-    )
+    settings = settings_of()
     turning = Epochs(settings, vault, pos.http.app.state.services.sealing)
     erase(known)
     turning.turn()
@@ -105,3 +127,74 @@ def test_the_clock_runs_epochs_and_the_first_turn_only_catches_up(pos, vault, er
     assert progress.listed(vault) == []
     assert vault.keys.status().epoch == 1
     assert [each.certified for each in progress.listed(vault, done=True)] == [True]
+
+
+def absent(path, keystore):
+    """No keystore there: the turn finds the vault sealed, and says nothing."""
+
+
+def exposed(path, keystore):
+    path.write_bytes(b"")
+    path.chmod(0o644)
+
+
+@pytest.mark.parametrize(("away", "raised"), [(absent, None), (exposed, UnsafeFile)])
+def test_a_first_turn_that_failed_is_tried_again(pos, vault, erase, place, settings_of, tmp_path, away, raised):
+    """A process died between a destruction and what follows it. The keystore is away when the next one starts."""
+    known = pos.created(PERSON, CONSENT)
+    erase(known)
+    KeptChange(keeper_of(settings_of())).run()
+    assert [each.state for each in progress.listed(vault)] == ["requested"]
+    elsewhere = tmp_path / "elsewhere.db"
+    away(elsewhere, place.keystore)
+    turning = Epochs(settings_of(keystore_path=elsewhere), vault, pos.http.app.state.services.sealing)
+    with nullcontext() if raised is None else pytest.raises(raised):
+        turning.turn()
+    assert [each.state for each in progress.listed(vault)] == ["requested"]
+    elsewhere.unlink(missing_ok=True)
+    elsewhere.symlink_to(place.keystore)
+    turning.turn()
+    assert progress.listed(vault) == []
+    assert [each.certified for each in progress.listed(vault, done=True)] == [True]
+    # Caught up: what is asked for now waits for its time.
+    erase(pos.created(PERSON | {"client_number": "AU-8"}, CONSENT))
+    turning.turn()
+    assert [each.state for each in progress.listed(vault)] == ["requested"]
+    assert vault.keys.status().epoch == 1
+
+
+def test_the_clock_sweeps_what_is_over_its_time_once_for_all_processes(pos, vault, clock, settings_of):
+    sealing = pos.http.app.state.services.sealing
+    lines = BytesIO()
+    log = Log(clock, stream=lines)
+    pos.created(PERSON, CONSENT)
+    days = max(each.retention_days for each in vault.bundle.catalogue.categories)
+    by_hand = Retentions(settings_of(retention_seconds=0), vault, sealing, log)
+    one, two = (Retentions(settings_of(retention_seconds=DAY), vault, sealing, log) for _ in range(2))
+    clock.advance(days * DAY)
+    for each in (by_hand, one, two):
+        each.turn()  # the first sweep is a day off, so that a dry run can come before
+    assert progress.listed(vault) == []
+    clock.advance(DAY)
+    by_hand.turn()
+    assert progress.listed(vault) == []
+    one.turn()
+    (asked,) = progress.listed(vault)
+    assert (asked.what, asked.cause) == ("subject", "retention")
+    pos.kept.clear()  # tokens of years ago
+    pos.created(PERSON | {"client_number": "AU-8"}, CONSENT)
+    clock.advance(days * DAY)
+    one.turn()
+    two.turn()
+    assert len(progress.listed(vault)) == 2
+    told = [loads(line) for line in lines.getvalue().splitlines()]
+    assert [(each["event"], each["count"]) for each in told] == [("retention.swept", 1), ("retention.swept", 1)]
+
+
+def test_a_sealed_vault_is_not_swept(vault, clock, settings_of):
+    class Closed:
+        open = False
+
+    turning = Retentions(settings_of(retention_seconds=1), vault, Closed(), Log(clock))
+    turning.turn()
+    assert errands.claim(vault, "retention", 1) is False  # nobody asked before: it is only planned now

@@ -706,3 +706,52 @@ def test_history_tells_of_every_epoch_that_ended(scene):
         service.retire([Slot(leaf, 0)])
         change.run()
     assert [(each.epoch, each.slots) for each in scene.change().history()] == [(0, (Slot(1, 0),)), (1, (Slot(2, 0),))]
+
+
+def test_the_lease_is_kept_through_a_build_that_takes_longer_than_it_lasts(scene):
+    """Each page takes ten seconds; somebody else is after the lease the whole time, and never gets it."""
+    service = scene.service()
+    rival = PageFile(scene.path)
+    scene.opened.append(rival)
+    service.retire(all_leaves())
+    begun, had = scene.clock.at, []
+
+    class Slow(PageFile):
+        def page(self, address, generation):
+            if not self._db.in_transaction:  # a copy has its time beforehand
+                scene.clock.at += 10
+                had.append(rival.take_lease("rival", scene.clock.at, scene.clock.at + 1000))
+            return super().page(address, generation)
+
+    slow = Slow(scene.path)
+    scene.opened.append(slow)
+    change = EpochChange(slow, scene.roots, scene.places, clock=scene.clock, entropy=ENTROPY)
+    assert len(change.run().slots) == 64
+    assert scene.clock.at - begun > 360
+    assert had
+    assert not any(had)
+    scene.clock.at += 1
+    assert rival.take_lease("rival", scene.clock.at, scene.clock.at + 1)  # given back at the end
+
+
+def test_a_build_that_lost_its_lease_all_the_same_writes_nothing(scene):
+    """The machine was asleep in the middle of a page."""
+    service = scene.service()
+    rival = PageFile(scene.path)
+    scene.opened.append(rival)
+    service.retire(all_leaves())
+
+    class Asleep(PageFile):
+        def page(self, address, generation):
+            scene.clock.at += 1000
+            rival.take_lease("rival", scene.clock.at, scene.clock.at + 1000)
+            return super().page(address, generation)
+
+    asleep = Asleep(scene.path)
+    scene.opened.append(asleep)
+    change = EpochChange(asleep, scene.roots, scene.places, clock=scene.clock, entropy=ENTROPY)
+    with pytest.raises(Conflict):
+        change.run()
+    assert scene.state() is ChangeState.PREPARED
+    assert rival.head().epoch == 0
+    assert len(rival.retired()) == 64

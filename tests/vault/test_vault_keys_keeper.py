@@ -216,6 +216,37 @@ def test_a_copy_too_few_says_so_wherever_it_is_noticed(scene):
     assert scene.keeper.finish(prospect.epoch).copies == 2
 
 
+@pytest.mark.parametrize(("wait", "again"), [(5, False), (601, True)])
+def test_copies_are_read_back_again_after_a_wait_and_not_in_the_same_minutes(tmp_path, wait, again):
+    made = Scene(tmp_path, HOMES[0])
+    try:
+        clock = Stopped()
+        put = []
+
+        class Place(FolderPlace):
+            def put(self, source, *, anew=False, pages=True):
+                put.append(pages)
+                super().put(source, anew=anew, pages=pages)
+
+        places = [Place(each, ENTROPY) for each in made.folders]
+        keeper = ChangeKeeper(lambda: PageFile(made.path), made.roots, places, clock=clock, entropy=ENTROPY)
+        made.service.retire([GONE])
+        prospect = keeper.begin()
+        begun = put.count(True)
+        clock.at += wait
+        assert keeper.finish(prospect.epoch).copies == 2
+        assert (put.count(True) > begun) is again
+    finally:
+        made.close()
+
+
+class Stopped:
+    at = 1_790_000_000
+
+    def now(self):
+        return self.at
+
+
 def test_trees_are_added_and_given_out(scene):
     assert scene.keeper.grow(2) == 192
     assert len(scene.service.reserve(100)) == 100

@@ -291,6 +291,75 @@ def test_a_copy_takes_what_it_lacks_and_nothing_of_the_old_epoch(stores, store):
     assert copy.unread() == ([], 5)
 
 
+def finished(store):
+    assert replicated(store).destroying("me")
+    store.destroyed("me", GONE)
+    store.finish("me")
+    return store
+
+
+def test_a_copy_keeps_the_history_that_it_has(stores, store):
+    """Of what finished changes destroyed only what is new is written, however much that was; all else is made the same."""
+    copy = stores("copy")
+    copy.update(finished(store))
+    assert copy.rows() == store.rows()
+    watched = []
+    copy._db = Watched(copy._db, watched)
+    store.retire([C])
+    store.begin("me", ChangeRow(2, "22" * 16, NEXT.root_ref, ChangeState.PREPARED))
+    assert store.build("me", EpochRow(2, "22" * 16, b"key 2", b"top 2", b"service 2"), [], [C], [])
+    copy.update(store)
+    assert copy.rows() == store.rows()
+    assert copy.leaving(0) == [(A, False), (B, False)]
+    assert copy.history() == [GONE]
+    written = [row for statement, rows in watched if "INSERT INTO leaving" in statement for row in rows]
+    assert [row[:2] for row in written] == [tuple(C)]
+    store.recall([C])  # the change is not over: what it has said may still change
+    copy.update(store)
+    assert copy.leaving(1) == [(C, True)]
+
+
+def test_a_copy_of_another_keystore_of_that_name_keeps_nothing(stores, store):
+    copy, stranger = stores("copy"), stores("stranger")
+    copy.update(finished(store))
+    assert stranger.take_lease("me", 0, 100)
+    stranger.retire([B])
+    stranger.begin("me", CHANGE)
+    assert stranger.build("me", NEXT, DRAWN, [B], [])
+    stranger.replicated("me", stranger.head().structure, 2)
+    assert stranger.destroying("me")
+    stranger.destroyed("me", GONE._replace(root_ref="99" * 16))
+    stranger.finish("me")
+    copy.update(stranger)
+    assert copy.rows() == stranger.rows()
+
+
+def test_a_copy_made_by_hand_in_the_middle_of_a_change_is_cleared_of_older_pages(stores, store):
+    copy = stores("copy")
+    built(store)
+    assert copy.take_lease("me", 0, 100)
+    built(copy)
+    assert copy.page(1, 0) is not None
+    copy.update(store)
+    assert (copy.page(1, 0), copy.page(1, 1)) == (None, b"page 1 anew")
+    assert list(copy.current_pages()) == list(store.current_pages())
+
+
+class Watched:
+    """A connection that keeps what is written many rows at a time."""
+
+    def __init__(self, db, watched):
+        self._db, self._watched = db, watched
+
+    def __getattr__(self, name):
+        return getattr(self._db, name)
+
+    def executemany(self, statement, rows):
+        rows = list(rows)
+        self._watched.append((statement, rows))
+        return self._db.executemany(statement, rows)
+
+
 def test_nothing_but_pages_can_be_brought_up_to_date_alone(stores, store):
     copy = stores("copy")
     built(store)

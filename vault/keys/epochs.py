@@ -31,6 +31,7 @@ from vault.keys.toppage import OpenEpoch, deployment_bytes, draw_epoch, open_epo
 from vault.runtime import Clock, Entropy
 
 _LEASE: Final = 120  # seconds; a crash keeps the next process waiting for as long
+_COPIED: Final = 200  # pages that even a slow disk copies in a second
 _RENEWED: Final = 30  # seconds after which a step that works page by page renews it
 _PAGES: Final = 64  # opened pages kept while pages are compared: each is looked at once
 
@@ -283,7 +284,9 @@ class EpochChange:
 
     def _copied(self, current: OpenEpoch) -> int:
         whole = partial(prove_whole, self._tree(current), current.top, self._renew)
-        return replicate(self._store, self._copies, current, self._provider, self._lease, whole, self._always_whole)
+        # A copy is written and read in one go, without a moment for the lease: so it is given the time beforehand.
+        renew = partial(self._lease, _LEASE + len(self._store.current()) // _COPIED)
+        return replicate(self._store, self._copies, current, self._provider, renew, whole, self._always_whole)
 
     # Parts
 
@@ -314,9 +317,9 @@ class EpochChange:
         slots = tuple(slot for slot, _ in self._store.leaving(row.epoch))
         return Destroyed(row.epoch, row.root_ref, destruction, slots, row.copies)
 
-    def _lease(self) -> int:
+    def _lease(self, seconds: int = _LEASE) -> int:
         now = self._clock.now()
-        if not self._store.take_lease(self._owner, now, now + _LEASE):
+        if not self._store.take_lease(self._owner, now, now + seconds):
             raise Conflict("another process changes the keystore")
         self._renew_at = now + _RENEWED
         return now

@@ -53,7 +53,7 @@ def fill(db: Session, rows: Rows) -> None:
     db.executemany("INSERT INTO retired (number, generation) VALUES (?, ?)", rows.retired)
     db.executemany(
         "INSERT INTO leaving (number, generation, epoch, recalled) VALUES (?, ?, ?, ?)",
-        [(*slot, epoch, int(recalled)) for slot, epoch, recalled in rows.leaving],
+        rows.leaving,
     )
     if rows.change is not None:
         db.execute(

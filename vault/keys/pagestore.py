@@ -105,7 +105,7 @@ class Rows(NamedTuple):
     reserved: int
     epochs: tuple[EpochRow, ...]
     retired: tuple[Slot, ...]
-    leaving: tuple[tuple[Slot, int, bool], ...]  # leaf, the epoch whose root it goes with, recalled
+    leaving: tuple[tuple[int, int, int, int], ...]  # slot number, generation, the epoch it goes with, 1 if recalled
     change: ChangeRow | None
     history: tuple[DestroyedRow, ...]
 

@@ -82,7 +82,7 @@ class PageTables(ChangeTables):
                 self.reserved(),
                 () if epoch is None else (epoch,),
                 tuple(sorted(self.retired())),
-                tuple((Slot(number, generation), at, bool(recalled)) for number, generation, at, recalled in leaving),
+                tuple(leaving),
                 self.change(),
                 tuple(self.history(since)),
             )

@@ -607,3 +607,12 @@ class BudgetRaise(Row, table=True):
     approved_by: str | None = Field(default=None, sa_type=String(64))
     approved_at: int | None = Field(default=None, sa_type=BigInteger)
     until_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Errand(Row, table=True):
+    """Work by the clock that one process of all does: when it is due next."""
+
+    __tablename__ = "errand"
+
+    name: str = Field(primary_key=True, sa_type=String(32))
+    due_at: int = Field(sa_type=BigInteger)

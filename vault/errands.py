@@ -1,0 +1,39 @@
+"""Errands: work by the clock that one process of all does, when it is due, however often processes start.
+
+When each is due next is a row of the database, so that neither a restart nor a second process runs one twice. Who claims
+an errand and dies has it done at the next time: an errand must be work that finds what it missed.
+"""
+
+from typing import Final
+
+from vault.store.lookup import run
+from vault.unit import Vault
+
+_CLAIM: Final = "UPDATE errand SET due_at = {mark} WHERE name = {mark} AND due_at <= {mark}"
+_PLAN: Final = "INSERT INTO errand (name, due_at) VALUES ({mark}, {mark}) ON CONFLICT DO NOTHING"
+_PUT_OFF: Final = "UPDATE errand SET due_at = {mark} WHERE name = {mark}"
+
+
+def claim(vault: Vault, name: str, every: int) -> bool:
+    """Whether the errand is due, and the caller the one who does it; it is due again `every` seconds from now.
+
+    One that nobody ever claimed is due for the first time `every` seconds from now.
+    """
+    with vault.unit() as uow:
+        due, mark = uow.now + every, _mark(vault)
+        claimed = run(uow.conn, _CLAIM.format(mark=mark), [due, name, uow.now]).rowcount == 1
+        if not claimed:
+            run(uow.conn, _PLAN.format(mark=mark), [name, due])
+        uow.commit()
+    return claimed
+
+
+def put_off(vault: Vault, name: str, seconds: int) -> None:
+    """Have an errand that failed done `seconds` from now."""
+    with vault.unit() as uow:
+        run(uow.conn, _PUT_OFF.format(mark=_mark(vault)), [uow.now + seconds, name])
+        uow.commit()
+
+
+def _mark(vault: Vault) -> str:
+    return "?" if vault.engine.dialect.name == "sqlite" else "%s"
