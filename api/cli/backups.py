@@ -15,15 +15,26 @@ from rich.console import Console
 
 from api import bootstrap, keepers, roots
 from api.cli.opened import OPERATOR
-from api.cli.output import Exit, Json, Output
+from api.cli.output import Exit, Json, Output, fail
 from api.settings import Settings, load
 from vault import evidence
 from vault.keys.home import open_store
+from vault.keys.keyd.holder import MAX_SECRET
+from vault.keys.private_file import read_private
+from vault.keys.provider import DestroyingProvider
 from vault.recovery import backups, drills, keystores, manifest, reindex, restores
 from vault.recovery.drills import Drilled
 from vault.recovery.restores import Restored
 from vault.runtime import SystemClock, SystemEntropy
 from vault.unit import Vault
+
+SecretFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--secret-file",
+        help="Where people hold what opens the root: a file with one passphrase or share each; else standard input, one a line.",
+    ),
+]
 
 backup = typer.Typer(help="Backups: of the data, of the keystore.", no_args_is_help=True)
 search = typer.Typer(help="The search index: rebuild.", no_args_is_help=True)
@@ -61,12 +72,15 @@ def data(
 def keystore(
     *,
     to: Annotated[Path, typer.Option(help="File to write, or a folder that keeps one copy up to date.")],
+    secret_file: SecretFiles = None,
     json: Json = False,
 ) -> None:
     """Copy the keystore, and open the copy through the root. It is of use until the epoch ends."""
     settings = load()
     with closing(open_store(settings.keystore)) as store:
-        copied = keystores.back_up(store, roots.provider_of(settings), to, clock=SystemClock(), entropy=SystemEntropy())
+        copied = keystores.back_up(
+            store, _root(settings, secret_file), to, clock=SystemClock(), entropy=SystemEntropy()
+        )
     Output(json=json).result(
         {**asdict(copied), "file": str(copied.file)},
         f"{copied.file}: keystore of epoch {copied.epoch}, {copied.pages} pages, verified.",
@@ -82,6 +96,7 @@ def restore(
     unsafe_replace: Annotated[
         bool, typer.Option("--unsafe-replace", help="Set aside the database that is there. Stop the service first.")
     ] = False,
+    secret_file: SecretFiles = None,
     json: Json = False,
 ) -> None:
     """Bring back data with the current keystore, erase again whoever was erased since, and begin the log's successor.
@@ -90,12 +105,19 @@ def restore(
     """
     settings = load()
     if keystore is not None:
+        withheld = roots.unsealer_of(settings).needed > 0
+        if withheld and data is not None:
+            raise fail("bring back the keystore alone, unseal the key holder, then bring back the data", Exit.USAGE)
         url = None if data is not None or _absent(settings) else _url(settings)
         copied = keystores.bring_back(
-            keystores.newest_of(keystore), settings.keystore, roots.provider_of(settings), settings.deployment,
+            keystores.newest_of(keystore), settings.keystore, _root(settings, secret_file), settings.deployment,
             url, entropy=SystemEntropy(),
         )  # fmt: skip
         Console(stderr=True).print(f"The keystore of epoch {copied.epoch} is back.")
+        if withheld:  # what people bring opens the root for this moment alone
+            text = "Start the key holder and unseal it; then `ecrin restore` looks at the data."
+            Output(json=json).result({"restored": False, "keystore_epoch": copied.epoch}, text)
+            return
     if data is not None:
         _bring_back(settings, data, replace=unsafe_replace)
         if keystore is not None:
@@ -120,12 +142,13 @@ def drill(
     scratch: Annotated[
         Path | None, typer.Option(help="Folder for what is thrown away again. Default: the data folder.")
     ] = None,
+    secret_file: SecretFiles = None,
     json: Json = False,
 ) -> None:
     """Restore the newest backup into a scratch place, prove that survivors are identical and the erased unreadable."""
     settings = load()
     file = manifest.newest(data, settings.deployment) if data.is_dir() else data
-    entropy, provider = SystemEntropy(), roots.provider_of(settings)
+    entropy, provider = SystemEntropy(), _root(settings, secret_file)
     with (
         _stoppable(),
         closing(bootstrap.open_from(settings)) as vault,
@@ -163,6 +186,16 @@ def _bring_back(settings: Settings, file: Path, *, replace: bool) -> None:
     restores.bring_back(
         file, _url(settings), settings.deployment, status.epoch, unique, SystemClock().now(), _show, replace=replace
     )
+
+
+def _root(settings: Settings, files: list[Path] | None) -> DestroyingProvider:
+    """Open the root for this command, with what people bring where it takes that. Raises Sealed."""
+    unsealer = roots.unsealer_of(settings)
+    if not unsealer.needed:
+        return unsealer.provider(())
+    given = [read_private(file, MAX_SECRET) for file in files] if files else sys.stdin.buffer.read().split(b"\n")
+    secrets = [each.strip() for each in given if each.strip()]
+    return unsealer.provider(secrets[: unsealer.needed])
 
 
 @contextmanager

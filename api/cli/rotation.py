@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from api.cli.opened import OPERATOR, opened
-from api.cli.output import Json, Output
+from api.cli.output import Exit, Json, Output, fail
 from api.keepers import keeper_of
 from api.settings import load
 from audit.entry import Act, Entry, Outcome
@@ -27,12 +27,25 @@ def rekey(
     last: Annotated[
         int | None, typer.Option("--continue", help="Carry on the job of this number, as it was printed.")
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask. A job that is continued is not asked about again.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Move every compartment to a fresh leaf key; the old ones die with the next epoch.
 
     Older backups of the data then hold nothing that opens: back up when the job is done.
     """
+    if last is None and not yes:
+        agreed = (
+            not json
+            and sys.stdin.isatty()
+            and typer.confirm(
+                "From the next epoch on no older backup of the data opens. Move every compartment?", err=True
+            )
+        )
+        if not agreed:
+            raise fail("nothing was moved; give --yes if older backups of the data may die", Exit.USAGE)
     with opened() as vault:
         job = rekey_all(vault, last)
         progress = next(job)

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from io import StringIO
 
 import pytest
 from key_homes import HeldClient
@@ -42,7 +43,7 @@ def slots(home):
 
 def test_rekeying_moves_every_compartment_and_names_its_job(peopled, ecrin):
     old = slots(peopled)
-    done = ecrin("rekey", "--json")
+    done = ecrin("rekey", "--yes", "--json")
     assert (done.code, done.err) == (0, "")
     assert (done.json["done"], done.json["left"]) == (len(old), 0)
     assert not old & slots(peopled)
@@ -51,6 +52,33 @@ def test_rekeying_moves_every_compartment_and_names_its_job(peopled, ecrin):
     assert again.err == f"job {done.json['job']}: 0 compartments\n"
     assert log_of(peopled) == [("keys.rekeyed", len(old)), ("keys.rekeyed", 0)]
     assert json.loads(ecrin("epoch", "run", "--json").out)["ended"][0]["leaves"] == len(old)
+
+
+class Terminal(StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("given", [StringIO("y\n"), Terminal("n\n"), Terminal("")])
+def test_rekeying_costs_older_backups_and_is_not_begun_by_mistake(peopled, ecrin, monkeypatch, given):
+    """A pipe that says yes by habit is no answer."""
+    old = slots(peopled)
+    monkeypatch.setattr("sys.stdin", given)
+    refused = ecrin("rekey")
+    assert refused.code in {1, 2}
+    assert refused.out.strip() == ""
+    assert slots(peopled) == old
+    assert log_of(peopled) == []
+
+
+def test_rekeying_is_begun_when_an_operator_agrees(peopled, ecrin, monkeypatch):
+    old = slots(peopled)
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    done = ecrin("rekey")
+    assert done.code == 0
+    assert done.out.endswith("Now back up the data.\n")
+    assert "no older backup of the data opens" in done.err
+    assert not old & slots(peopled)
 
 
 def test_resealing_finds_nothing_where_all_is_of_today(peopled, ecrin):
@@ -86,7 +114,7 @@ def test_a_key_holder_does_all_of_it_too(peopled, ecrin, monkeypatch):
     ) as held:
         monkeypatch.setenv("ECRIN_KEYD_SOCKET", str(held.socket))
         assert ecrin("grow").code == 0
-        assert ecrin("rekey").code == 0
+        assert ecrin("rekey", "--yes").code == 0
         assert not old & slots(peopled)
         ended = ecrin("epoch", "run")
         assert (ended.code, f"{len(old)} leaf keys gone" in ended.out) == (0, True)
