@@ -1,14 +1,14 @@
 """Errands: when work by the clock is due next.
 
-Revision: 0008
-Follows: 0007
+Revision: 0011
+Follows: 0010
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
