@@ -38,7 +38,7 @@ _NEEDED = {
 
 
 class InvalidSettings(Exception):
-    """The service must not start. `findings` are sentences an operator can act on, without any value."""
+    """The service must not start. `findings`: sentences to act on, without any value."""
 
     def __init__(self, findings: tuple[str, ...]) -> None:
         super().__init__("; ".join(findings))
@@ -47,7 +47,7 @@ class InvalidSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One setting as `ecrin doctor` prints it: where it came from, and its value when that is no secret."""
+    """One setting as `ecrin doctor` prints it, with its source."""
 
     name: str
     source: Literal["environment", ".env", "argument", "default"]
@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_file=_DOTENV, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    deployment: str = Field(default="ecrin", description="Bound into every ciphertext. Never change it.")
+    deployment: str = Field(default="ecrin", description="Bound into all ciphertext. Never change it.")
     data_dir: Path = Field(default=Path("data"), description="Where files live whose own setting is left out.")
     database_url: str = Field(default="", description="SQLAlchemy URL without password. Default: SQLite in data_dir.")
     database_password_file: Path | None = Field(default=None, description="File with the database password.")
@@ -124,11 +124,9 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=64, ge=1, le=1024, description="Requests that share one transaction.")
     import_batch_size: int = Field(default=200, ge=1, le=2000, description="Import rows that share one transaction.")
     queue_size: int = Field(default=2048, ge=1, le=65536, description="Requests that may wait before 503.")
-    checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Longest time between signed checkpoints.")
-    epoch_seconds: int = Field(default=3600, ge=0, description="Time between epoch runs, if erasures wait. 0: by hand.")
-    retention_seconds: int = Field(
-        default=86400, ge=0, description="Time between sweeps for what is over its time. 0: by hand."
-    )
+    checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Time between signed checkpoints at most.")
+    epoch_seconds: int = Field(default=3600, ge=0, description="Time between epoch runs. 0: by hand.")
+    retention_seconds: int = Field(default=86400, ge=0, description="Time between retention sweeps. 0: by hand.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("keystore_copies", "trusted_proxies", "keyd_accounts", mode="before")
@@ -247,8 +245,8 @@ _DERIVED = frozenset(
 def load(overrides: Mapping[str, object] | None = None) -> Settings:
     """Read and check the settings; `overrides` (from the command line) win over the environment.
 
-    Raises `InvalidSettings`. A variable that begins with `ECRIN_` and names no setting is an error: a misspelt
-    setting must not silently leave a default in force.
+    Raises `InvalidSettings`. A variable that begins with `ECRIN_` and names no setting is an error: misspelt,
+    it would leave a default in force.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     strangers = sorted(
@@ -267,7 +265,7 @@ def load(overrides: Mapping[str, object] | None = None) -> Settings:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment for a process of ours that is to run with these very settings."""
+    """Return the environment for a process of ours with these very settings."""
     inherited = {name: value for name, value in _environment().items() if not name.upper().startswith(PREFIX)}
     own = {}
     for name in type(settings).model_fields:

@@ -21,7 +21,7 @@ def claim(vault: Vault, name: str, every: int) -> bool:
     """
     with vault.unit() as uow:
         due, mark = uow.now + every, _mark(vault)
-        claimed = run(uow.conn, _CLAIM.format(mark=mark), [due, name, uow.now]).rowcount == 1
+        claimed = bool(run(uow.conn, _CLAIM.format(mark=mark), [due, name, uow.now]).rowcount)
         if not claimed:
             run(uow.conn, _PLAN.format(mark=mark), [name, due])
         uow.commit()

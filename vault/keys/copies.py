@@ -208,6 +208,14 @@ def replicate(
     return good
 
 
+def standing(store: PageStore, places: Sequence[CopyPlace], structure: int | None) -> bool:
+    """Whether enough copies, once read back, are still where they were, by what they say of themselves."""
+    head = store.head()
+    wanted = head.deployment, head.epoch, structure
+    listed = [each for place in places for each in place.listed()]
+    return sum((each.deployment, each.epoch, each.structure) == wanted for each in listed) >= NEEDED
+
+
 class _ReadBack:
     """Proves that copies hold what the original holds, and open through the root of its epoch.
 

@@ -13,14 +13,14 @@ ever sealed under the old one. Why the old root must never be wrapped by anythin
 could open every old copy of the keystore.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from vault.errors import Conflict, IntegrityFailure, RootSurvives, TooFewCopies, VaultError
-from vault.keys.copies import ALWAYS_WHOLE, NEEDED, CopyPlace, replicate
+from vault.errors import IntegrityFailure, RootSurvives, TooFewCopies, VaultError
+from vault.keys.copies import ALWAYS_WHOLE, NEEDED, CopyPlace, replicate, standing
+from vault.keys.lease import Lease
 from vault.keys.pagestore import ChangeRow, ChangeState, DestroyedRow, EpochRow, Head, PageRow, PageStore
 from vault.keys.pagetree import PageTree, Place, build
 from vault.keys.provider import DestroyingProvider, Destruction, DestructionClass, RootState
@@ -30,9 +30,6 @@ from vault.keys.survivors import leaf_of, prove_survivors, prove_whole
 from vault.keys.toppage import OpenEpoch, deployment_bytes, draw_epoch, open_epoch, root_context, seal_epoch
 from vault.runtime import Clock, Entropy
 
-_LEASE: Final = 120  # seconds; a crash keeps the next process waiting for as long
-_COPIED: Final = 200  # pages that even a slow disk copies in a second
-_RENEWED: Final = 30  # seconds after which a step that works page by page renews it
 _PAGES: Final = 64  # opened pages kept while pages are compared: each is looked at once
 
 
@@ -81,9 +78,8 @@ class EpochChange:
         self._clock = clock
         self._entropy = entropy
         self._always_whole = always_whole
-        self._owner = entropy.bytes(16).hex()
+        self._lease = Lease(store, clock, entropy.bytes(16).hex())
         self._verified = verified
-        self._renew_at = 0
 
     @property
     def verified(self) -> int | None:
@@ -99,7 +95,7 @@ class EpochChange:
         Raises Conflict when another process is at it; TooFewCopies, RootSurvives, or what store and provider raise.
         The change is then carried on by the next call.
         """
-        with self._leased():
+        with self._lease.held():
             while True:
                 done = self._next(before_destroy)
                 if done is not None:
@@ -107,7 +103,7 @@ class EpochChange:
 
     def step(self, before_destroy: Callable[[], None] = _nothing) -> Destroyed | None:
         """Run the next step of a change, or begin one. The result comes with the last."""
-        with self._leased():
+        with self._lease.held():
             return self._next(before_destroy)
 
     def resume(self, before_destroy: Callable[[], None] = _nothing) -> Destroyed | None:
@@ -128,7 +124,7 @@ class EpochChange:
         Touches no page that is there. Raises TooFewCopies when places for copies are given and fewer than two (or
         all) of them hold the new trees: the leaves exist then, and the next change or growth copies them.
         """
-        with self._leased():
+        with self._lease.held():
             head = self._store.head()
             name, current = deployment_bytes(head.deployment), self._open(head.epoch)
             for _ in range(trees):
@@ -136,7 +132,7 @@ class EpochChange:
                 root, pages = build(name, current.top.geometry, number, self._entropy)
                 current = replace(current, top=replace(current.top, roots=(*current.top.roots, root)))
                 rows = (PageRow(address, 0, body) for address, body in pages)
-                self._store.rewrite(self._owner, seal_epoch(name, current), rows, ())
+                self._store.rewrite(self._lease.owner, seal_epoch(name, current), rows, ())
             if self._copies and self._copied(current) < min(NEEDED, len(self._copies)):
                 raise TooFewCopies("the new trees are not in enough copies")
             return len(current.top.roots) * current.top.geometry.leaves
@@ -144,7 +140,7 @@ class EpochChange:
     # The steps
 
     def _next(self, before_destroy: Callable[[], None]) -> Destroyed | None:
-        self._lease()
+        self._lease.take()
         change = self._store.change()
         if change is None:
             self._prepare()
@@ -154,7 +150,7 @@ class EpochChange:
             self._carry()
             self._replicate()
         elif change.state is ChangeState.REPLICATED:
-            if self._verified != change.verified or not self._copies_stand(change):
+            if self._verified != change.verified or not standing(self._store, self._copies, change.verified):
                 self._replicate()  # read back by a process that is gone: copies may be gone since
             before_destroy()
             if self._carry():
@@ -172,7 +168,7 @@ class EpochChange:
         head = self._store.head()
         ref = self._entropy.bytes(16).hex()  # fresh: no root serves two epochs
         ends = self._row(head.epoch).root_ref
-        self._store.begin(self._owner, ChangeRow(head.epoch + 1, ref, ends, ChangeState.PREPARED))
+        self._store.begin(self._lease.owner, ChangeRow(head.epoch + 1, ref, ends, ChangeState.PREPARED))
         self._provider.create(ref)
 
     def _build(self, change: ChangeRow) -> None:
@@ -185,7 +181,7 @@ class EpochChange:
             new = self._drawn(name, change, old, drawn)
             self._prove_apart(name, old, new)
             row = seal_epoch(name, new)
-            built = self._store.build(self._owner, row, drawn.pages, drawn.drawn, drawn.void)
+            built = self._store.build(self._lease.owner, row, drawn.pages, drawn.drawn, drawn.void)
 
     def _carry(self) -> bool:
         """Put recalled leaves of the retiring epoch into the current one. Whether there were any."""
@@ -200,7 +196,7 @@ class EpochChange:
         leaves = {slot: leaf_of(tree, current.top.geometry, slot) for slot in recalled}
         drawn = self._redraw(current).carry(leaves)
         current = replace(current, top=replace(current.top, roots=drawn.roots))
-        self._store.rewrite(self._owner, seal_epoch(name, current), drawn.pages, recalled)
+        self._store.rewrite(self._lease.owner, seal_epoch(name, current), drawn.pages, recalled)
         return True
 
     def _replicate(self) -> None:
@@ -210,17 +206,11 @@ class EpochChange:
         copied = self._copied(current)
         if copied < NEEDED:
             raise TooFewCopies("fewer than two copies of the keystore were read back")
-        self._store.replicated(self._owner, head.structure, copied)
+        self._store.replicated(self._lease.owner, head.structure, copied)
         self._verified = head.structure
 
-    def _copies_stand(self, change: ChangeRow) -> bool:
-        """Whether the copies that were read back are still where they were, by what they say of themselves."""
-        name, wanted = self._store.head().deployment, (change.epoch, change.verified)
-        listed = [each for place in self._copies for each in place.listed()]
-        return sum(each.deployment == name and (each.epoch, each.structure) == wanted for each in listed) >= NEEDED
-
     def _destroy(self, change: ChangeRow) -> None:
-        if change.state is ChangeState.REPLICATED and not self._store.destroying(self._owner):
+        if change.state is ChangeState.REPLICATED and not self._store.destroying(self._lease.owner):
             return  # something was recalled in this moment: once more through `_carry`
         head = self._store.head()
         destruction = self._provider.destroy(change.ends)
@@ -231,7 +221,7 @@ class EpochChange:
         if self._provider.status(change.ends).state is RootState.LIVE:
             raise RootSurvives("the provider says that the old root is live after its destruction")
         self._store.destroyed(
-            self._owner,
+            self._lease.owner,
             DestroyedRow(
                 change.epoch - 1,
                 change.ends,
@@ -244,7 +234,7 @@ class EpochChange:
         )
 
     def _record(self, change: ChangeRow) -> Destroyed:
-        self._store.finish(self._owner)
+        self._store.finish(self._lease.owner)
         for place in self._copies:
             try:
                 place.put(
@@ -280,12 +270,11 @@ class EpochChange:
         going = [slot for slot, _ in self._store.leaving(row.epoch)]
         drawn = map(Place.at, self._store.drawn_anew())
         before, after = self._tree(self._open(row.epoch)), self._tree(current)
-        prove_survivors(before, after, current.top.geometry, drawn, going, self._renew)
+        prove_survivors(before, after, current.top.geometry, drawn, going, self._lease.renew)
 
     def _copied(self, current: OpenEpoch) -> int:
-        whole = partial(prove_whole, self._tree(current), current.top, self._renew)
-        # A copy is written and read in one go, without a moment for the lease: so it is given the time beforehand.
-        renew = partial(self._lease, _LEASE + len(self._store.current()) // _COPIED)
+        whole = partial(prove_whole, self._tree(current), current.top, self._lease.renew)
+        renew = self._lease.copying
         return replicate(self._store, self._copies, current, self._provider, renew, whole, self._always_whole)
 
     # Parts
@@ -302,7 +291,7 @@ class EpochChange:
 
     def _redraw(self, opened: OpenEpoch) -> Redraw:
         name = deployment_bytes(self._store.head().deployment)
-        return Redraw(name, opened.top.geometry, opened.top.roots, self._store.page, self._entropy, self._renew)
+        return Redraw(name, opened.top.geometry, opened.top.roots, self._store.page, self._entropy, self._lease.renew)
 
     def _drawn(self, name: bytes, change: ChangeRow, old: OpenEpoch, drawn: Redrawn) -> OpenEpoch:
         parts = old.top.geometry, drawn.roots, old.service
@@ -316,23 +305,3 @@ class EpochChange:
         destruction = Destruction(row.effective_at, row.evidence, DestructionClass(row.destruction_class))
         slots = tuple(slot for slot, _ in self._store.leaving(row.epoch))
         return Destroyed(row.epoch, row.root_ref, destruction, slots, row.copies)
-
-    def _lease(self, seconds: int = _LEASE) -> int:
-        now = self._clock.now()
-        if not self._store.take_lease(self._owner, now, now + seconds):
-            raise Conflict("another process changes the keystore")
-        self._renew_at = now + _RENEWED
-        return now
-
-    def _renew(self) -> None:
-        """Keep the lease through a step that takes long. Called for each page, so it mostly looks at the clock."""
-        if self._clock.now() >= self._renew_at:
-            self._lease()
-
-    @contextmanager
-    def _leased(self) -> Iterator[None]:
-        self._lease()
-        try:
-            yield
-        finally:
-            self._store.drop_lease(self._owner)
