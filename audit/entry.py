@@ -35,7 +35,8 @@ class Act(StrEnum):
     """The closed list of events, `object.past_verb`. `code` is short and stable, for alert rules and exports.
 
     A code is never given to another event. Letters: S subjects, F fields, C consent, T tokens, A authentication,
-    I identities of systems and officers, G budgets, N events told to systems, K the keys and their seal, E erasures, H holds, P policies, B bulk import,
+    I identities of systems and officers, G budgets, N events told to systems, K the keys and their seal, E erasures,
+    H holds, P policies, X break-glass, B bulk import,
     L the log and the deployment itself.
     """
 
@@ -126,6 +127,13 @@ class Act(StrEnum):
     POLICY_ACTIVATED = "policy.activated", "P05"
     POLICY_REFUSED = "policy.refused", "P06"
     CROWD_COUNTED = "crowd.counted", "P07"
+
+    BREAKGLASS_ASKED = "breakglass.asked", "X01"
+    BREAKGLASS_APPROVED = "breakglass.approved", "X02"
+    BREAKGLASS_REFUSED = "breakglass.refused", "X03"
+    BREAKGLASS_DISCLOSED = "breakglass.disclosed", "X04"
+    BREAKGLASS_DENIED = "breakglass.denied", "X05"
+    BREAKGLASS_REVIEWED = "breakglass.reviewed", "X06"
 
     IMPORT_STARTED = "import.started", "B01"
     IMPORT_COMPLETED = "import.completed", "B02"

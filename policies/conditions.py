@@ -129,6 +129,8 @@ def _say(term: pst.Expr) -> str:
             return f"{_say(left)}, and {_say(right)}"
         case pst.BinaryOp(op="in", left=pst.GetAttr(base=pst.Var(name="context"), attr="purpose"), right=right):
             return f"the purpose is {_names(right)}, or lies below"
+        case pst.BinaryOp(op="eq", left=pst.GetAttr(base=pst.Var(name="context"), attr="purpose"), right=right):
+            return f"the purpose is {_names(right)}"
         case pst.BinaryOp(op="in", left=pst.Var(name="resource"), right=right):
             return f"{_CATEGORY}{_names(right)}"
         case pst.BinaryOp(

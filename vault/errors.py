@@ -234,6 +234,24 @@ class NoPolicy(VaultError):
     code = "no_policy"
 
 
+class InvalidCase(VaultError):
+    """A break-glass case cannot be opened as asked. Names the part at fault."""
+
+    code = "invalid_case"
+
+
+class UnknownCase(VaultError):
+    """No break-glass case has this id."""
+
+    code = "unknown_case"
+
+
+class CaseClosed(VaultError):
+    """The break-glass case is not in the state that this needs: not approved, over, running still, or decided already."""
+
+    code = "case_closed"
+
+
 class UnknownVersion(VaultError):
     """No policy version has this number or hash, or not in the state that the act needs."""
 

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlmodel import col
 
 from audit.entry import Act, Actor, Entry, Outcome
+from policies.purposes import BREAK_GLASS
 from vault import budgetlimits
 from vault.budgetlimits import DEFAULT, Budgets
 from vault.errors import InvalidRegistration, UnknownSystem
@@ -230,7 +231,7 @@ def _check(new: NewSystem, brands: frozenset[str]) -> None:
         ("brand", all(_BRAND.fullmatch(brand) for brand in brands)),
         ("name", 0 < len(new.name) <= LONGEST_NAME and new.name.isprintable()),
         ("scopes", new.scopes and all(_WORD.fullmatch(scope) for scope in new.scopes)),
-        ("purposes", all(_WORD.fullmatch(purpose) for purpose in new.purposes)),
+        ("purposes", all(_WORD.fullmatch(purpose) and purpose != BREAK_GLASS for purpose in new.purposes)),
     ):
         if not fits:
             raise InvalidRegistration(what)

@@ -15,7 +15,7 @@ from api.cli.worker import served
 from api.settings import Settings, load
 from policies.errors import InvalidBundle
 from vault.errors import VaultError
-from vault.governance import versions
+from vault.governance import cases, versions
 from vault.governance.founding import is_founding
 from vault.governance.signatures import Part
 from vault.governance.versions import State
@@ -110,9 +110,11 @@ def doctor(*, json: Json = False) -> None:
     """Check settings, policies, keystore and database, and print where each setting came from, never a secret."""
     settings = load()
     checks: list[dict[str, str]] = []
-    for name, check in (("policies", _check_bundle), ("vault", _check_vault)):
+    for name, check in (("policies", _check_bundle), ("vault", _check_vault), ("reviews", _check_reviews)):
         try:
             checks.append({"check": name, "result": "ok", "detail": check(settings)})
+        except _Overdue as overdue:
+            checks.append({"check": name, "result": "overdue", "detail": str(overdue)})
         except (VaultError, InvalidBundle) as error:
             checks.append({"check": name, "result": "failed", "detail": told(error)})
     output = Output(json=json)
@@ -151,6 +153,23 @@ def _check_bundle(settings: Settings) -> str:
     signers = " and ".join(version.signers[part] for part in (Part.AUTHOR, Part.APPROVER))
     text = f"version {version.number}, {bundle.name}, hash {bundle.hash.hex()[:16]}, signed by {signers}"
     return f"{text}: no second pair of eyes yet" if is_founding(version) else text
+
+
+def _check_reviews(settings: Settings) -> str:
+    """Look for break-glass cases that are over and that nobody has reviewed in time."""
+    vault = bootstrap.open_to_serve(settings)
+    try:
+        with vault.reading() as conn:
+            overdue = cases.overdue(conn, vault.clock.now())
+    finally:
+        vault.close()
+    if overdue:
+        raise _Overdue(f"{len(overdue)} break-glass cases: {', '.join(each.name for each in overdue[:3])}")
+    return "no break-glass review is overdue"
+
+
+class _Overdue(Exception):
+    """Something that people have to do has not been done in time."""
 
 
 def _check_vault(settings: Settings) -> str:

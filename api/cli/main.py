@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from api.cli import (
     backups,
+    breakglass,
     budgets,
     census,
     demo,
@@ -56,6 +57,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(officers.app, name="officer")
 policyversions.install(policy.app)
 app.add_typer(policy.app, name="policy")
+app.add_typer(breakglass.app, name="break-glass")
 app.add_typer(evidence.app, name="audit")
 
 

@@ -61,7 +61,7 @@ def explain(
         consents=dict.fromkeys(consent or (), ConsentStatus.GIVEN),
     )
     caller = Caller("explained", brand, frozenset({purpose}), staffed)
-    request = DecisionRequest(caller, facts, purpose, tuple(_wanted(each) for each in fields))
+    request = DecisionRequest(caller, facts, purpose, tuple(wanted_of(each) for each in fields))
     try:
         found = explain_decision(request, bundlenames.load(bundle))
     except UnknownPurpose:
@@ -125,7 +125,8 @@ def replay(
     output.result({}, f"{report.entries} entries of {days} days; fields: {counted or 'none'}")
 
 
-def _wanted(text: str) -> Wanted:
+def wanted_of(text: str) -> Wanted:
+    """Read a wish as a command line writes it: name:level, or name:predicate:which."""
     name, _, rest = text.partition(":")
     level, _, predicate = rest.partition(":")
     try:

@@ -113,7 +113,7 @@ def _prepare(folder, database):
     pem = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     identity = Identity.load(SYSTEM, pem)
     vault = bootstrap.open_from(settings)
-    purposes = tuple(each.key for each in vault.bundle.purposes.every)
+    purposes = tuple(each.key for each in vault.bundle.purposes.every if each.key != "break_glass")
     with vault.unit() as uow:
         new = NewSystem(SYSTEM, BRAND, SYSTEM, identity.registration(), SCOPES, frozenset(purposes))
         systems.register(uow, new, Actor(ActorKind.OFFICER, "operator-1"))

@@ -434,6 +434,27 @@ class CensusGroup(Row, table=True):
     subjects: int = Field(sa_type=BigInteger)  # rounded down
 
 
+class BreakGlassCase(Row, table=True):
+    """What an officer asked to see of one person in an emergency, and how it went on. Names nobody in clear."""
+
+    __tablename__ = "break_glass_case"
+    __table_args__ = (CheckConstraint("state IN ('asked', 'approved', 'refused', 'reviewed')", name="state"),)
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    state: str = Field(sa_type=String(16))
+    brand: str = Field(sa_type=String(32))
+    fields: str = Field(sa_type=Text)  # [[name, level, predicate], …]
+    bearer: str = Field(sa_type=String(64))  # the officer who may look
+    minutes: int = Field(sa_type=SmallInteger)
+    digest: bytes = Field(sa_type=LargeBinary(32))  # of all that was asked, sealed parts included: random enough
+    sealed: bytes = Field(sa_type=LargeBinary)  # reference and reason
+    signatures: str = Field(sa_type=Text)  # {step: [officer, key, signature]}
+    asked_at: int = Field(sa_type=BigInteger)
+    expires_at: int | None = Field(default=None, sa_type=BigInteger)
+    disclosures: int
+    finding: str = Field(sa_type=String(16))
+
+
 class Hold(Row, table=True):
     """Something that forbids the destruction of a subject's data: placed, and perhaps released, by somebody."""
 

@@ -1,0 +1,175 @@
+"""Commands on break-glass: ask, read, approve or refuse, look, review. Each is signed by the officer who gives it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, Output, fail
+from api.cli.policy import wanted_of
+from api.cli.signing import Key, Officer, Signature, signs
+from policies.errors import UnknownField
+from vault.errors import IntegrityFailure
+from vault.governance import breakglass, cases
+from vault.governance.cases import USUAL, Asked, Case, Finding, State, Step
+from vault.revealed import Revealed
+
+app = typer.Typer(
+    help="Break-glass: access in an emergency, under two signatures, reviewed afterwards.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Argument(metavar="CASE", help="The case's id.")]
+
+
+@app.command()
+def ask(
+    reference: Annotated[str, typer.Argument(help="The subject's reference at the brand.")],
+    fields: Annotated[list[str], typer.Argument(help="Fields as name:level or name:predicate:which.")],
+    officer: Officer,
+    *,
+    brand: Annotated[str, typer.Option(help="The brand that knows the subject.")],
+    reason_file: Annotated[Path, typer.Option(help="File that says why, for who approves and who reviews.")],
+    bearer: Annotated[str | None, typer.Option(help="The officer who is to look; who asks, if left out.")] = None,
+    minutes: Annotated[int, typer.Option(min=1, max=cases.LONGEST, help="How long, from the approval on.")] = USUAL,
+    key: Annotated[Path, typer.Option("--key", help="The officer's private key, PEM. Read, never stored.")],
+    json: Json = False,
+) -> None:
+    """Ask for fields of one person. Nothing is seen until another officer approves."""
+    try:
+        reason = reason_file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise fail("the file with the reason cannot be read", Exit.USAGE) from None
+    sign = signs(key, None)
+    wanted = tuple(wanted_of(each) for each in fields)
+    with opened() as vault:
+        try:
+            made = breakglass.ask(
+                vault, Asked(brand, reference, wanted, bearer or officer, minutes, reason), officer, sign
+            )
+        except UnknownField:
+            raise fail("the catalogue has no such field", Exit.USAGE) from None
+    text = (
+        f"Case {made.name} is asked. Another officer: `ecrin break-glass show {made.name}`, then `approve` or `refuse`."
+    )
+    Output(json=json).result(_shown(made), text)
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List all cases, the newest first."""
+    with opened() as vault, vault.reading() as conn:
+        rows = [_shown(each, vault.clock.now()) for each in cases.listed(conn)]
+    columns = ("case", "state", "asked", "asked_by", "bearer", "approved_by", "looks", "reviewed_by", "finding")
+    Output(json=json).rows("cases", columns, rows)
+
+
+@app.command()
+def show(case: Name, *, json: Json = False) -> None:
+    """Show what a case asks for and why: what to read before deciding, and before a review."""
+    with opened() as vault, vault.reading() as conn:
+        found = cases.get(conn, _id(case))
+        asked = cases.opened(vault, conn, found)
+        document = _shown(found, vault.clock.now()) | {"reference": asked.reference, "reason": asked.reason}
+    lines = [f"{name}: {value}" for name, value in document.items()]
+    Output(json=json).result(document, "\n".join(lines))
+
+
+@app.command()
+def approve(case: Name, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False) -> None:
+    """Approve a case as the second officer. Its minutes begin now."""
+    sign = signs(key, signature)
+    with opened() as vault:
+        made = breakglass.approve(vault, _id(case), officer, sign)
+    Output(json=json).result(_shown(made), f"Case {made.name} is approved until {_time(made.expires_at)}.")
+
+
+@app.command()
+def refuse(case: Name, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False) -> None:
+    """Refuse a case as the second officer."""
+    sign = signs(key, signature)
+    with opened() as vault:
+        made = breakglass.refuse(vault, _id(case), officer, sign)
+    Output(json=json).result(_shown(made), f"Case {made.name} is refused.")
+
+
+@app.command()
+def disclose(case: Name, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False) -> None:
+    """Show what the case asks for, to the officer it names, while its minutes last. Logged before anything opens."""
+    sign = signs(key, signature)
+    with opened() as vault:
+        _, revealed = breakglass.disclose(vault, _id(case), officer, sign)
+    fields = _fields(revealed)
+    text = "\n".join(f"{each['name']} ({each['level']}): {each['value']}" for each in fields)
+    Output(json=json).result({"case": case, "fields": fields}, text)
+
+
+@app.command()
+def review(
+    case: Name,
+    officer: Officer,
+    *,
+    finding: Annotated[Finding, typer.Option(help="What the review found.")],
+    key: Key = None,
+    signature: Signature = None,
+    json: Json = False,
+) -> None:
+    """Say of a case that is over whether it was justified."""
+    sign = signs(key, signature)
+    with opened() as vault:
+        made = breakglass.review(vault, _id(case), finding, officer, sign)
+    Output(json=json).result(_shown(made), f"Case {made.name} is reviewed: {made.finding}.")
+
+
+@app.command()
+def message(
+    case: Name,
+    step: Annotated[Step, typer.Option(help="The step to sign.")],
+    *,
+    finding: Annotated[Finding | None, typer.Option(help="For a review.")] = None,
+) -> None:
+    """Print the text that a signature made elsewhere covers. It ends with a line break, which is signed too."""
+    with opened() as vault, vault.reading() as conn:
+        found = cases.get(conn, _id(case))
+        text = cases.message(vault.deployment, found.id, found.digest, step, finding or "")
+    typer.echo(text.decode(), nl=False)
+
+
+def _id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise fail("a case is named by 32 hexadecimal digits", Exit.USAGE) from None
+
+
+def _fields(revealed: Revealed) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "level": None, "value": None, "error": part.code}
+        if isinstance(part, IntegrityFailure)
+        else {"name": name, "level": part.level, "value": part.value}
+        for name, part in revealed
+    ]
+
+
+def _shown(case: Case, now: int | None = None) -> dict[str, Any]:
+    over = now is not None and case.state is State.APPROVED and case.expires_at is not None and case.expires_at <= now
+    return {
+        "case": case.name,
+        "state": "over" if over else case.state,
+        "brand": case.brand,
+        "fields": " ".join(f"{each.field}:{each.predicate or each.level}" for each in case.wanted),
+        "minutes": case.minutes,
+        "asked": _time(case.asked_at),
+        "asked_by": case.steps.get(Step.ASK, ""),
+        "bearer": case.bearer,
+        "approved_by": case.steps.get(Step.APPROVE, ""),
+        "expires": _time(case.expires_at),
+        "looks": case.disclosures,
+        "reviewed_by": case.steps.get(Step.REVIEW, ""),
+        "finding": case.finding or "",
+    }
+
+
+def _time(seconds: int | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
