@@ -136,7 +136,7 @@ def commands():
 def test_named_commands_exist(document):
     text = document.read_text(encoding="utf-8")
     groups = {each.split()[0] for each in commands() if " " in each}
-    named = re.findall(r"(?:`|\$ |; )ecrin ([a-z-]+)(?: ([a-z]+))?", text)
+    named = re.findall(r"(?:`|\$ |; )ecrin ([a-z][a-z-]*)(?: ([a-z]+))?", text)
     assert {f"{word} {inner}" if word in groups and inner else word for word, inner in named} <= commands()
 
 
