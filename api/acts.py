@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from api import trail
-from api.pipeline import Call
+from api.looks import Call
 from audit.entry import Act as LogAct
 from audit.entry import Entry, Outcome
 from vault import budgets, consents, honey, idempotency, outbox, subjects, tokens

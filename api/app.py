@@ -16,7 +16,7 @@ from api.observability.events import Event
 from api.observability.logs import Log
 from api.periodic import Periodic
 from api.retentions import Retentions
-from api.routes import audit, catalogue, consents, disclosures, events, health, imports, oauth, subjects
+from api.routes import attestations, audit, catalogue, consents, disclosures, events, health, imports, oauth, subjects
 from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
@@ -133,7 +133,7 @@ def create_app(
     app.state.services = None
     problems.install(app)
     # Routers are tried in this order for each request: those that are asked most come first.
-    for module in (disclosures, subjects, consents, oauth, imports, catalogue, audit, events, health):
+    for module in (disclosures, subjects, consents, oauth, attestations, imports, catalogue, audit, events, health):
         app.include_router(module.router)
     openapi.install(app)
     return app

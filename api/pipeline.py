@@ -13,63 +13,23 @@ the fifth, which needs the `Commit`: nothing is unwrapped, opened or answered be
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 from api import trail
 from api.disclosed import answer
+from api.looks import Call, Given, Item, Look, going
 from api.oauth import detail
-from policies.decision import Grant, decide, mint
+from policies.decision import decide, mint
 from policies.errors import PolicyError
-from policies.model import Caller, Decision, DecisionRequest, Wanted
-from vault import budgets, disclosure, facts, honey, receipts, references, tokens
+from policies.model import Caller, DecisionRequest
+from vault import budgets, disclosure, facts, honey, predicates, receipts, references, tokens
 from vault.budgets import Looked
 from vault.errors import IntegrityFailure, Refused, UnknownReference, VaultError
-from vault.facts import Known
-from vault.tokens import Credential, Kind, Session
+from vault.predicates import Questions
+from vault.tokens import Kind
 from vault.unit import Commit, Finish, UnitOfWork, Vault
 
-T = TypeVar("T")
-
 ALL_FIELDS: Final[frozenset[str]] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """One request: who claims to ask, the external request id, and what is asked."""
-
-    credential: Credential
-    request_id: str
-    asked: T
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A disclosure asked for: one subject (None: the token's only one), narrowed to some fields or not."""
-
-    reference: str | None
-    fields: tuple[str, ...] | None
-
-
-@dataclass(slots=True)
-class _Item:
-    """One look on its way through the stages. `error` ends it; what stands before it stays in the log."""
-
-    call: Call[tuple[Look, ...]]
-    look: Look
-    session: Session | None = None
-    reference: str = ""
-    subject: bytes | None = None
-    named: tokens.Named | None = None
-    known: Known | None = None
-    wanted: tuple[Wanted, ...] = ()
-    known_on: date | None = None
-    decision: Decision | None = None
-    grant: Grant | None = None
-    entry: bytes = b""
-    trace: tuple[bytes | None, bytes] = (None, b"")  # the subject's log key and the hidden request id
-    error: VaultError | None = None
 
 
 def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Finish[list[dict[str, Any] | VaultError]]:
@@ -77,7 +37,14 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
 
     A call's result is a list, an answer or an error per look; or the one error of a call whose credential is no good.
     """
-    items = [_Item(call, look) for call in calls for look in call.asked]
+    return looked(uow, calls)[0]
+
+
+def looked(
+    uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]
+) -> tuple[Finish[list[dict[str, Any] | VaultError]], list[Given | None]]:
+    """Do as `disclosures`, and tell what is granted look by look, for whoever records more in the same unit."""
+    items = [Item(call, look) for call in calls for look in call.asked]
 
     turned_away = _authenticate(uow, calls, items)
     _identify(uow, items)
@@ -85,6 +52,7 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
     turned_away |= _spring(uow, items, keys)
     _decide(uow, items)
     _charge(uow, items)
+    _charge_predicates(uow, items)
     _count_uses(uow, items)
     granted = [item for item in items if item.error is None and item.grant is not None]
     selection = disclosure.select(
@@ -118,10 +86,16 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
             results.append(turned_away.get(id(call)) or told)
         return results
 
-    return respond
+    given = [
+        Given(item.session, item.named, item.decision, item.trace[0])
+        if item.error is None and item.grant is not None and item.session and item.named and item.decision
+        else None
+        for item in items
+    ]
+    return respond, given
 
 
-def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[_Item]) -> dict[int, Refused]:
+def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[Item]) -> dict[int, Refused]:
     """Stage 1: the token lives, its system is active, the proof's key is the token's, the proof is new, and newly made.
 
     Returns the refusals by the call's identity. Such a call has looked at nobody: it is answered once and logged once,
@@ -144,9 +118,9 @@ def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[_
     return turned_away
 
 
-def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+def _identify(uow: UnitOfWork, items: Sequence[Item]) -> None:
     """Still stage 1: the subject is one that the token names, and neither it nor its consent changed since."""
-    alive = _alive(items)
+    alive = going(items)
     named = tokens.named(uow, list(dict.fromkeys(session.token_hash for _, session in alive)))
     located = iter(
         references.locate(uow, [(s.system.brand, i.look.reference) for i, s in alive if i.look.reference is not None])
@@ -160,7 +134,7 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         item.named = subjects.get(item.subject) if item.subject is not None else None
         if item.named is None:
             item.error = UnknownReference()
-    alive = _alive(items)
+    alive = going(items)
     loaded = facts.load_each(uow, [(s.system.brand, i.subject) for i, s in alive if i.subject is not None])
     purposes = uow.vault.bundle.purposes
     for (item, session), found in zip(alive, loaded, strict=True):
@@ -176,21 +150,21 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
                 item.error = Refused("invalid_token", "stale_epoch")
         except PolicyError:  # a bundle loaded since has dropped the purpose
             item.error = Refused("invalid_token", "bundle_changed")
-    unspelt = [item for item, _ in _alive(items) if not item.reference]
+    unspelt = [item for item, _ in going(items) if not item.reference]
     spelt = references.of_pairs(uow, [(i.subject, i.session.system.brand) for i in unspelt if i.subject and i.session])
     for item, reference in zip(unspelt, spelt, strict=True):
         item.reference = reference or ""
 
 
-def _log_keys(uow: UnitOfWork, items: Sequence[_Item]) -> dict[bytes, bytes]:
+def _log_keys(uow: UnitOfWork, items: Sequence[Item]) -> dict[bytes, bytes]:
     """Open the log key of everybody found: subject id -> 32 bytes."""
     known = {item.known.subject_id: item.known for item in items if item.known is not None}
     return dict(zip(known, facts.log_keys(uow.vault.keys, list(known.values())), strict=True))
 
 
-def _spring(uow: UnitOfWork, items: Sequence[_Item], keys: Mapping[bytes, bytes]) -> dict[int, Refused]:
+def _spring(uow: UnitOfWork, items: Sequence[Item], keys: Mapping[bytes, bytes]) -> dict[int, Refused]:
     """Freeze systems that look at somebody who does not exist; refuse every call of theirs in the batch."""
-    frozen = honey.spring(uow, [(s.system, keys[i.known.subject_id]) for i, s in _alive(items) if i.known])
+    frozen = honey.spring(uow, [(s.system, keys[i.known.subject_id]) for i, s in going(items) if i.known])
     turned_away = {}
     for item in items if frozen else ():
         if item.session is not None and (refused := frozen.get(item.session.system.id)) is not None:
@@ -198,10 +172,10 @@ def _spring(uow: UnitOfWork, items: Sequence[_Item], keys: Mapping[bytes, bytes]
     return turned_away
 
 
-def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+def _decide(uow: UnitOfWork, items: Sequence[Item]) -> None:
     """Stage 2: decide again, now, by the bundle in force; mint a grant for what is left of the token's fields."""
     bundle = uow.vault.bundle
-    for item, session in _alive(items):
+    for item, session in going(items):
         try:
             entry = detail.read(session.detail)
         except IntegrityFailure:
@@ -212,6 +186,9 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         item.wanted = entry.wanted if keep is None else tuple(want for want in entry.wanted if want.field in keep)
         if keep is not None and len({want.field for want in item.wanted}) != len(set(keep)):
             item.error = Refused("insufficient_scope", "field_beyond_token")
+            continue
+        if item.look.only is not None and not all(want.level in item.look.only for want in item.wanted):
+            item.error = Refused("not_attestable")
             continue
         caller = Caller(session.system.id, session.system.brand, session.system.purposes, entry.staffed)
         if item.known is None or item.subject is None:
@@ -227,11 +204,11 @@ def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
             item.error = Refused("not_permitted")
 
 
-def _charge(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+def _charge(uow: UnitOfWork, items: Sequence[Item]) -> None:
     """Stage 3: each look against every budget. Before the uses: one that does not fit must not cost one."""
     catalogue = uow.vault.bundle.catalogue
     alive, looks = [], []
-    for item, session in _alive(items):
+    for item, session in going(items):
         if item.decision is not None and item.subject is not None:
             alive.append(item)
             shape, weight = budgets.weigh(catalogue, item.decision.granted)
@@ -241,16 +218,29 @@ def _charge(uow: UnitOfWork, items: Sequence[_Item]) -> None:
         item.error = exhausted
 
 
-def _count_uses(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+def _charge_predicates(uow: UnitOfWork, items: Sequence[Item]) -> None:
+    """Still stage 3: the questions of each look against the day's. Nothing where no predicate is granted."""
+    asking = [
+        (item, Questions(session.system.id, item.subject, asked))
+        for item, session in going(items)
+        if item.decision is not None
+        and item.subject is not None
+        and (asked := frozenset([f"{g.field.name}.{g.predicate}" for g in item.decision.granted if g.predicate]))
+    ]
+    for (item, _), refused in zip(asking, predicates.charge(uow, [each for _, each in asking]), strict=True):
+        item.error = refused
+
+
+def _count_uses(uow: UnitOfWork, items: Sequence[Item]) -> None:
     """Still stage 3: one use of this token for this subject, atomically, in the transaction of the entry."""
-    alive = [(item, session, item.subject) for item, session in _alive(items) if item.subject is not None]
+    alive = [(item, session, item.subject) for item, session in going(items) if item.subject is not None]
     taken = tokens.consume(uow, [(session.token_hash, subject) for _, session, subject in alive])
     for (item, _, _), took in zip(alive, taken, strict=True):
         if not took:
             item.error = Refused("uses_exhausted")
 
 
-def _record(uow: UnitOfWork, items: Sequence[_Item], keys: Mapping[bytes, bytes]) -> None:
+def _record(uow: UnitOfWork, items: Sequence[Item], keys: Mapping[bytes, bytes]) -> None:
     """Stage 4: an entry per look, granted or denied, with field names and levels and never a value."""
     hidden = trail.request_macs(uow, [item.call.request_id for item in items])
     for item, req in zip(items, hidden, strict=True):
@@ -260,7 +250,7 @@ def _record(uow: UnitOfWork, items: Sequence[_Item], keys: Mapping[bytes, bytes]
             item.entry = uow.record(entry, log_key=log_key)
 
 
-def _record_failures(vault: Vault, failed: Sequence[tuple[_Item, frozenset[str], VaultError]]) -> None:
+def _record_failures(vault: Vault, failed: Sequence[tuple[Item, frozenset[str], VaultError]]) -> None:
     """Log what was authorised, and logged so, but could not be opened or signed for (in a unit of its own).
 
     The first entry stands: over-reporting is allowed, under-reporting never. If this one cannot be made durable, the
@@ -274,7 +264,3 @@ def _record_failures(vault: Vault, failed: Sequence[tuple[_Item, frozenset[str],
                 entry = trail.failed(item.session, item.decision, names, error, item.trace[1])
                 uow.record(entry, log_key=item.trace[0])
         uow.commit()
-
-
-def _alive(items: Sequence[_Item]) -> list[tuple[_Item, Session]]:
-    return [(item, item.session) for item in items if item.error is None and item.session is not None]

@@ -46,6 +46,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "invalid_value": Kind(422, "A field value was refused."),
     "unknown_field": Kind(422, "The catalogue has no such field."),
     "unknown_purpose": Kind(422, "The bundle has no such purpose."),
+    "not_attestable": Kind(422, "Only predicates and generalised values can be attested."),
+    "nothing_to_attest": Kind(422, "There is nothing to attest."),
     "unsearchable_field": Kind(422, "No index can answer this search."),
     "row_mismatch": Kind(422, "The row's reference was used before in this import with other content."),
     "idempotency_mismatch": Kind(422, "The Idempotency-Key was used before with another request."),
@@ -69,6 +71,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "insufficient_scope": Kind(403, "The access token does not cover this request."),
     "uses_exhausted": Kind(403, "The token has no use left for this subject."),
     "not_permitted": Kind(403, "No rule permits this."),
+    "predicate_budget": Kind(429, "Too many different questions about this subject today."),
     "unknown_reference": Kind(404, "This brand has no such reference."),
     # Our side.
     "sealed": Kind(503, "The vault is sealed.", retry=True),

@@ -84,6 +84,7 @@ class Act(StrEnum):
     TOKEN_REVOKED = "token.revoked", "T03"
     TOKEN_INTROSPECTED = "token.introspected", "T04"
     TOKEN_EXCHANGED = "token.exchanged", "T05"
+    ATTESTATION_ISSUED = "attestation.issued", "T06"
 
     AUTH_SUCCEEDED = "auth.succeeded", "A01"
     AUTH_FAILED = "auth.failed", "A02"
@@ -112,6 +113,7 @@ class Act(StrEnum):
     KEYS_REKEYED = "keys.rekeyed", "K05"
     KEYS_RESEALED = "keys.resealed", "K06"
     KEYS_GROWN = "keys.grown", "K07"
+    KEYS_SIGNER_DRAWN = "keys.signer_drawn", "K20"
 
     ERASURE_REQUESTED = "erasure.requested", "E01"
     ERASURE_PARTIAL = "erasure.partial", "E02"

@@ -176,6 +176,12 @@ class UnknownReference(VaultError):
     code = "unknown_reference"
 
 
+class NothingToAttest(VaultError):
+    """None of the fields that were granted holds a value: there is nothing to attest."""
+
+    code = "nothing_to_attest"
+
+
 class VersionConflict(VaultError):
     """The subject changed since the version the caller named in If-Match."""
 

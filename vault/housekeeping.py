@@ -18,7 +18,7 @@ ROWS_PER_UNIT: Final = 500
 
 _TOKEN: Final = metadata.tables["access_token"]
 _TOKEN_SUBJECT: Final = metadata.tables["token_subject"]
-_EXPIRING: Final = ("seen_proof", "idempotent_request", "import_row")
+_EXPIRING: Final = ("seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,15 @@ class Purged:
     proofs: int
     requests: int
     import_rows: int
+    attestations: int
+    predicate_days: int
 
 
 def purge(vault: Vault, most_units: int = 1000) -> Purged:
     """Delete expired rows and what no budget counts any more, in at most `most_units` units of work per table."""
-    proofs, requests, imports = (_purge(vault, metadata.tables[name], most_units) for name in _EXPIRING)
+    rest = (_purge(vault, metadata.tables[name], most_units) for name in _EXPIRING)
     budgetmarks.purge(vault)
-    return Purged(_purge_tokens(vault, most_units), proofs, requests, imports)
+    return Purged(_purge_tokens(vault, most_units), *rest)
 
 
 def _purge(vault: Vault, table: Table, most_units: int) -> int:

@@ -24,6 +24,7 @@ from api.cli import (
     rotation,
     seal,
     shares,
+    signers,
     systems,
 )
 from api.cli.output import Exit, fail, told
@@ -55,6 +56,7 @@ app.add_typer(systems.app, name="system")
 app.add_typer(budgets.app, name="budget")
 app.add_typer(events.app, name="events")
 app.add_typer(officers.app, name="officer")
+app.add_typer(signers.app, name="signer")
 policyversions.install(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(breakglass.app, name="break-glass")

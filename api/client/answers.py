@@ -139,6 +139,25 @@ class VerifierKeys:
     receipt: str
 
 
+@dataclass(frozen=True, slots=True)
+class IssuedAttestation:
+    """An attestation to hold: `text` is the SD-JWT with all its claims, to be shown in part (`attestations.present`)."""
+
+    text: str = field(repr=False)
+    claims: tuple[str, ...]
+    expires_at: int  # UTC seconds
+    entry: str
+    receipt: str = field(repr=False)
+
+
+def read_attestation(reply: Reply) -> IssuedAttestation:
+    """Read an attestation answer."""
+    body = json_object(reply.content)
+    text, expires = str(member(body, "attestation")), int(member(body, "expires_at"))
+    claims = tuple(map(str, member(body, "claims")))
+    return IssuedAttestation(text, claims, expires, str(member(body, "entry")), str(member(body, "receipt")))
+
+
 def member(body: Mapping[str, Any], name: str) -> Any:
     """Take a promised member of an answer, or say that the answer broke its promise."""
     try:

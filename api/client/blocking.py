@@ -9,7 +9,16 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from api.client import verbs
-from api.client.answers import ConsentRecord, Disclosure, DisclosureToken, Found, RowResult, SubjectRecord, VerifierKeys
+from api.client.answers import (
+    ConsentRecord,
+    Disclosure,
+    DisclosureToken,
+    Found,
+    IssuedAttestation,
+    RowResult,
+    SubjectRecord,
+    VerifierKeys,
+)
 from api.client.errors import EcrinUnreachable
 from api.client.exchange import Exchange, Settings
 from api.client.identity import Identity
@@ -128,6 +137,27 @@ class Ecrin:
         """Import rows as they come, yielding each one's result. Run again with the same `key` to resume."""
         for chunk in verbs.chunks(rows):
             yield from self._run(verbs.import_chunk(self._exchange, chunk, key))
+
+    def attest(
+        self,
+        token: DisclosureToken,
+        audience: str,
+        key: Mapping[str, str],
+        *,
+        seconds: int = 3600,
+        reference: str = "",
+        fields: Sequence[str] | None = None,
+    ) -> IssuedAttestation:
+        """Have fields of a token attested to one audience, bound to a public JWK; `fields` narrows to some of them."""
+        return self._run(verbs.attest(self._exchange, token, audience, key, seconds, reference, fields))
+
+    def status_list(self, uri: str) -> str:
+        """Fetch a whole status list, to check attestations with."""
+        return self._run(verbs.status_list(self._exchange, uri))
+
+    def issuer_keys(self) -> Mapping[str, Any]:
+        """Return the keys that check attestations. Compare them with those you got another way."""
+        return self._run(verbs.issuer_keys(self._exchange))
 
     def checkpoint(self) -> str:
         """Return the newest signed checkpoint of the audit log."""

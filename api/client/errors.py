@@ -25,6 +25,10 @@ class EventInvalid(EcrinError):
     """The event token is malformed, not ours, for somebody else, or signed by no key of the given set."""
 
 
+class AttestationInvalid(EcrinError):
+    """An attestation does not hold. Names the check that failed, and nothing of what was shown."""
+
+
 class EcrinProblem(EcrinError):
     """The server said no, as problem+json (RFC 9457) or as an OAuth error (RFC 6749 §5.2).
 

@@ -11,11 +11,13 @@ from api.client.answers import (
     Disclosure,
     DisclosureToken,
     Found,
+    IssuedAttestation,
     RowResult,
     SubjectRecord,
     VerifierKeys,
     Want,
     member,
+    read_attestation,
     read_consent,
     read_disclosure,
     read_found,
@@ -131,6 +133,33 @@ def disclose_bulk(
     body = {"references": list(references), **({"fields": list(fields)} if fields else {})}
     reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures/bulk", body)
     return tuple(map(read_disclosure, member(json_object(reply.content), "disclosures")))
+
+
+def attest(
+    exchange: Exchange,
+    token: DisclosureToken,
+    audience: str,
+    key: Mapping[str, str],
+    seconds: int,
+    reference: str,
+    fields: Sequence[str] | None,
+) -> Steps[IssuedAttestation]:
+    """Turn a use of a token into an attestation for one audience, bound to one public key. Never repeated by itself."""
+    body: dict[str, Any] = {"audience": audience, "key": dict(key), "seconds": seconds}
+    body |= {"reference": reference} if reference else {}
+    body |= {"fields": list(fields)} if fields else {}
+    return read_attestation((yield from exchange.bound(token.secret, "POST", "/v1/attestations", body)))
+
+
+def status_list(exchange: Exchange, uri: str) -> Steps[str]:
+    """Fetch a whole status list of this deployment, as signed."""
+    path = uri.removeprefix(exchange.settings.origin)
+    return (yield from exchange.public(path)).content.decode()
+
+
+def issuer_keys(exchange: Exchange) -> Steps[dict[str, Any]]:
+    """Return the deployment's published signing keys, a JWK Set."""
+    return json_object((yield from exchange.public("/oauth/jwks")).content)
 
 
 def import_chunk(exchange: Exchange, chunk: bytes, key: str) -> Steps[tuple[RowResult, ...]]:

@@ -13,6 +13,7 @@ SCOPES: Final = ("lookup", "subject.write", "consent.write", "import")
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 INTROSPECTION_PATH: Final = "/oauth/introspect"
 REVOCATION_PATH: Final = "/oauth/revoke"
+JWKS_PATH: Final = "/oauth/jwks"
 
 _METHODS: Final = ["private_key_jwt"]
 
@@ -21,6 +22,7 @@ def authorization_server(settings: Settings) -> dict[str, Any]:
     """Describe the token side. `response_types_supported` is required and empty: there is no authorization endpoint."""
     document: dict[str, Any] = {
         "issuer": settings.issuer,
+        "jwks_uri": settings.public_url + JWKS_PATH,
         "response_types_supported": [],
         "grant_types_supported": ["client_credentials", narrowing.GRANT],
         "scopes_supported": list(SCOPES),

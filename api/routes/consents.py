@@ -18,7 +18,7 @@ from api.bodies.consents import (
     WithdrawConsent,
 )
 from api.events import event_given, event_told, event_withdrawn
-from api.pipeline import Call
+from api.looks import Call
 from api.problems import request_id_of
 from api.routes.answers import Json
 from api.routes.writes import write_of

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request
 from api import pipeline
 from api.authn.credential import Bearer
 from api.bodies.disclosures import BulkRefused, Disclose, DiscloseBulk, Disclosed, DisclosedBulk
+from api.looks import Call, Look
 from api.problems import request_id_of
 from api.routes.answers import Json
 from api.routes.lean import Lean
@@ -17,9 +18,9 @@ router = APIRouter(prefix="/v1/disclosures", tags=["disclosures"], route_class=L
 @router.post("", response_model=Disclosed)
 async def disclose(request: Request, credential: Bearer, body: Disclose) -> Json:
     """Disclose one subject's fields, at the levels the token grants and the policy still allows now."""
-    asked = pipeline.Look(body.reference, tuple(body.fields) if body.fields else None)
-    looks: tuple[pipeline.Look, ...] = (asked,)
-    call = pipeline.Call(credential, request_id_of(request), looks)
+    asked = Look(body.reference, tuple(body.fields) if body.fields else None)
+    looks: tuple[Look, ...] = (asked,)
+    call = Call(credential, request_id_of(request), looks)
     (outcome,) = await services_of(request).batcher.submit(pipeline.disclosures, call)
     if isinstance(outcome, VaultError):
         raise outcome
@@ -30,8 +31,8 @@ async def disclose(request: Request, credential: Bearer, body: Disclose) -> Json
 async def disclose_bulk(request: Request, credential: Bearer, body: DiscloseBulk) -> Json:
     """Disclose several subjects that one token names; each is decided, counted and logged for itself."""
     fields = tuple(body.fields) if body.fields else None
-    asked = tuple(pipeline.Look(reference, fields) for reference in body.references)
-    call = pipeline.Call(credential, request_id_of(request), asked)
+    asked = tuple(Look(reference, fields) for reference in body.references)
+    call = Call(credential, request_id_of(request), asked)
     outcomes = await services_of(request).batcher.submit(pipeline.disclosures, call)
     items = [
         BulkRefused(reference=reference, error=outcome.code).model_dump()

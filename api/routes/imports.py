@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api import intakes, rows
 from api.authn.credential import Bearer
-from api.pipeline import Call
+from api.looks import Call
 from api.problems import Problem, request_id_of
 from api.routes.writes import idempotency_key
 from api.rows import CSV, NDJSON, CsvReader, Read, TooLong

@@ -10,7 +10,7 @@ from api.authn.credential import Bearer
 from api.bodies.common import REFERENCE
 from api.bodies.subjects import CreateSubject, SearchAnswer, SearchSubjects, SubjectAnswer, UpdateSubject
 from api.events import event_given
-from api.pipeline import Call
+from api.looks import Call
 from api.problems import Problem, request_id_of
 from api.routes.answers import Json
 from api.routes.writes import write_of

@@ -50,6 +50,6 @@ def test_tokens_proofs_keys_and_versions_are_told_where_they_are_needed(operatio
     assert headers(operations["post", "/v1/imports"])["Idempotency-Key"] is True
     assert headers(operations["post", "/v1/subjects"])["Idempotency-Key"] is False
     assert "ETag" in operations["get", "/v1/subjects/{reference}"]["responses"]["200"]["headers"]
-    # Nothing personal has a place in an address: the only parameter of a path is a reference, and no query exists.
+    # Nothing personal has a place in an address: the only parameters of a path are a reference and the keyed name of a status list, and no query exists.
     places = {(each["in"], each["name"]) for one in operations.values() for each in one.get("parameters", ())}
-    assert {place for place in places if place[0] != "header"} == {("path", "reference")}
+    assert {place for place in places if place[0] != "header"} == {("path", "reference"), ("path", "status_list")}

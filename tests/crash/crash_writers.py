@@ -20,6 +20,7 @@ from pathlib import Path
 from api import bundles, pipeline
 from api.authn.dpop import Proof
 from api.client.identity import Identity
+from api.looks import Call, Look
 from api.oauth.clients import ClientCredential
 from api.oauth.issue import TokenRequest, issue_tokens
 from api.rar import Disclosure
@@ -133,7 +134,7 @@ class Writer:
     def _redeem(self, token_hash, reference):
         now = self.vault.clock.now()
         credential = Credential(token_hash, _JKT, fresh_bytes(16), now + 60)
-        call = pipeline.Call(credential, "request", (pipeline.Look(reference, None),))
+        call = Call(credential, "request", (Look(reference, None),))
         (answer,) = self._do(pipeline.disclosures, [call], lambda answer: answer)
         shown = {each["name"]: each["value"] for each in answer["fields"]}
         note = {"act": "disclose", "token": token_hash.hex(), "reference": reference, "entry": answer["entry"]}

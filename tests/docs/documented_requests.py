@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 MORE = "…"
 
-_JSON = ("application/json", "application/problem+json")
+_JSON = ("application/json", "application/problem+json", "application/jwk-set+json")
 _BLOCK = re.compile(r"^```http\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SHAPES = tuple(
     re.compile(shape)

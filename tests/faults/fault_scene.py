@@ -11,9 +11,9 @@ from sqlalchemy import inspect, text
 from api import acts, intakes, pipeline, rows
 from api.authn.dpop import Proof
 from api.client.identity import Identity
+from api.looks import Call, Look
 from api.oauth.clients import ClientCredential
 from api.oauth.issue import TokenRequest, issue_tokens
-from api.pipeline import Call, Look
 from api.rar import Disclosure
 from audit.entry import Actor, ActorKind
 from audit.findings import Verdict

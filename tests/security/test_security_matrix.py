@@ -18,6 +18,7 @@ OPEN = "open"  # anybody: no personal data, no token
 CLIENT = "client"  # a registered system's own signed assertion, in the body
 SERVICE = ("lookup", "subject.write", "consent.write", "import")
 DISCLOSURE = "disclosure"
+HOLDER = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}  # RFC 8037 A.2
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,13 @@ ROUTES = {
         "import", ndjson({"ref": "1", "fields": PERSON}), (("Content-Type", NDJSON), ("Idempotency-Key", "matrix"))
     ),
     ("POST", "/v1/disclosures"): Expected(DISCLOSURE, {"reference": "{reference}"}, owned=True),
+    ("POST", "/v1/attestations"): Expected(
+        DISCLOSURE,
+        {"reference": "{reference}", "fields": ["birth_date"], "audience": "door", "key": HOLDER},
+        owned=True,
+    ),
+    ("GET", "/attestations/status/{status_list}"): Expected(OPEN),
+    ("GET", "/oauth/jwks"): Expected(OPEN),
     ("POST", "/v1/disclosures/bulk"): Expected(DISCLOSURE, {"references": ["{reference}"]}),
 }
 
@@ -89,7 +97,7 @@ def filled(value, reference):
 
 def call(caller, route, token, reference):
     """Send the route's good request under a token, or without one."""
-    method, path = route[0], route[1].replace("{reference}", reference)
+    method, path = route[0], route[1].replace("{reference}", reference).replace("{status_list}", "0" * 32)
     expected = ROUTES[route]
     headers = list(expected.headers)
     if isinstance(expected.body, bytes):
@@ -112,7 +120,7 @@ def known(pos):
 
 def token_of(caller, kind, reference):
     if kind == DISCLOSURE:
-        return caller.granted(reference, ("phone", "masked"), max_uses=50)
+        return caller.granted(reference, ("phone", "masked"), ("birth_date", "generalised"), max_uses=50)
     return caller.service(kind)
 
 

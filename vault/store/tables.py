@@ -637,3 +637,50 @@ class Errand(Row, table=True):
 
     name: str = Field(primary_key=True, sa_type=String(32))
     due_at: int = Field(sa_type=BigInteger)
+
+
+class Signer(Row, table=True):
+    """A key that signs what travels as JSON Web Signatures, sealed by the key service. Retired ones stay published."""
+
+    __tablename__ = "signer"
+    __table_args__ = (CheckConstraint("purpose IN ('attestation')", name="purpose"), CLUSTERED)
+
+    kid: str = Field(primary_key=True, sa_type=String(43))  # RFC 7638 thumbprint
+    purpose: str = Field(sa_type=String(16))
+    public: bytes = Field(sa_type=LargeBinary(32))
+    sealed: bytes = Field(sa_type=LargeBinary(48))
+    created_at: int = Field(sa_type=BigInteger)
+    until_at: int | None = Field(default=None, sa_type=BigInteger)  # published until then, signs no more
+
+
+class Attestation(Row, table=True):
+    """An attestation given out: its place in a status list, and the epochs it stands by. Gone when it has expired."""
+
+    __tablename__ = "attestation"
+    __table_args__ = (Index(None, "expires_at"), CLUSTERED)
+
+    list: str = Field(primary_key=True, sa_type=String(32))
+    place: int = Field(primary_key=True, sa_type=BigInteger)
+    shard: int = Field(sa_type=SmallInteger)
+    subject_id: bytes = Field(sa_type=LargeBinary(16))
+    brand: str = Field(sa_type=String(32))
+    purpose: str = Field(sa_type=String(64))
+    system_id: str = Field(sa_type=String(64))
+    system_epoch: int = Field(sa_type=BigInteger)
+    subject_epoch: int = Field(sa_type=BigInteger)
+    consent_epoch: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
+
+
+class PredicateDay(Row, table=True):
+    """Which predicates one system asked about one subject on one day."""
+
+    __tablename__ = "predicate_day"
+    __table_args__ = (Index(None, "expires_at"), CLUSTERED)
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    system_id: str = Field(primary_key=True, sa_type=String(64))
+    day: int = Field(primary_key=True, sa_type=BigInteger)  # since 1970
+    shard: int = Field(sa_type=SmallInteger)
+    asked: str = Field(sa_type=Text)  # space separated `field.predicate`
+    expires_at: int = Field(sa_type=BigInteger)

@@ -1,0 +1,33 @@
+"""`ecrin signer`: the keys that sign attestations and status lists, listed and rotated."""
+
+from datetime import UTC, datetime
+
+import typer
+
+from api.cli.opened import OPERATOR, opened
+from api.cli.output import Json, Output
+from vault import signers
+from vault.signers import OVERLAP_SECONDS, SignedAs
+
+app = typer.Typer(no_args_is_help=True, help="Keys that sign attestations and status lists.")
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List the keys that are published."""
+    with opened() as vault, vault.reading() as conn:
+        found = signers.published(conn, vault.clock.now())
+    rows = [{"kid": each.kid, "signs": each.purpose} for each in found]
+    Output(json=json).rows("signers", ("kid", "signs"), rows)
+
+
+@app.command()
+def rotate(*, json: Json = False) -> None:
+    """Draw a new key; the one before verifies as long as anything it signed may be shown."""
+    with opened() as vault:
+        with vault.unit() as uow:
+            kid = signers.rotate(uow, SignedAs.ATTESTATION, OPERATOR)
+            uow.commit()
+        until = datetime.fromtimestamp(vault.clock.now() + OVERLAP_SECONDS, UTC)
+    text = f"Key {kid} signs from now on. The one before is published until {until:%Y-%m-%d %H:%M} UTC."
+    Output(json=json).result({"kid": kid, "overlap_until": int(until.timestamp())}, text)
