@@ -96,10 +96,10 @@ def guarded(scope: str, act: Act[T, R]) -> Batch[Call[T], R]:
         for place, (call, session) in enumerate(zip(calls, sessions, strict=True)):
             if isinstance(session, Refused):
                 results[place] = session
-                uow.record(trail.auth_failed(None, session, hidden[place]))
+                trail.turn_away(uow, None, session, hidden[place], call.credential.address)
             elif session.kind is not Kind.SERVICE or scope not in session.scopes:
                 results[place] = refused = Refused("insufficient_scope")
-                uow.record(trail.auth_failed(session, refused, hidden[place]))
+                trail.turn_away(uow, session, refused, hidden[place], call.credential.address)
             else:
                 admitted.append((session, call.asked))
                 places.append(place)

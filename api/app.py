@@ -3,10 +3,11 @@
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 
 from fastapi import FastAPI
 
-from api import bootstrap, epochs, eventpush, openapi, problems, retentions, roots
+from api import bootstrap, epochs, eventpush, openapi, problems, retentions, roots, trail
 from api.authn.nonce import Nonces
 from api.batcher import Batcher
 from api.epochs import Epochs
@@ -15,6 +16,7 @@ from api.middleware.stack import stack
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.periodic import Periodic
+from api.rates import Rates
 from api.retentions import Retentions
 from api.routes import attestations, audit, catalogue, consents, disclosures, events, health, imports, oauth, subjects
 from api.sealing import LOOK_SECONDS, Sealing
@@ -87,7 +89,7 @@ def create_app(
             ),
             Periodic(LOOK_SECONDS, sealing.look, log, Event.SEAL_UNREADABLE),
             Periodic(settings.checkpoint_seconds, sign_checkpoints, log, Event.CHECKPOINT_REFUSED),
-            Periodic(HOUSEKEEPING_SECONDS, lambda: housekeeping.purge(vault), log, Event.STORE_LOST),
+            Periodic(HOUSEKEEPING_SECONDS, lambda: _keep_house(vault), log, Event.STORE_LOST),
             Periodic(epochs.LOOK_SECONDS, Epochs(settings, vault, sealing).turn, log, Event.EPOCH_FAILED, last=False),
             Periodic(
                 eventpush.LOOK_SECONDS,
@@ -104,7 +106,9 @@ def create_app(
                 last=False,
             ),
         )
-        app.state.services = Services(settings, vault, batcher, Nonces(vault), sealing)
+        app.state.services = Services(
+            settings, vault, batcher, Nonces(vault), Rates(settings.system_rate, monotonic), sealing
+        )
         batcher.start()
         for job in jobs:
             job.start()
@@ -137,3 +141,8 @@ def create_app(
         app.include_router(module.router)
     openapi.install(app)
     return app
+
+
+def _keep_house(vault: Vault) -> None:
+    trail.record_untold(vault)
+    housekeeping.purge(vault)

@@ -247,7 +247,8 @@ def _record(uow: UnitOfWork, items: Sequence[Item], keys: Mapping[bytes, bytes])
         log_key = keys[item.known.subject_id] if item.known is not None else None
         item.trace = (log_key, req)
         for entry in trail.entries(item.session, item.decision, item.error, req, past=item.known_on is not None):
-            item.entry = uow.record(entry, log_key=log_key)
+            if trail.tells(uow, item.call.credential.address, entry):
+                item.entry = uow.record(entry, log_key=log_key)
 
 
 def _record_failures(vault: Vault, failed: Sequence[tuple[Item, frozenset[str], VaultError]]) -> None:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from api.authn.nonce import Nonces
 from api.batcher import Batcher
+from api.rates import Rates
 from api.sealing import Sealing
 from api.settings import Settings
 from vault.errors import Sealed
@@ -20,6 +21,7 @@ class Services:
     vault: Vault
     batcher: Batcher
     nonces: Nonces
+    rates: Rates
     sealing: Sealing | None = None  # None: always open
 
 

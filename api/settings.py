@@ -124,6 +124,7 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=64, ge=1, le=1024, description="Requests that share one transaction.")
     import_batch_size: int = Field(default=200, ge=1, le=2000, description="Import rows that share one transaction.")
     queue_size: int = Field(default=2048, ge=1, le=65536, description="Requests that may wait before 503.")
+    system_rate: int = Field(default=2000, ge=1, description="Requests per second of a system, per process.")
     checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Time between signed checkpoints at most.")
     epoch_seconds: int = Field(default=3600, ge=0, description="Time between epoch runs. 0: by hand.")
     retention_seconds: int = Field(default=86400, ge=0, description="Time between retention sweeps. 0: by hand.")

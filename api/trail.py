@@ -12,7 +12,7 @@ from policies.floors import TOO_FEW
 from policies.model import Decision, FieldAnswer
 from vault.errors import Refused, TooFew, VaultError
 from vault.tokens import Kind, Session
-from vault.unit import UnitOfWork
+from vault.unit import UnitOfWork, Vault
 
 UNKNOWN: Final = Actor(ActorKind.VAULT, "unknown")
 REQUEST_KEY_SECONDS: Final = 30 * 86_400  # the key that hides external request ids changes this often
@@ -39,6 +39,33 @@ def auth_failed(session: Session | None, refused: VaultError, req: bytes | None)
     """Build the entry of a request that was turned away before anything was decided."""
     actor = UNKNOWN if session is None else actor_of(session)
     return Entry(Act.AUTH_FAILED, Outcome.DENY, actor, pol=(f"auth.{cause(refused)}",), req=req)
+
+
+def tells(uow: UnitOfWork, address: str, entry: Entry) -> bool:
+    """Whether an entry is to be recorded: failed authentications beyond an address's limit are counted instead."""
+    return entry.act is not Act.AUTH_FAILED or uow.vault.failures.admit(address, entry.pol[0], uow.now)
+
+
+def turn_away(uow: UnitOfWork, session: Session | None, refused: VaultError, req: bytes | None, address: str) -> None:
+    """Record that a request was turned away, or count it."""
+    entry = auth_failed(session, refused, req)
+    if tells(uow, address, entry):
+        uow.record(entry)
+
+
+def record_untold(vault: Vault) -> None:
+    """Record how many failed authentications were counted and not recorded: one entry per cause."""
+    counts = vault.failures.take()
+    if not counts:
+        return
+    try:
+        with vault.unit() as uow:
+            for why, count in sorted(counts.items()):
+                uow.record(Entry(Act.AUTH_FAILED, Outcome.DENY, UNKNOWN, pol=(why, "auth.counted"), n=count))
+            uow.commit()
+    except BaseException:
+        vault.failures.give_back(counts)
+        raise
 
 
 def entries(

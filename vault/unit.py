@@ -22,6 +22,7 @@ from audit.entry import Entry
 from policies.bundle import Bundle
 from vault.crowds import Crowds
 from vault.errors import Conflict, SchemaMismatch, Sealed, StoreUnavailable, Unexpected, VaultError, WrongDeployment
+from vault.failures import Failures
 from vault.keys.service import KeyService
 from vault.runtime import Clock, Entropy
 from vault.store.engine import reader, translate
@@ -85,7 +86,7 @@ class Vault:
     """
 
     __slots__ = (
-        "_reader", "alarm", "bundle", "clock", "crowds", "deployment", "engine", "entropy", "keys", "origin", "shards",
+        "_reader", "alarm", "bundle", "clock", "crowds", "deployment", "engine", "entropy", "failures", "keys", "origin", "shards",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +111,7 @@ class Vault:
         self.origin = origin
         self.shards = shards
         self._reader = reader(engine)
+        self.failures = Failures()
         self.alarm: Callable[[Alarm], None] = lambda _: None
 
     def unit(self, shard: int = 0) -> "UnitOfWork":

@@ -37,6 +37,10 @@ async def credential(request: Request) -> Credential:
     )
     if isinstance(proof, Refused):
         raise proof
+    remaining = services.rates.take(proof.jkt)
+    request.state.rate_limit = services.rates.fields(remaining)
+    if remaining < 0:
+        raise Problem("too_many_requests")
     nonced = services.nonces.is_good(proof.nonce, now)
     if not nonced and services.settings.dpop_nonces == "every":
         raise Refused("use_dpop_nonce")

@@ -1,5 +1,7 @@
 """Adds the headers that keep answers out of caches, frames, referrers and guesses about their type.
 
+What is left of the caller's rate goes with every answer to it (`api.rates`).
+
 The service answers JSON and plain text, so the content policy allows nothing at all. Pages that need more (the
 officers' console) bring their own policy: a header the route has set itself is never overwritten.
 """
@@ -43,6 +45,8 @@ class SecurityHeaders:
                 present = list(message.get("headers", ()))
                 names = {name.lower() for name, _ in present}
                 added = [header for header in wanted if header[0] not in names]
+                rate: Sequence[Header] = scope.get("state", {}).get("rate_limit", ())
+                added += [header for header in rate if header[0] not in names]
                 message = {**message, "headers": present + added}
             await send(message)
 

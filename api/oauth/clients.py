@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from api.authn import assertion
 from api.authn.assertion import Assertion
 from api.oauth.errors import OAuthError, oauth_error
-from api.trail import auth_failed, request_macs
+from api.trail import request_macs, turn_away
 from audit.entry import Actor, ActorKind
 from vault import systems, tokens
 from vault.errors import Refused
@@ -41,9 +41,10 @@ def authenticate(uow: UnitOfWork, credentials: Sequence[ClientCredential]) -> li
         _answer(registered[each.claimed], outcome, fresh=isinstance(outcome, Assertion) and next(fresh))
         for each, outcome in zip(credentials, outcomes, strict=True)
     ]
-    for answer, req in zip(answers, request_macs(uow, [each.request_id for each in credentials]), strict=True):
+    hidden = request_macs(uow, [each.request_id for each in credentials])
+    for each, answer, req in zip(credentials, answers, hidden, strict=True):
         if isinstance(answer, OAuthError):
-            uow.record(auth_failed(None, answer, req))
+            turn_away(uow, None, answer, req, each.address)
     return answers
 
 

@@ -44,7 +44,9 @@ async def token(request: Request) -> Response:
             request_id=request_id_of(request),
             address=address_of(request),
         )
-        return _json(await services.batcher.submit(issue_tokens, asked))
+        issued = await services.batcher.submit(issue_tokens, asked)
+        services.rates.learn(asked.proof.jkt, asked.client.claimed)  # proven by now
+        return _json(issued)
 
     answered = await _answered(request, answer)
     services = services_of(request)

@@ -6,6 +6,7 @@ are bare errors here; the benchmark only sends what is granted.
 
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from time import monotonic
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
@@ -17,6 +18,7 @@ from api.authn.credential import Bearer
 from api.authn.nonce import Nonces
 from api.bodies.disclosures import Disclose
 from api.oauth.detail import read as read_detail
+from api.rates import Rates
 from api.services import Services
 from api.settings import load
 from audit import ledger, receipt
@@ -47,7 +49,7 @@ from vault.store.tables import (
 async def _lifespan(app):
     settings = load()
     vault = bootstrap.open_from(settings)
-    app.state.services = Services(settings, vault, None, Nonces(vault))
+    app.state.services = Services(settings, vault, None, Nonces(vault), Rates(1_000_000, monotonic))
     yield
     app.state.services.vault.close()
 

@@ -30,6 +30,12 @@ def scene(place, opening, bundle, steps):
     return Scene.on(opening(bundle, engine=engine))
 
 
+def settle(scene, name):
+    """Run an act until every later run is like the last: caches are warm, and its people counted in every budget."""
+    for _ in range(2):
+        succeed(scene, name)
+
+
 def succeed(scene, name, steps=None):
     """Run an act without faults: how many rows it adds to each table, and the steps it took."""
     before = scene.stored()
@@ -46,7 +52,7 @@ def succeed(scene, name, steps=None):
 @pytest.mark.parametrize("name", ACTS)
 @pytest.mark.parametrize("lost", [False, True], ids=["fails", "acknowledgement lost"])
 def test_every_statement_of_every_act(scene, steps, tmp_path, name, lost):
-    succeed(scene, name)  # caches are warm: the steps are those of every later run
+    settle(scene, name)
     whole, taken = succeed(scene, name, steps)
     assert taken[-1] == "COMMIT"
     assert len(taken) > 3
@@ -81,6 +87,7 @@ def test_every_call_of_the_key_service(scene, tmp_path, name, mode):
     lost = how.pop("lost", False)
     real = scene.vault.keys
     succeed(scene, name)
+    settle(scene, name)
     scene.vault.keys = FailingKeys(real, steps, **how)
     whole, taken = succeed(scene, name, steps)
     assert taken
