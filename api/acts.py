@@ -14,7 +14,8 @@ from api import trail
 from api.looks import Call
 from audit.entry import Act as LogAct
 from audit.entry import Entry, Outcome
-from vault import budgets, consents, honey, idempotency, outbox, subjects, tokens
+from audit.tiles import Place
+from vault import budgets, consents, evidence, honey, idempotency, outbox, subjects, tokens
 from vault.amendments import Amended, Update, amend
 from vault.budgets import Looked
 from vault.consents import Change, ConsentAct, ConsentEvent
@@ -248,8 +249,13 @@ def _candidates(found: Found) -> Answer:
     return {"candidates": listed, "more": found.more}
 
 
+def _bundles(uow: UnitOfWork, asked: Sequence[tuple[Session, Place]]) -> list[bytes | VaultError | None]:
+    return [*evidence.bundles(uow, [(trail.actor_of(session), at) for session, at in asked])]
+
+
 creations = guarded("subject.write", once(_create))
 amendments = guarded("subject.write", once(_amend))
 consent_changes = guarded("consent.write", once(_consent))
 descriptions = guarded("lookup", _describe)
 searches = guarded("lookup", _search)
+log_bundles = guarded("audit.read", _bundles)

@@ -68,7 +68,7 @@ def create_app(
 
         def sign_checkpoints() -> None:
             with suppress(Sealed, KeyHolderUnavailable):  # the door is about to close, or closed: told there
-                evidence.sign_checkpoints(vault, settings.checkpoint_file)
+                evidence.vouch(vault, settings.checkpoint_file, settings.publish_folder)
 
         def tell_bundle(bundle: Bundle | None) -> None:
             if bundle is None:

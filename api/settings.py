@@ -55,7 +55,7 @@ class Described:
 
 
 class Settings(BaseSettings):
-    """Frozen settings. Build them with `load`, which turns pydantic's complaints into `InvalidSettings`."""
+    """Frozen settings. Build them with `load`, which raises `InvalidSettings`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=_DOTENV, frozen=True, extra="forbid", hide_input_in_errors=True
@@ -93,6 +93,7 @@ class Settings(BaseSettings):
         default=None, description="CA certificates of that server. Default: certifi's."
     )
     checkpoint_file: Path = Field(default=Path(), description="Copy of the last checkpoint kept outside the database.")
+    publish_folder: Path | None = Field(default=None, description="Folder for the log's tiles and checkpoint.")
     shards: int = Field(default=1, ge=1, le=1, description="Logs to spread subjects over: one, in this release.")
 
     public_url: str = Field(default="http://127.0.0.1:8420", description="Base URL callers use; DPoP proofs name it.")
@@ -138,7 +139,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _fill_defaults(cls, values: object) -> object:
-        """Derive what depends on another setting, so that every field of a built `Settings` is final."""
+        """Derive what depends on another setting: a built `Settings` is final."""
         if not isinstance(values, dict):
             return values
         values = {name: value for name, value in values.items() if value is not None and value != ""}
@@ -211,7 +212,7 @@ class Settings(BaseSettings):
         return self.public_url.startswith("https://")
 
     def describe(self) -> tuple[Described, ...]:
-        """Tell each setting's source. Paths of secret files are shown, their contents never are."""
+        """Tell each setting's source. Of secret files paths are shown, never contents."""
         in_file = {name.upper() for name in _dotenv_names()}
         described = []
         for name in type(self).model_fields:

@@ -93,7 +93,7 @@ class Act(StrEnum):
     SYSTEM_DISABLED = "system.disabled", "I02"
     SYSTEM_KEY_ROTATED = "system.key_rotated", "I03"
     SYSTEM_CHANGED = "system.changed", "I04"
-    SYSTEM_FROZEN = "system.frozen", "I07"
+    SYSTEM_FROZEN = "system.frozen", "I09"
     EVENT_ACKNOWLEDGED = "event.acknowledged", "N01"
 
     BUDGET_PROPOSED = "budget.proposed", "G01"

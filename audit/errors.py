@@ -52,3 +52,9 @@ class PinUnavailable(AuditError):
     """The file outside the database that remembers the last signed checkpoint cannot be read or written."""
 
     code = "pin_unavailable"
+
+
+class PublishingRefused(AuditError):
+    """The folder of the published log holds something that the stored log does not extend. Nothing more was written."""
+
+    code = "publishing_refused"

@@ -15,7 +15,20 @@ from pathlib import Path
 
 from audit.errors import AuditError
 
-MODULES = ("errors", "merkle", "note", "checkpoint", "grammar", "stored", "findings", "targets", "recompute", "verify")
+MODULES = (
+    "errors",
+    "merkle",
+    "note",
+    "checkpoint",
+    "grammar",
+    "tiles",
+    "stored",
+    "findings",
+    "targets",
+    "recompute",
+    "directory",
+    "verify",
+)
 OF_CERTIFICATES = ("errors", "merkle", "note", "checkpoint", "grammar", "certificate")
 
 

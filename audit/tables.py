@@ -68,3 +68,15 @@ class LogCheckpoint(Row, table=True):
     size: int = Field(primary_key=True, sa_type=BigInteger)
     stack: bytes = Field(sa_type=LargeBinary)  # packed frontier at this size; its root is the signed one
     note: str = Field(sa_type=Text)
+
+
+class LogNode(Row, table=True):
+    """The root of a full tile (C2SP tlog-tiles), which is a hash of the tile above it. Made with the checkpoints."""
+
+    __tablename__ = "log_node"
+    __table_args__ = (CheckConstraint("level >= 1 AND idx >= 0", name="place"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    level: int = Field(primary_key=True, sa_type=SmallInteger)
+    idx: int = Field(primary_key=True, sa_type=BigInteger)
+    hash: bytes = Field(sa_type=LargeBinary(32))

@@ -7,13 +7,27 @@ length as a big-endian 16-bit number.
 Standard library only: the verifier takes this file along when it is copied out.
 """
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from audit.errors import VerificationError
 
 TILE_WIDTH = 256
 MAX_LEVEL = 63
+_PATH = re.compile(
+    r"tile/(?P<level>entries|[0-9]{1,2})/(?P<index>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<width>[0-9]{1,3}))?", re.ASCII
+)
 _LENGTH = 2  # bytes of the length before each entry of a bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tile: `level` (None: a bundle of entries), `index`, and `width`, which is 256 for a full one."""
+
+    level: int | None
+    index: int
+    width: int
 
 
 def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
@@ -26,6 +40,21 @@ def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
 def bundle_path(index: int, width: int = TILE_WIDTH) -> str:
     """Return the path of an entry bundle: `tile/entries/<index>`, with `.p/<width>` if it is partial."""
     return f"tile/entries/{_suffix(index, width)}"
+
+
+def parse_path(path: str) -> Place:
+    """Read the path of a tile or bundle. There is one spelling of each: anything else raises `VerificationError`."""
+    found = _PATH.fullmatch(path)
+    if found is None:
+        raise VerificationError("not the path of a tile")
+    level = None if found["level"] == "entries" else int(found["level"])
+    index = int(found["index"].replace("x", "").replace("/", ""))
+    width = int(found["width"] or TILE_WIDTH)
+    place = Place(level, index, width)
+    spelt = bundle_path(index, width) if level is None else tile_path(level, index, width)
+    if spelt != path:
+        raise VerificationError("not the path of a tile")
+    return place
 
 
 def tiles_of(level: int, size: int) -> Iterator[tuple[int, int]]:

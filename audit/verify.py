@@ -10,22 +10,24 @@ material is missing. The key, and best a checkpoint too, must come from elsewher
 machine can sign anew, but cannot change what others already hold.
 
 Standard library and `cryptography` only, so are the modules it imports; `audit.standalone` makes one file of them that
-runs anywhere: `python verify.py vault.sqlite --key <verifier key> --pinned <checkpoint>`.
+runs anywhere: `python verify.py vault.sqlite --key <verifier key> --pinned <checkpoint>`, or with the folder of a published log.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from audit.directory import open_directory, tile_findings
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Result, Verdict, plain, report
 from audit.note import VerifierKey, parse_vkey
 from audit.recompute import Recomputation
 from audit.stored import StoredLog, open_sqlite
 
-__all__ = ["Result", "Verdict", "main", "verify_log"]
+__all__ = ["Result", "Verdict", "main", "verify_directory", "verify_log"]
 
 
 def verify_log(
@@ -42,10 +44,21 @@ def verify_log(
     return Recomputation(log, keys, pinned, origin).run()
 
 
+def verify_directory(
+    folder: Path, vkeys: Iterable[str | VerifierKey], pinned: Sequence[str] = (), origin: str | None = None
+) -> Result:
+    """Verify a log as it was published, with its entries: as `verify_log`, and that the tiles are those of the entries.
+
+    Raises `CannotDecide` where there is no checkpoint, or none of the entries.
+    """
+    result = verify_log(open_directory(folder), vkeys, pinned, origin)
+    return replace(result, findings=(*result.findings, *tile_findings(folder, result.size)))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify a data file from the command line; the exit code is the verdict."""
+    """Verify a data file or a published folder from the command line; the exit code is the verdict."""
     parser = argparse.ArgumentParser(prog="audit.verify", description="Verify an audit log offline.")
-    parser.add_argument("path", type=Path, help="SQLite data file, or a copy of it")
+    parser.add_argument("path", type=Path, help="SQLite data file, or a copy of it, or a published folder")
     parser.add_argument("--key", action="append", default=[], help="verifier key, or a file that holds it")
     parser.add_argument("--pinned", action="append", default=[], type=Path, help="signed checkpoint kept elsewhere")
     parser.add_argument("--origin", help="name that the log must have; needed if the file holds several logs")
@@ -65,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _verify_file(path: Path, keys: Sequence[str], pinned: Sequence[Path], origin: str | None) -> list[Result]:
     vkeys = [_key(each) for each in keys]
     notes = [_text(each) for each in pinned]
+    if path.is_dir():
+        return [verify_directory(path, vkeys, notes, origin)]
     with open_sqlite(path) as logs:
         chosen = logs if len(logs) == 1 else [each for each in logs if origin is None or each.origin == origin]
         # Each log gets the checkpoints that name it; one that names none of them must not go unnoticed.

@@ -1,19 +1,21 @@
-"""Keeps the log vouched for: checkpoints of what is committed, and an entry for each start of a serving process."""
+"""Keeps the log vouched for and public: checkpoints, tiles, and an entry for each start of a serving process."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from audit import ledger
+from audit import ledger, published, publishing
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
 from audit.errors import InvalidEntry
 from audit.findings import Result
 from audit.pin import read_pin
+from audit.publishing import Published
+from audit.tiles import Place
 from audit.verify import verify_log
 from vault.keys.service import KeyService, SigningKey
 from vault.setup import log_origin
 from vault.store.engine import translate
-from vault.unit import Vault
+from vault.unit import UnitOfWork, Vault
 
 
 class LogSigner:
@@ -81,9 +83,41 @@ def sign_checkpoints(vault: Vault, outside: Path) -> list[str]:
         pinned = outside_file(outside, shard)
         with translate(), vault.engine.connect() as conn, conn.begin():
             note = ledger.sign_checkpoint(conn, shard, signer, pinned)
+            if note is not None:
+                published.grow(conn, shard, published.signed_size(conn, shard))
         if note is not None:
             notes.append(note)
     return notes
+
+
+def vouch(vault: Vault, outside: Path, folder: Path | None) -> None:
+    """Sign what is new, and bring the folder of the published log up to it if there is one."""
+    if sign_checkpoints(vault, outside) and folder is not None:
+        publish(vault, folder, entries=False)
+
+
+def publish(vault: Vault, folder: Path, *, entries: bool, shard: int = 0) -> Published:
+    """Bring a folder of files up to the newest checkpoint (`audit.publishing`)."""
+    with vault.reading() as conn:
+        return publishing.publish(conn, shard, folder, entries=entries)
+
+
+def hash_tile(vault: Vault, at: Place, shard: int = 0) -> bytes | None:
+    """Return a hash tile that the newest checkpoint covers: no entry content is in it."""
+    with vault.reading() as conn:
+        return published.hash_tile(conn, shard, published.signed_size(conn, shard), at)
+
+
+def bundles(uow: UnitOfWork, asked: Sequence[tuple[Actor, Place]]) -> list[bytes | None]:
+    """Give entry bundles to auditors' systems, None where there is none. Reading the log is in the log."""
+    size = published.signed_size(uow.conn, 0)
+    answers: list[bytes | None] = []
+    for actor, at in asked:
+        bundle = published.entry_bundle(uow.conn, 0, size, at)
+        seen = Outcome.DENY if bundle is None else Outcome.ALLOW
+        uow.record(Entry(Act.AUDIT_VIEWED, seen, actor, n=0 if bundle is None else at.width))
+        answers.append(bundle)
+    return answers
 
 
 def latest_checkpoint(vault: Vault, shard: int = 0) -> str | None:

@@ -1,4 +1,4 @@
-"""Commands on the audit log: verify it."""
+"""Commands on the audit log: verify it, publish it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,28 +7,49 @@ from typing import Annotated
 import typer
 
 from api import bootstrap
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, told
 from api.settings import load
-from audit.errors import CannotDecide, VerificationError
+from audit.errors import CannotDecide, PublishingRefused, VerificationError
 from audit.findings import Result, Verdict, plain, report
 from audit.note import vkey
 from audit.stored import open_sqlite
-from audit.verify import verify_log
+from audit.verify import verify_directory, verify_log
 from vault import evidence
 from vault.keys.service import SigningKey
 
-app = typer.Typer(help="The audit log: verify.", no_args_is_help=True)
+app = typer.Typer(help="The audit log: verify, publish.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `verify` a subcommand although it is the only one."""
+@app.command()
+def publish(
+    folder: Annotated[Path, typer.Argument(help="Folder that a static server serves; brought up to date.")],
+    *,
+    entries: Annotated[
+        bool, typer.Option("--entries", help="The entries too: for auditors, not for the world.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write the log as files (C2SP tlog-tiles): bundles, tiles, and last the newest checkpoint that covers them."""
+    vault = bootstrap.open_from(load())
+    try:
+        done = evidence.publish(vault, folder, entries=entries)
+    except PublishingRefused as refused:
+        raise fail(told(refused), Exit.FAILED) from None
+    except OSError:
+        raise fail("the folder cannot be written", Exit.UNAVAILABLE) from None
+    finally:
+        vault.close()
+    text = f"{done.size} entries are published in {folder}: {done.written} files written."
+    Output(json=json).result({"size": done.size, "written": done.written, "folder": str(folder)}, text)
 
 
 @app.command()
 def verify(
     *,
     database: Annotated[Path | None, typer.Option(help="A SQLite data file or a copy; ours if left out.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Instead: a published log, with its entries. Needs --key.")
+    ] = None,
     key: Annotated[list[str] | None, typer.Option(help="Verifier key; ours if left out. Repeat.")] = None,
     pinned: Annotated[list[Path] | None, typer.Option(help="Signed checkpoint kept elsewhere; ours as well.")] = None,
     json: Json = False,
@@ -42,7 +63,10 @@ def verify(
     except (OSError, UnicodeDecodeError):
         raise fail("a checkpoint file cannot be read", Exit.USAGE) from None
     try:
-        results = _of_file(database, key, notes) if database is not None and key else _of_vault(database, notes)
+        if folder is not None:
+            results = [verify_directory(folder, key or [], notes)]
+        else:
+            results = _of_file(database, key, notes) if database is not None and key else _of_vault(database, notes)
     except (CannotDecide, VerificationError) as error:
         raise fail(f"cannot decide: {error}", Exit.USAGE) from None
     output = Output(json=json)

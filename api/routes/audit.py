@@ -1,18 +1,33 @@
-"""The log's newest checkpoint and the keys it is checked with. Open to all: they carry no entry content."""
+"""The log as outsiders read it (C2SP tlog-tiles): checkpoint, hash tiles, keys. Open to all: no entry content is in them.
+
+Entry bundles are pseudonymous data and for the systems of auditors, under a token with the scope `audit.read`.
+"""
+
+from typing import Final
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
-from api.problems import Problem
+from api import acts
+from api.authn.credential import Bearer
+from api.pipeline import Call
+from api.problems import Problem, request_id_of
 from api.routes.answers import Json
 from api.services import keyless, services_of
+from audit import tiles
+from audit.errors import VerificationError
 from audit.note import vkey
 from audit.receipt import receipt_key_name
+from audit.tiles import Place
 from vault import evidence
 from vault.keys.service import SigningKey
 
 router = APIRouter(prefix="/audit", tags=["audit"])
+
+_FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
+_NOWHERE: Final = {"Cache-Control": "no-store"}
+_BYTES: Final = "application/octet-stream"
 
 
 @router.get("/checkpoint", response_class=PlainTextResponse)
@@ -35,3 +50,30 @@ async def keys(request: Request) -> Json:
             "receipt": vkey(receipt_key_name(vault.origin), vault.keys.public_key(SigningKey.RECEIPT)),
         }
     )
+
+
+@router.get("/tile/entries/{path:path}", response_class=Response)
+async def bundle(request: Request, credential: Bearer, path: str) -> Response:
+    """Return an entry bundle, full or partial, that the newest checkpoint covers. For auditors; logged."""
+    at = _place(f"tile/entries/{path}")
+    call = Call(credential, request_id_of(request), at)
+    found = await services_of(request).batcher.submit(acts.log_bundles, call)
+    if found is None:
+        raise Problem("not_found")
+    return Response(found, media_type=_BYTES, headers=_NOWHERE)
+
+
+@router.get("/tile/{path:path}", response_class=Response)
+async def tile(request: Request, path: str) -> Response:
+    """Return a hash tile, full or partial, that the newest checkpoint covers."""
+    found = await anyio.to_thread.run_sync(evidence.hash_tile, keyless(request).vault, _place(f"tile/{path}"))
+    if found is None:
+        raise Problem("not_found")
+    return Response(found, media_type=_BYTES, headers=_FOR_EVER)
+
+
+def _place(path: str) -> Place:
+    try:
+        return tiles.parse_path(path)
+    except VerificationError:
+        raise Problem("not_found") from None

@@ -10,6 +10,7 @@ from api.problems import KINDS
 from api.settings import load
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
+ENTRIES = "/audit/tile/entries/{path}"  # of the log: the one route below /audit that is not for everybody
 OPEN = {"/healthz", "/readyz", "/v1/catalogue", "/audit/checkpoint", "/audit/keys", "/events/jwks"}
 
 
@@ -43,13 +44,15 @@ def test_every_operation_says_how_it_refuses_and_none_promises_the_frameworks_er
 
 def test_tokens_proofs_keys_and_versions_are_told_where_they_are_needed(operations):
     for (method, path), operation in operations.items():
-        needs_token = path.startswith("/v1/") and path not in OPEN
+        needs_token = (path.startswith("/v1/") and path not in OPEN) or path == ENTRIES
         assert (operation.get("security") == [{"dpop": []}]) is needs_token, path
         assert headers(operation).get("DPoP", False) is (needs_token or path == "/oauth/token"), path
         assert ("If-Match" in headers(operation)) is (method == "patch")
     assert headers(operations["post", "/v1/imports"])["Idempotency-Key"] is True
     assert headers(operations["post", "/v1/subjects"])["Idempotency-Key"] is False
     assert "ETag" in operations["get", "/v1/subjects/{reference}"]["responses"]["200"]["headers"]
-    # Nothing personal has a place in an address: the only parameters of a path are a reference and the keyed name of a status list, and no query exists.
+    # Nothing personal has a place in an address: a path has a reference in it, the keyed name of a status list, or a place
+    # in the log; no query exists.
     places = {(each["in"], each["name"]) for one in operations.values() for each in one.get("parameters", ())}
-    assert {place for place in places if place[0] != "header"} == {("path", "reference"), ("path", "status_list")}
+    named = {place for place in places if place[0] != "header"}
+    assert named == {("path", "reference"), ("path", "status_list"), ("path", "path")}

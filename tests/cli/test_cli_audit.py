@@ -133,3 +133,20 @@ def test_entries_after_the_checkpoint_are_told_and_no_tampering(signed, ecrin, j
     checkpointed(signed)
     (log,) = ecrin("audit", "verify", "--json").json["logs"]
     assert log["size"] == log["signed"]
+
+
+def test_a_log_is_published_as_files_that_others_verify(signed, ecrin, tmp_path, key):
+    folder = tmp_path / "public"
+    told = ecrin("audit", "publish", str(folder), "--entries", "--json")
+    assert told.code == 0
+    assert told.json["size"] > 0
+    assert ecrin("audit", "publish", str(folder), "--entries", "--json").json["written"] == 1
+    assert ecrin("audit", "verify", "--folder", str(folder), "--key", key).code == 0
+    (bundle,) = (folder / "tile" / "entries").rglob(f"{told.json['size']}")
+    content = bytearray(bundle.read_bytes())
+    content[40] ^= 1
+    bundle.write_bytes(content)
+    assert ecrin("audit", "verify", "--folder", str(folder), "--key", key).code == 1
+    assert ecrin("audit", "verify", "--folder", str(tmp_path), "--key", key).code == 2
+    (folder / "checkpoint").write_text("something else\n")
+    assert ecrin("audit", "publish", str(folder)).code == 1

@@ -13,10 +13,11 @@ from maison_callers import CONSENT, NDJSON, NOTICE, PERSON, STRANGER, WITHDRAWAL
 
 from api.app import create_app
 from api.settings import load
+from vault import evidence
 
 OPEN = "open"  # anybody: no personal data, no token
 CLIENT = "client"  # a registered system's own signed assertion, in the body
-SERVICE = ("lookup", "subject.write", "consent.write", "import")
+SERVICE = ("lookup", "subject.write", "consent.write", "import", "audit.read")
 DISCLOSURE = "disclosure"
 HOLDER = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}  # RFC 8037 A.2
 
@@ -30,6 +31,7 @@ class Expected:
     headers: tuple = ()
     # Whether a caller of another brand with every right of its own is told that there is nothing here.
     owned: bool = False
+    path: str = ""
 
 
 ROUTES = {
@@ -39,6 +41,8 @@ ROUTES = {
     ("GET", "/audit/checkpoint"): Expected(OPEN),
     ("GET", "/audit/keys"): Expected(OPEN),
     ("GET", "/events/jwks"): Expected(OPEN),
+    ("GET", "/audit/tile/{path:path}"): Expected(OPEN, path="0/000.p/1"),
+    ("GET", "/audit/tile/entries/{path:path}"): Expected("audit.read", path="000.p/1"),
     ("GET", "/.well-known/oauth-authorization-server"): Expected(OPEN),
     ("GET", "/.well-known/oauth-protected-resource"): Expected(OPEN),
     ("POST", "/oauth/token"): Expected(CLIENT),
@@ -97,8 +101,9 @@ def filled(value, reference):
 
 def call(caller, route, token, reference):
     """Send the route's good request under a token, or without one."""
-    method, path = route[0], route[1].replace("{reference}", reference).replace("{status_list}", "0" * 32)
     expected = ROUTES[route]
+    method, path = route[0], route[1].replace("{reference}", reference).replace("{status_list}", "0" * 32)
+    path = path.replace("{path:path}", expected.path)
     headers = list(expected.headers)
     if isinstance(expected.body, bytes):
         return caller.send(method, path, token, content=expected.body, headers=headers, **_unproved(token))
@@ -114,8 +119,10 @@ def code_of(answer):
 
 
 @pytest.fixture
-def known(pos):
-    return pos.created(PERSON, CONSENT)
+def known(pos, tmp_path):
+    reference = pos.created(PERSON, CONSENT)
+    evidence.sign_checkpoints(pos.http.app.state.services.vault, tmp_path / "checkpoint")
+    return reference
 
 
 def token_of(caller, kind, reference):

@@ -1,0 +1,54 @@
+"""The published log over HTTP: open hashes, entries for auditors alone, and nothing before it is signed."""
+
+import pytest
+from maison_callers import CONSENT, PERSON, problem_of
+
+from audit import checkpoint
+from audit.merkle import leaf_hash
+from audit.note import open_note
+from audit.tiles import unpack_bundle
+from vault import evidence
+
+SPELLINGS = ("0/5", "0/0000", "64/000", "0/000.p/256", "0/000.p/0", "0/000.p/", "0/../0/000", "x/000", "0/000.p/1/")
+
+
+@pytest.fixture
+def signed(maison, pos, tmp_path):
+    """A log with some entries; returns its newest checkpoint, opened with the published key."""
+    pos.created(PERSON, CONSENT)
+    evidence.sign_checkpoints(maison.vault, tmp_path / "kept")
+    note = pos.http.get("/audit/checkpoint")
+    key = pos.http.get("/audit/keys").json()["log"]
+    return checkpoint.parse(open_note(note.text, [key]).text)
+
+
+def test_tiles_lead_to_the_signed_root_and_are_kept_for_ever(maison, pos, signed):
+    answer = pos.http.get(f"/audit/tile/0/000.p/{signed.size}")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/octet-stream")
+    assert "immutable" in answer.headers["cache-control"]
+    leaves = [answer.content[at : at + 32] for at in range(0, len(answer.content), 32)]
+    assert leaves == [leaf_hash(each.raw) for each in maison.entries()][: signed.size]
+
+
+def test_entries_are_for_auditors_and_reading_them_is_an_entry(maison, pos, signed):
+    auditor = maison.system("auditor-tool", "aurelle", scopes={"audit.read"}, purposes=())
+    path = f"/audit/tile/entries/000.p/{signed.size}"
+    answer = auditor.send("GET", path, auditor.service("audit.read"))
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert unpack_bundle(answer.content) == [each.raw for each in maison.entries()][: signed.size]
+    last = maison.entries()[-1].read
+    assert (last["act"], last["out"], last["n"], last["actor"]["id"]) == (
+        "audit.viewed", "allow", signed.size, "auditor-tool",
+    )  # fmt: skip
+    problem_of(pos.http.get(path), 401, "token_required")
+    problem_of(pos.send("GET", path, pos.service("lookup")), 403, "insufficient_scope")
+
+
+def test_what_is_not_signed_yet_or_spelt_otherwise_is_not_there(maison, pos, signed):
+    size = signed.size
+    for path in (f"0/000.p/{size + 1}", "0/000", "0/001.p/1", "1/000.p/1", *SPELLINGS):
+        problem_of(pos.http.get(f"/audit/tile/{path}"), 404, "not_found")
+    token = pos.service("audit.read")
+    for path in (f"000.p/{size + 40}", "000", "001.p/1", "5", "000.p/0"):
+        problem_of(pos.send("GET", f"/audit/tile/entries/{path}", token), 404, "not_found")
