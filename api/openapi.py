@@ -107,7 +107,7 @@ def install(app: FastAPI) -> None:
 
 def _completed(app: FastAPI, document: dict[str, Any]) -> dict[str, Any]:
     protected = {
-        (method.lower(), context.path.replace(":path}", "}"))
+        (method.lower(), (context.path or "").replace(":path}", "}"))
         for context in iter_route_contexts(app.routes)
         if isinstance(context.original_route, APIRoute)
         and any(each.call is credential for each in context.original_route.dependant.dependencies)

@@ -231,7 +231,16 @@ class Settings(BaseSettings):
 
 
 _DERIVED = frozenset(
-    "database_url keystore_path root_provider root_folder checkpoint_file public_url issuer log_origin".split()  # noqa: SIM905
+    {
+        "database_url",
+        "keystore_path",
+        "root_provider",
+        "root_folder",
+        "checkpoint_file",
+        "public_url",
+        "issuer",
+        "log_origin",
+    }
 )
 
 

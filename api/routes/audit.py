@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from api import acts
 from api.authn.credential import Bearer
-from api.pipeline import Call
+from api.looks import Call
 from api.problems import Problem, request_id_of
 from api.routes.answers import Json
 from api.services import keyless, services_of
