@@ -17,10 +17,12 @@ import httpx2
 import pytest
 from maison_callers import CONSENT, PERSON, Caller, lines_of, ndjson
 
+from api import founders
 from api.client.blocking import Ecrin
 from api.client.errors import EcrinProblem
 from api.client.identity import Identity, SigningKey
 from api.client.receipts import verify_receipt
+from api.settings import load
 
 pytestmark = pytest.mark.server
 
@@ -92,6 +94,8 @@ def deployment(place, root_folder, databases, tmp_path):
         "ECRIN_WORKERS": "2" if databases.backend == "postgresql" else "1",
         "ECRIN_IMPORT_BATCH_SIZE": "5",
     }
+    chosen = {"data_dir": tmp_path, "deployment": "ecrin-test", "database_url": place.database}
+    founders.found(load(chosen | {"keystore_path": place.keystore, "root_folder": root_folder}))
     lines = tmp_path / "lines"
     with lines.open("wb") as out:
         process = subprocess.Popen([*ECRIN, "serve"], env=environment, stdout=out, stderr=out, cwd=tmp_path)
