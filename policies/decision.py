@@ -142,6 +142,7 @@ def floor_facts(inputs: Inputs, bundle: Bundle) -> Facts:
         basis=bundle.purposes.get(inputs.purpose).basis_in(inputs.jurisdiction),
         standing=_standing(inputs.purpose, inputs.consents, inputs, bundle),
         given_here=inputs.consents[-1] is (ConsentStatus.GUARDED if inputs.minor else ConsentStatus.GIVEN),
+        jurisdiction=inputs.jurisdiction,
         guarded=(
             ConsentStatus.GUARDED in inputs.consents
             and ConsentStatus.GIVEN not in inputs.consents

@@ -6,6 +6,7 @@ who is simply not permitted.
 """
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from policies.consent import Standing
 from policies.model import Reason
@@ -64,13 +65,17 @@ SPECIAL = Floor(
     "floor.special_category", "Special categories need an explicit consent given to this very purpose",
     "GDPR Art. 9(2)(a)", Reason.CONSENT_REQUIRED, told=True,
 )  # fmt: skip
+REGION = Floor(
+    "floor.region", "The law where the subject lives does not know this basis", "PIPL Art. 13", Reason.NOT_PERMITTED,
+    told=False,
+)  # fmt: skip
 TOO_FEW = Floor(
     "floor.too_few", "Too few subjects of the brand share the generalised value", "GDPR Art. 5(1)(c), recital 26",
     Reason.TOO_FEW, told=True,
 )  # fmt: skip
 
 EVERY = (
-    ERASED, ISOLATION, UNREGISTERED, HEADING, WITHDRAWN, OBJECTED, ENDED, MISSING, RESTRICTED, MINOR, SPECIAL, TOO_FEW,
+    ERASED, ISOLATION, UNREGISTERED, HEADING, WITHDRAWN, OBJECTED, ENDED, MISSING, RESTRICTED, MINOR, REGION, SPECIAL, TOO_FEW,
 )  # fmt: skip
 
 _BY_STANDING = {
@@ -81,6 +86,9 @@ _BY_STANDING = {
 }
 _SPECIAL_WITHOUT_CONSENT = frozenset({Basis.LEGAL_CLAIMS, Basis.VITAL_INTEREST})  # GDPR Art. 9(2)(c), (f)
 _OPEN_FOR_MINORS = frozenset({Basis.CONTRACT, Basis.LEGAL_OBLIGATION, Basis.LEGAL_CLAIMS, Basis.VITAL_INTEREST})
+# PIPL Art. 13 names the bases there are in China: an interest of the handler is not among them.
+_UNKNOWN_BASES = MappingProxyType({"cn": frozenset({Basis.LEGITIMATE_INTEREST})})
+_NONE: frozenset[Basis] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,7 @@ class Facts:
     basis: Basis
     standing: Standing
     given_here: bool  # an explicit status GIVEN, or GUARDED for a minor, on the purpose itself
+    jurisdiction: str = ""  # in which the subject lives
     guarded: bool = False  # all that was given on the path, a guardian gave; and the purpose does not solicit
 
 
@@ -119,6 +128,8 @@ def standing_floors(facts: Facts) -> tuple[Floor, ...]:
         found.append(RESTRICTED)
     if facts.minor and facts.basis not in _OPEN_FOR_MINORS and not (facts.guarded and facts.basis.needs_consent):
         found.append(MINOR)
+    if facts.basis in _UNKNOWN_BASES.get(facts.jurisdiction, _NONE):
+        found.append(REGION)
     return tuple(found)
 
 

@@ -27,6 +27,7 @@ _NO_CONSENT = {
     "a subject who agreed to other words": ConsentStatus.NEEDS_RENEWAL,
     "a subject whose consent was never good": ConsentStatus.INVALIDATED,
 }
+_CHINA = "cn"
 _SOMEWHERE_ELSE = "zz"  # a region that no bundle groups, so the default applies
 
 
@@ -88,6 +89,8 @@ def _situations(bundle: Bundle, purpose: Purpose, jurisdiction: str, basis: Basi
     yield _Situation("a system that is not registered for the purpose", unregistered)
     if basis is Basis.HEADING:
         yield about("whoever is asked about for a heading")
+    if purpose.basis_in(_CHINA) is Basis.LEGITIMATE_INTEREST:
+        yield about("a subject in China, without a basis that its law knows,", region=_CHINA)
     if basis is not Basis.LEGAL_CLAIMS:
         yield about("a restricted subject", restricted=True)
     if basis in _NOT_OF_MINORS:

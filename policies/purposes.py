@@ -17,6 +17,7 @@ from policies.levels import Level
 
 GROUP_SHARING = "group.profile_sharing"  # known to code: see policies.decision
 BREAK_GLASS = "break_glass"  # known to code: no system is ever registered for it, see vault.governance.breakglass
+OWN_LAW = frozenset({"cn"})  # known to code: regions that no bundle groups with others, see policies.floors
 LEGAL = "legal"  # known to code: only here, and in an emergency, may a basis withstand the subject's objection
 MARKETING = "marketing"  # whatever lies under this root is marketing, and so is what the labels below call so
 DPV = "https://w3id.org/dpv/2.3#"
@@ -137,9 +138,12 @@ class Purposes:
         )
 
     def jurisdiction(self, region: str) -> str:
-        """Return the jurisdiction a subject's region belongs to: the region itself unless the bundle groups it."""
+        """Return the jurisdiction a subject's region belongs to: the region itself unless the bundle groups it.
+
+        A region of `OWN_LAW` is its own, whatever a file says.
+        """
         lower = region.lower()
-        return self.jurisdictions.get(lower, lower)
+        return lower if lower in OWN_LAW else self.jurisdictions.get(lower, lower)
 
 
 def _path(key: str, by_key: Mapping[str, Purpose]) -> tuple[Purpose, ...]:
@@ -179,6 +183,8 @@ def read_purposes(file: str, content: bytes, categories: frozenset[str], find: F
         for region in members:
             if region in regions:
                 find(f"{file} [jurisdictions]: the region `{region}` is in two jurisdictions")
+            if region in OWN_LAW:
+                find(f"{file} [jurisdictions]: the region `{region}` has a law of its own and stands alone")
             regions[region] = jurisdiction
     return Purposes(every, MappingProxyType(regions))
 

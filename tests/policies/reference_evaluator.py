@@ -56,6 +56,8 @@ class Reference:
         basis = self.basis(ask["purpose"], place)
         if ask["erased"] or not ask["known"] or not ask["registered"] or basis == "heading":
             return False
+        if place == "cn" and basis == "legitimate_interest":
+            return False
         if ask["restricted"] and basis != "legal_claims":
             return False
         if ask["minor"] and basis in {*CONSENT, "legitimate_interest"} and not self.guarded(ask, basis):

@@ -144,7 +144,7 @@ def test_erased_and_unknown_look_alike(maisons, question):
 
 def test_nothing_told_names_what_must_not_be_told():
     assert {floor.id for floor in EVERY if not floor.told} == {
-        "floor.erased", "floor.brand_isolation", "floor.restricted", "floor.minor",
+        "floor.erased", "floor.brand_isolation", "floor.restricted", "floor.minor", "floor.region",
     }  # fmt: skip
     assert not [reason for reason in Reason if {"minor", "restrict", "eras", "hold"} & set(reason.value.split("_"))]
 

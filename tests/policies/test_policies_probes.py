@@ -9,6 +9,7 @@ from policies.bundle import parse_bundle
 from policies.errors import InvalidBundle
 from policies.floors import EVERY
 from policies.probes import floor_findings
+from policies.purposes import Purposes
 from policies.succession import succession_findings
 
 
@@ -23,7 +24,7 @@ def test_the_shipped_bundle_refuses_every_probe(maisons):
 
 
 @pytest.mark.parametrize("gone", [each for each in EVERY if each.id != "floor.too_few"], ids=lambda floor: floor.id)
-def test_a_floor_missing_from_the_code_is_noticed_before_any_bundle_is_taken(maisons, monkeypatch, gone):
+def test_a_floor_missing_from_the_code_is_noticed_before_any_bundle_is_taken(maisons, shipped_files, monkeypatch, gone):
     """Code changes too: the probes say a second time, and apart, what the floors say."""
     standing, special = decision.standing_floors, decision.special_floor
     monkeypatch.setattr(
@@ -32,7 +33,11 @@ def test_a_floor_missing_from_the_code_is_noticed_before_any_bundle_is_taken(mai
     monkeypatch.setattr(
         decision, "special_floor", lambda facts: None if gone.id == "floor.special_category" else special(facts)
     )
-    everything = parse_open(maisons)
+    everything = parse_open(
+        maisons
+        if gone.id != "floor.region"
+        else parse_bundle("bold", changed(shipped_files, "purposes.toml", *INTEREST_IN_CHINA))
+    )
     assert floor_findings(everything), gone.id
 
 
@@ -41,7 +46,6 @@ def parse_open(bundle):
     import cedarpy
 
     from policies.levels import Level
-    from policies.purposes import Purposes
     from policies.rules import Rules
 
     top = {each.name: Level.RAW for each in bundle.catalogue.categories}
@@ -59,6 +63,22 @@ def test_nothing_but_floors_is_needed_to_refuse_them(maisons):
 def test_findings_name_purpose_person_and_field(maisons, monkeypatch):
     monkeypatch.setattr(probes, "_NOT_OF_MINORS", probes._UNSTOPPABLE)
     assert "[legal.claims]: a minor must be refused `" in floor_findings(maisons)[0]
+
+
+INTEREST_IN_CHINA = ('default = "legitimate_interest", cn = "consent", kr', 'default = "legitimate_interest", kr')
+
+
+def test_no_file_brings_an_interest_to_where_the_law_knows_none(shipped_files, question):
+    files = changed(shipped_files, "purposes.toml", *INTEREST_IN_CHINA)
+    bold = parse_bundle("bold", files)
+    asked = ("analytics.segments", ("postal_address", "presence"))
+    assert decision.decide(question(*asked), bold).answers[0].granted
+    refused = decision.decide(question(*asked, region="CN"), bold).answers[0]
+    assert (refused.granted, refused.policies, refused.told) == (None, ("floor.region",), ())
+    with pytest.raises(InvalidBundle, match="stands alone"):
+        parse_bundle("grouped", changed(files, "purposes.toml", 'uk = ["gb"]', 'uk = ["gb", "cn"]'))
+    grouped = replace(bold, hash=b"grouped!" * 4, purposes=Purposes(bold.purposes.every, {"cn": "eu"}))
+    assert decision.decide(question(*asked, region="cn"), grouped).answers[0].granted is None
 
 
 @pytest.mark.parametrize(
