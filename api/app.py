@@ -18,7 +18,19 @@ from api.observability.logs import Log
 from api.periodic import Periodic
 from api.rates import Rates
 from api.retentions import Retentions
-from api.routes import attestations, audit, catalogue, consents, disclosures, events, health, imports, oauth, subjects
+from api.routes import (
+    access,
+    attestations,
+    audit,
+    catalogue,
+    consents,
+    disclosures,
+    events,
+    health,
+    imports,
+    oauth,
+    subjects,
+)
 from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
@@ -137,7 +149,19 @@ def create_app(
     app.state.services = None
     problems.install(app)
     # Routers are tried in this order for each request: those that are asked most come first.
-    for module in (disclosures, subjects, consents, oauth, attestations, imports, catalogue, audit, events, health):
+    for module in (
+        disclosures,
+        subjects,
+        consents,
+        oauth,
+        attestations,
+        access,
+        imports,
+        catalogue,
+        audit,
+        events,
+        health,
+    ):
         app.include_router(module.router)
     openapi.install(app)
     return app

@@ -57,11 +57,14 @@ class Act(StrEnum):
     SUBJECT_RESTRICTED = "subject.restricted", "S06"
     REFERENCE_ASSIGNED = "reference.assigned", "S07"
     REFERENCE_READ = "reference.read", "S08"
+    REFERENCE_ROTATED = "reference.rotated", "S09"
+    REFERENCE_JOINED = "reference.joined", "S10"
 
     FIELD_WRITTEN = "field.written", "F01"
     FIELD_DISCLOSED = "field.disclosed", "F02"
     FIELD_DENIED = "field.denied", "F03"
     FIELD_DELETED = "field.deleted", "F04"
+    FIELD_EVALUATED = "field.evaluated", "F05"
 
     CONSENT_GIVEN = "consent.given", "C01"
     CONSENT_WITHDRAWN = "consent.withdrawn", "C02"
@@ -85,6 +88,10 @@ class Act(StrEnum):
     TOKEN_INTROSPECTED = "token.introspected", "T04"
     TOKEN_EXCHANGED = "token.exchanged", "T05"
     ATTESTATION_ISSUED = "attestation.issued", "T06"
+
+    JOIN_PROPOSED = "join.proposed", "S11"
+    JOIN_APPROVED = "join.approved", "S12"
+    JOIN_WITHDRAWN = "join.withdrawn", "S13"
 
     AUTH_SUCCEEDED = "auth.succeeded", "A01"
     AUTH_FAILED = "auth.failed", "A02"

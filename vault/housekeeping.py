@@ -18,7 +18,7 @@ ROWS_PER_UNIT: Final = 500
 
 _TOKEN: Final = metadata.tables["access_token"]
 _TOKEN_SUBJECT: Final = metadata.tables["token_subject"]
-_EXPIRING: Final = ("seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day")
+_EXPIRING: Final = ("seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Purged:
     import_rows: int
     attestations: int
     predicate_days: int
+    references: int
 
 
 def purge(vault: Vault, most_units: int = 1000) -> Purged:

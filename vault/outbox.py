@@ -47,6 +47,7 @@ class EventKind(StrEnum):
 
     WITHDRAWN = "consent-withdrawn"  # or objected to; `purpose` names what for
     RECTIFIED = "rectified"  # values that were wrong were replaced; `version` is the subject's new one
+    ROTATED = "reference-rotated"  # `successor` is the reference from now on; `until`: the old one resolves till then
     ERASED = "erased"  # of the person, or of the `category` or `field` named; denied from now on
 
 

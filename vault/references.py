@@ -35,7 +35,7 @@ _TEXT_LENGTH = 26  # 26 * 5 = 130 bits; the two spare top bits are zero
 _RELATION = metadata.tables["relation"]
 _REFERENCE = metadata.tables["reference"]
 
-_BY_MAC = select(_REFERENCE.c.mac, _REFERENCE.c.brand, _REFERENCE.c.pointer).where(
+_BY_MAC = select(_REFERENCE.c.mac, _REFERENCE.c.brand, _REFERENCE.c.pointer, _REFERENCE.c.expires_at).where(
     _REFERENCE.c.mac.in_(bindparam("macs", expanding=True)),
 )
 _BY_SUBJECT = select(_RELATION.c.subject_id, _RELATION.c.brand, _RELATION.c.reference_sealed).where(
@@ -61,6 +61,7 @@ class ReferenceRow(TypedDict):
     shard: int
     pointer: bytes
     created_at: int
+    expires_at: int | None
 
 
 def encode(bits: bytes) -> str:
@@ -94,14 +95,14 @@ def draft(
     relations: list[RelationRow] = []
     references: list[ReferenceRow] = []
     for brand, places in _by_brand(brand for _, brand in pairs).items():
-        macs = _macs(keys, brand, [bits[place] for place in places])
+        hashes = macs(keys, brand, [bits[place] for place in places])
         # Why safe: AES-SIV needs no nonce, and each context below is unique to its row (a fresh random reference, a
         # subject within the brand's key), so equal ciphertexts mean equal rows only.
         pointers = keys.seal(
-            f"pointer/{brand}", [(mac, pairs[place][0]) for mac, place in zip(macs, places, strict=True)]
+            f"pointer/{brand}", [(mac, pairs[place][0]) for mac, place in zip(hashes, places, strict=True)]
         )
         sealed = keys.seal(f"relation/{brand}", [(pairs[place][0], bits[place]) for place in places])
-        for place, mac, pointer, reference in zip(places, macs, pointers, sealed, strict=True):
+        for place, mac, pointer, reference in zip(places, hashes, pointers, sealed, strict=True):
             shard = shards[place]
             relations.append(
                 RelationRow(
@@ -113,7 +114,7 @@ def draft(
                 ),
             )
             references.append(
-                ReferenceRow(mac=mac, brand=brand, shard=shard, pointer=pointer, created_at=uow.now),
+                ReferenceRow(mac=mac, brand=brand, shard=shard, pointer=pointer, created_at=uow.now, expires_at=None),
             )
     insert_rows(uow.conn, _RELATION, relations)
     insert_rows(uow.conn, _REFERENCE, references)
@@ -149,13 +150,13 @@ def locate(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> list[bytes | No
     wanted: dict[tuple[str, bytes], list[int]] = {}
     for brand, places in _by_brand(brand for brand, _ in asked).items():
         spelt = [(place, each) for place in places if (each := bits[place]) is not None]
-        for (place, _), mac in zip(spelt, _macs(keys, brand, [each for _, each in spelt]), strict=True):
+        for (place, _), mac in zip(spelt, macs(keys, brand, [each for _, each in spelt]), strict=True):
             wanted.setdefault((brand, mac), []).append(place)
     if not wanted:
         return answers
     found: dict[str, list[tuple[bytes, bytes]]] = {}
-    for mac, brand, pointer in look_up(uow.conn, _BY_MAC, {"macs": [mac for _, mac in wanted]}):
-        if (brand, mac) in wanted:
+    for mac, brand, pointer, expires_at in look_up(uow.conn, _BY_MAC, {"macs": [mac for _, mac in wanted]}):
+        if (brand, mac) in wanted and (expires_at is None or expires_at > uow.now):
             found.setdefault(brand, []).append((mac, pointer))
     for brand, items in found.items():
         for (mac, _), subject in zip(items, keys.open(f"pointer/{brand}", items), strict=True):
@@ -205,13 +206,13 @@ def forget(uow: UnitOfWork, subjects: Sequence[bytes]) -> None:
     sealed: dict[str, list[tuple[bytes, bytes]]] = {}
     for subject, brand, reference in look_up(uow.conn, _BY_SUBJECT, {"subjects": subjects}):
         sealed.setdefault(brand, []).append((subject, reference))
-    macs: list[bytes] = []
+    gone: list[bytes] = []
     for brand, items in sealed.items():
         # One that does not open leaves a pointer to nobody behind, which resolves to a subject without a row.
         bits = [each for each in keys.open(f"relation/{brand}", items) if each is not None]
-        macs += _macs(keys, brand, bits)
-    if macs:
-        uow.conn.execute(delete(_REFERENCE).where(_REFERENCE.c.mac.in_(padded(macs))))
+        gone += macs(keys, brand, bits)
+    if gone:
+        uow.conn.execute(delete(_REFERENCE).where(_REFERENCE.c.mac.in_(padded(gone))))
     uow.conn.execute(delete(_RELATION).where(_RELATION.c.subject_id.in_(padded(subjects))))
 
 
@@ -225,7 +226,8 @@ def opened(keys: KeyService, brand: str, items: Sequence[tuple[bytes, bytes]]) -
     return answer
 
 
-def _macs(keys: KeyService, brand: str, bits: Sequence[bytes]) -> list[bytes]:
+def macs(keys: KeyService, brand: str, bits: Sequence[bytes]) -> list[bytes]:
+    """Hash references (16 bytes each) under their brand's key: what they are stored by."""
     return [mac[:MAC_BYTES] for mac in keys.mac(f"reference/{brand}", bits)] if bits else []
 
 

@@ -186,6 +186,11 @@ def locked(uow: UnitOfWork, system_id: str) -> SystemRecord:
     return record_of(tuple(row))
 
 
+def is_brand(text: str) -> bool:
+    """Tell whether a text can name a brand."""
+    return _BRAND.fullmatch(text) is not None
+
+
 def get(conn: Connection, system_id: str) -> SystemRecord | None:
     """Return a system by its id, whatever its status."""
     row = conn.execute(_ONE, {"id": system_id}).one_or_none()

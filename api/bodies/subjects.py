@@ -37,6 +37,19 @@ class UpdateSubject(Body):
     correct: dict[Name, FieldInput] = Field(default_factory=dict)
 
 
+class RotateReference(Body):
+    """Replace a reference; the old one resolves for `grace_seconds` more, by default not at all."""
+
+    grace_seconds: int = Field(default=0, ge=0, le=30 * 86_400)
+
+
+class RotationAnswer(Answer):
+    """The reference from now on; until when (UTC seconds) the old one resolves, null if it does not."""
+
+    reference: str
+    until: int | None
+
+
 class SubjectAnswer(Answer):
     """A subject as its own brand may always know it: reference, version, month since when. No personal value."""
 

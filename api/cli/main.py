@@ -17,6 +17,7 @@ from api.cli import (
     events,
     evidence,
     importing,
+    joins,
     keyd,
     officers,
     policy,
@@ -57,6 +58,7 @@ app.add_typer(budgets.app, name="budget")
 app.add_typer(events.app, name="events")
 app.add_typer(officers.app, name="officer")
 app.add_typer(signers.app, name="signer")
+app.add_typer(joins.app, name="join")
 policyversions.install(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(breakglass.app, name="break-glass")

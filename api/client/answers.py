@@ -140,6 +140,21 @@ class VerifierKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotated:
+    """A brand's new reference to somebody; `until` (UTC seconds) is when the old one stops resolving, None at once."""
+
+    reference: str
+    until: int | None
+
+
+def read_rotated(reply: Reply) -> Rotated:
+    """Read the answer to a rotation."""
+    body = json_object(reply.content)
+    until = member(body, "until")
+    return Rotated(str(member(body, "reference")), None if until is None else int(until))
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedAttestation:
     """An attestation to hold: `text` is the SD-JWT with all its claims, to be shown in part (`attestations.present`)."""
 

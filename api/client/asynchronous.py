@@ -15,6 +15,7 @@ from api.client.answers import (
     DisclosureToken,
     Found,
     IssuedAttestation,
+    Rotated,
     RowResult,
     SubjectRecord,
     VerifierKeys,
@@ -139,6 +140,16 @@ class AsyncEcrin:
         async for chunk in _chunks(rows):
             for result in await self._run(verbs.import_chunk(self._exchange, chunk, key)):
                 yield result
+
+    async def rotate_reference(self, reference: str, *, grace_seconds: int = 0, key: str = "") -> Rotated:
+        """Replace a reference by a fresh one; the old one dies, or resolves for a grace."""
+        return await self._run(
+            verbs.rotate_reference(self._exchange, reference, grace_seconds, key or self._settings.fresh())
+        )
+
+    async def may(self, reference: str, purpose: str, fields: verbs.Wants, *, staff: bool = False) -> bool:
+        """Ask whether every field would be granted at its level, without data."""
+        return await self._run(verbs.may(self._exchange, reference, purpose, fields, staff=staff))
 
     async def attest(
         self,

@@ -15,6 +15,7 @@ from api.client.answers import (
     DisclosureToken,
     Found,
     IssuedAttestation,
+    Rotated,
     RowResult,
     SubjectRecord,
     VerifierKeys,
@@ -137,6 +138,16 @@ class Ecrin:
         """Import rows as they come, yielding each one's result. Run again with the same `key` to resume."""
         for chunk in verbs.chunks(rows):
             yield from self._run(verbs.import_chunk(self._exchange, chunk, key))
+
+    def rotate_reference(self, reference: str, *, grace_seconds: int = 0, key: str = "") -> Rotated:
+        """Replace a reference by a fresh one; the old one dies, or resolves for a grace."""
+        return self._run(
+            verbs.rotate_reference(self._exchange, reference, grace_seconds, key or self._settings.fresh())
+        )
+
+    def may(self, reference: str, purpose: str, fields: verbs.Wants, *, staff: bool = False) -> bool:
+        """Ask whether every field would be granted at its level, without data."""
+        return self._run(verbs.may(self._exchange, reference, purpose, fields, staff=staff))
 
     def attest(
         self,

@@ -12,6 +12,7 @@ from api.client.answers import (
     DisclosureToken,
     Found,
     IssuedAttestation,
+    Rotated,
     RowResult,
     SubjectRecord,
     VerifierKeys,
@@ -22,6 +23,7 @@ from api.client.answers import (
     read_disclosure,
     read_found,
     read_keys,
+    read_rotated,
     read_row,
     read_subject,
     read_token,
@@ -160,6 +162,24 @@ def status_list(exchange: Exchange, uri: str) -> Steps[str]:
 def issuer_keys(exchange: Exchange) -> Steps[dict[str, Any]]:
     """Return the deployment's published signing keys, a JWK Set."""
     return json_object((yield from exchange.public("/oauth/jwks")).content)
+
+
+def rotate_reference(exchange: Exchange, reference: str, grace_seconds: int, key: str) -> Steps[Rotated]:
+    """Replace a reference. The same `key` never replaces it twice."""
+    path, body = f"/v1/subjects/{reference}/rotation", {"grace_seconds": grace_seconds}
+    headers = {"Idempotency-Key": key}
+    return read_rotated((yield from exchange.scoped("subject.write", "POST", path, body, headers, repeatable=True)))
+
+
+def may(exchange: Exchange, reference: str, purpose: str, fields: Wants, *, staff: bool) -> Steps[bool]:
+    """Ask whether a disclosure would be granted in full, without data (AuthZEN)."""
+    body = {
+        "subject": {"type": "system", "id": exchange.identity.client_id},
+        "action": {"name": "disclose", "properties": {"purpose": purpose, "fields": wanted(fields), "staff": staff}},
+        "resource": {"type": "subject", "id": reference},
+    }
+    reply = yield from exchange.scoped("lookup", "POST", "/access/v1/evaluation", body, repeatable=True)
+    return member(json_object(reply.content), "decision") is True
 
 
 def import_chunk(exchange: Exchange, chunk: bytes, key: str) -> Steps[tuple[RowResult, ...]]:

@@ -8,10 +8,19 @@ from fastapi import APIRouter, Path, Request
 from api import acts
 from api.authn.credential import Bearer
 from api.bodies.common import REFERENCE
-from api.bodies.subjects import CreateSubject, SearchAnswer, SearchSubjects, SubjectAnswer, UpdateSubject
+from api.bodies.subjects import (
+    CreateSubject,
+    RotateReference,
+    RotationAnswer,
+    SearchAnswer,
+    SearchSubjects,
+    SubjectAnswer,
+    UpdateSubject,
+)
 from api.events import event_given
 from api.looks import Call
 from api.problems import Problem, request_id_of
+from api.rotations import RotationAsked, rotations
 from api.routes.answers import Json
 from api.routes.writes import write_of
 from api.services import services_of
@@ -45,6 +54,15 @@ async def describe(request: Request, credential: Bearer, reference: Reference) -
     call = Call(credential, request_id_of(request), reference)
     answer = await services_of(request).batcher.submit(acts.descriptions, call)
     return Json(answer, headers=_etag(answer["version"]))
+
+
+@router.post("/{reference}/rotation", response_model=RotationAnswer)
+async def rotate(request: Request, credential: Bearer, reference: Reference, body: RotateReference) -> Json:
+    """Replace the brand's reference to a person by a fresh one; the old one may resolve for a grace."""
+    asked = RotationAsked(reference, body.grace_seconds)
+    call = Call(credential, request_id_of(request), await write_of(request, asked))
+    written = await services_of(request).batcher.submit(rotations, call)
+    return Json(written.answer)
 
 
 @router.patch("/{reference}", response_model=SubjectAnswer)

@@ -44,7 +44,7 @@ def test_every_operation_says_how_it_refuses_and_none_promises_the_frameworks_er
 
 def test_tokens_proofs_keys_and_versions_are_told_where_they_are_needed(operations):
     for (method, path), operation in operations.items():
-        needs_token = (path.startswith("/v1/") and path not in OPEN) or path == ENTRIES
+        needs_token = (path.startswith(("/v1/", "/access/")) and path not in OPEN) or path == ENTRIES
         assert (operation.get("security") == [{"dpop": []}]) is needs_token, path
         assert headers(operation).get("DPoP", False) is (needs_token or path == "/oauth/token"), path
         assert ("If-Match" in headers(operation)) is (method == "patch")

@@ -19,6 +19,14 @@ OPEN = "open"  # anybody: no personal data, no token
 CLIENT = "client"  # a registered system's own signed assertion, in the body
 SERVICE = ("lookup", "subject.write", "consent.write", "import", "audit.read")
 DISCLOSURE = "disclosure"
+EVALUATION = {
+    "subject": {"type": "system", "id": "aurelle-pos"},
+    "action": {
+        "name": "disclose",
+        "properties": {"purpose": "clienteling.in_store", "fields": [{"name": "phone", "level": "masked"}]},
+    },
+    "resource": {"type": "subject", "id": "{reference}"},
+}
 HOLDER = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}  # RFC 8037 A.2
 
 
@@ -53,6 +61,8 @@ ROUTES = {
     ("PATCH", "/v1/subjects/{reference}"): Expected(
         "subject.write", {"set": {"preferred_language": "en"}}, (("If-Match", '"1"'),), owned=True
     ),
+    ("POST", "/v1/subjects/{reference}/rotation"): Expected("subject.write", {"grace_seconds": 600}, owned=True),
+    ("POST", "/access/v1/evaluation"): Expected("lookup", EVALUATION),
     ("POST", "/v1/subjects/search"): Expected("lookup", {"by": "client_number", "value": "AU-0042"}),
     ("POST", "/v1/consents"): Expected(
         "consent.write", {"reference": "{reference}", **CONSENT, "notice": NOTICE}, owned=True

@@ -94,6 +94,7 @@ class Reference(Row, table=True):
     brand: str = Field(sa_type=String(32))
     shard: int = Field(sa_type=SmallInteger)
     pointer: bytes = Field(sa_type=LargeBinary(64))
+    expires_at: int | None = Field(default=None, sa_type=BigInteger)  # replaced, and resolves until then
     created_at: int = Field(sa_type=BigInteger)
 
 
@@ -684,3 +685,26 @@ class PredicateDay(Row, table=True):
     shard: int = Field(sa_type=SmallInteger)
     asked: str = Field(sa_type=Text)  # space separated `field.predicate`
     expires_at: int = Field(sa_type=BigInteger)
+
+
+class BrandJoin(Row, table=True):
+    """References of one brand that two officers let be told as another brand's: asked for by one, approved by another."""
+
+    __tablename__ = "brand_join"
+    __table_args__ = (
+        CheckConstraint("state IN ('proposed', 'approved', 'withdrawn')", name="state"),
+        CheckConstraint("approved_by IS NULL OR approved_by <> proposed_by", name="two_officers"),
+        CheckConstraint("brand <> other", name="two_brands"),
+    )
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(8))
+    brand: str = Field(sa_type=String(32))
+    other: str = Field(sa_type=String(32))
+    reason: str = Field(sa_type=String(32))  # a code, never prose
+    named: bytes = Field(sa_type=LargeBinary)  # sealed: the references, separated by spaces
+    count: int
+    state: str = Field(sa_type=String(16))
+    proposed_by: str = Field(sa_type=String(64))
+    proposed_at: int = Field(sa_type=BigInteger)
+    approved_by: str | None = Field(default=None, sa_type=String(64))
+    approved_at: int | None = Field(default=None, sa_type=BigInteger)

@@ -1,0 +1,97 @@
+"""Answers "may I?" without data (AuthZEN Authorization API 1.0): the same decision as a disclosure's, and nothing else.
+
+For gateways that want to know before they ask. What is decided is recorded like a disclosure or a denial would be. A
+stranger's reference and a person of whom nothing may be seen are one answer, which says no and no more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from api import trail
+from api.acts import Answer, guarded
+from audit.entry import Act as LogAct
+from audit.entry import Entry, Outcome
+from policies.decision import decide
+from policies.errors import PolicyError
+from policies.model import Caller, Decision, DecisionRequest, Wanted
+from vault import facts, honey, references
+from vault.errors import Refused, VaultError
+from vault.facts import Known
+from vault.tokens import Session
+from vault.unit import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What is asked: whether this system may see these fields of this subject for this purpose."""
+
+    system: str
+    reference: str = field(repr=False)
+    purpose: str
+    wanted: tuple[Wanted, ...]
+    staffed: bool
+
+
+def _evaluate(uow: UnitOfWork, asked: Sequence[tuple[Session, Evaluation]]) -> list[Answer | VaultError]:
+    located = references.locate(uow, [(session.system.brand, each.reference) for session, each in asked])
+    found = [(s.system.brand, subject) for (s, _), subject in zip(asked, located, strict=True) if subject is not None]
+    loaded = dict(zip(found, facts.load_each(uow, found), strict=True))
+    known = [
+        None if subject is None else loaded.get((session.system.brand, subject))
+        for (session, _), subject in zip(asked, located, strict=True)
+    ]
+    # Being erased is being nobody, here as everywhere.
+    people = [None if each is None or each.facts.erased or not each.facts.known_to_brand else each for each in known]
+    present = [each for each in people if each is not None]
+    keys = {each.subject_id: key for each, key in zip(present, facts.log_keys(uow.vault.keys, present), strict=True)}
+    frozen = honey.spring(
+        uow, [(s.system, keys[each.subject_id]) for (s, _), each in zip(asked, people, strict=True) if each is not None]
+    )
+    return [
+        frozen.get(session.system.id) or _one(uow, session, each, person, keys)
+        for (session, each), person in zip(asked, people, strict=True)
+    ]
+
+
+def _one(
+    uow: UnitOfWork, session: Session, asked: Evaluation, person: Known | None, keys: dict[bytes, bytes]
+) -> Answer | VaultError:
+    bundle = uow.vault.bundle
+    try:
+        bundle.purposes.get(asked.purpose)
+        for want in asked.wanted:
+            bundle.catalogue.field(want.field)
+    except PolicyError as error:
+        return Refused(error.code)
+    decision: Decision | None = None
+    if person is not None and asked.system == session.system.id:
+        caller = Caller(session.system.id, session.system.brand, session.system.purposes, asked.staffed)
+        decision = decide(DecisionRequest(caller, person.facts, asked.purpose, asked.wanted), bundle)
+    allowed = decision is not None and all(each.granted is each.wanted.level for each in decision.answers)
+    rules = () if decision is None else tuple(dict.fromkeys(p for each in decision.answers for p in each.policies))
+    entry = Entry(
+        LogAct.FIELD_EVALUATED,
+        Outcome.ALLOW if allowed else Outcome.DENY,
+        trail.actor_of(session),
+        tuple(f"{want.field}:{want.level}" for want in asked.wanted),
+        asked.purpose,
+        "" if decision is None else decision.basis,
+        rules,
+    )
+    uow.record(entry, log_key=None if person is None else keys[person.subject_id])
+    if decision is None or not any(each.granted is not None for each in decision.answers):
+        return {"decision": False}
+    return {"decision": allowed, "context": {"fields": [_told(each) for each in decision.answers]}}
+
+
+def _told(answer: Any) -> dict[str, Any]:
+    return {
+        "name": answer.wanted.field,
+        "requested": answer.wanted.level.value,
+        "level": answer.granted and answer.granted.value,
+        "reason": answer.reason and answer.reason.value,
+    }
+
+
+evaluations = guarded("lookup", _evaluate)
