@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from api import problems
+from api.attestation import statuslist
 from api.authn.credential import credential
 from api.oauth import form, metadata
 
@@ -75,6 +76,10 @@ _KEY_REQUIRED: Final = ("post", "/v1/imports")
 _VERSIONED: Final = frozenset(
     {("post", "/v1/subjects"), ("get", "/v1/subjects/{reference}"), ("patch", "/v1/subjects/{reference}")}
 )
+_MEDIA_TYPES: Final = {
+    metadata.JWKS_PATH: "application/jwk-set+json",
+    statuslist.PATH + "/{status_list}": statuslist.MEDIA_TYPE,
+}
 _FORMS: Final = {
     metadata.TOKEN_PATH: (
         "grant_type",
@@ -135,6 +140,9 @@ def _complete(operation: dict[str, Any], place: tuple[str, str], *, protected: b
         problem["application/json"] = {"schema": {"$ref": "#/components/schemas/OAuthError"}}
         operation["requestBody"] = _form(_FORMS[place[1]])
     responses["default"] = {"description": "Refused, or failed.", "content": problem}
+    if place[1] in _MEDIA_TYPES:
+        content = responses["200"]["content"]
+        content[_MEDIA_TYPES[place[1]]] = content.pop("application/json")
     if protected:
         operation["security"] = [{"dpop": []}]
     if protected or place[1] == metadata.TOKEN_PATH:
