@@ -5,10 +5,13 @@ ours, no status, media type, header or body that the document does not promise, 
 that is not there.
 """
 
+from contextlib import nullcontext, suppress
+
 import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from maison_callers import CONSENT, ELSEWHERE, PERSON
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
@@ -105,5 +108,7 @@ def test_answers_are_those_of_the_document(maison, callers, kind):
                 answered.add((case.operation.label, answer.status_code))
                 case.validate_response(answer, excluded_checks=left_out)
 
-            holds()
+            # Of some operations nothing can be made that does not fit: a path alone is any text.
+            with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
+                holds()
     assert MET[kind] <= answered  # the callers were callers, and not everything was turned away at the door
