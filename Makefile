@@ -75,6 +75,7 @@ lock: environment-dev ## resolve pyproject.toml anew into the lock files (make l
 	@$(BIN)/uv pip compile .ci/bootstrap.in $(LOCK_FLAGS) $(ARGS) -o .ci/bootstrap.lock
 	@$(BIN)/uv pip compile pyproject.toml --all-extras $(LOCK_FLAGS) $(ARGS) -o requirements-dev.lock
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) -c requirements-dev.lock -o requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra providers $(LOCK_FLAGS) -c requirements-dev.lock -o requirements-providers.lock
 
 .PHONY: openapi
 openapi: environment-dev ## write docs/openapi.json from the running code
