@@ -41,6 +41,7 @@ _REPORTED = {
     Happening.OPEN: Event.KEYD_OPEN,
     Happening.SEALED: Event.KEYD_SEALED,
     Happening.REFUSED: Event.KEYD_REFUSED,
+    Happening.OPENED: Event.KEYD_OPENED,
     Happening.RENEWED: Event.KEYD_RENEWED,
 }
 _LEAVE = 5.0  # seconds for a step of an epoch change: cut off, its lease would keep others waiting for two minutes
@@ -92,9 +93,11 @@ def _hold(settings: Settings, log: Log, listen_fd: int | None, secrets: Sequence
     accounts = frozenset({os.geteuid(), *map(_account, settings.keyd_accounts)})
     read_back = ReadBack()
     epochs = EpochWork(lambda: keepers.own_keeper(settings, holder.provider, read_back), SystemEntropy())
-    server = KeydServer(
-        listener, holder, settings.deployment, accounts, lambda happening: log.info(_REPORTED[happening]), epochs
-    )
+
+    def report(happening: Happening, **counts: int) -> None:
+        log.info(_REPORTED[happening], **counts)
+
+    server = KeydServer(listener, holder, settings.deployment, accounts, report, epochs, settings.keyd_opens)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         server.stop()

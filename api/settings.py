@@ -30,12 +30,6 @@ _SECRET_FILES = (
     "keystore_password_file",
 )
 
-_NEEDED = {
-    "pkcs11": ("pkcs11_module", "pkcs11_token", "pkcs11_pin_file"),
-    "aws-kms": ("kms_region",),
-    "vault-transit": ("transit_url", "transit_token_file"),
-}
-
 
 class InvalidSettings(Exception):
     """The service must not start. `findings`: sentences to act on, without any value."""
@@ -116,6 +110,8 @@ class Settings(BaseSettings):
         default=(), description="Comma-separated accounts that the key holder answers beside its own."
     )
 
+    keyd_opens: int = Field(default=3_000_000, ge=1, description="Data keys the key holder opens a minute at most.")
+
     bundle_path: Path | None = Field(
         default=None, description="Policy bundle that `ecrin init` founds with. Default: the built-in maisons."
     )
@@ -168,22 +164,10 @@ class Settings(BaseSettings):
         findings += unsafe.secret_folder_findings("root_folder", self.root_folder)
         if not _DEPLOYMENT.fullmatch(self.deployment):
             findings.append("deployment: use lower-case letters, digits, dots and hyphens, at most 64")
-        findings += self._root_findings()
+        findings += unsafe.root_findings(self.root_provider, lambda name: getattr(self, name))
         if findings:
             raise ValueError("\n".join(findings))
         return self
-
-    def _root_findings(self) -> list[str]:
-        needed = _NEEDED.get(self.root_provider, ())
-        findings = [
-            f"{name}: needed by root_provider {self.root_provider}" for name in needed if not getattr(self, name)
-        ]
-        if self.root_provider != "passphrase" and self.root_passphrase_file is not None:
-            findings.append("root_passphrase_file: goes with root_provider `passphrase` alone")
-        for name in ("kms_endpoint", "transit_url"):
-            if url := getattr(self, name):
-                findings += unsafe.url_findings(name, url)
-        return findings
 
     @property
     def database(self) -> URL:

@@ -2,13 +2,19 @@
 
 import ipaddress
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+_NEEDED = {
+    "pkcs11": ("pkcs11_module", "pkcs11_token", "pkcs11_pin_file"),
+    "aws-kms": ("kms_region",),
+    "vault-transit": ("transit_url", "transit_token_file"),
+}
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PASSWORD_OPTIONS = frozenset({"password", "sslpassword"})
 
@@ -126,3 +132,14 @@ def secret_folder_findings(name: str, folder: Path) -> list[str]:
         else f"{name}: others may read {path.name}; set its mode to 0600"
         for path in exposed
     ]
+
+
+def root_findings(provider: str, given: Callable[[str], Any]) -> list[str]:
+    """Find what a root provider lacks, and what goes with another one. `given(name)` is the value of a setting."""
+    findings = [f"{name}: needed by root_provider {provider}" for name in _NEEDED.get(provider, ()) if not given(name)]
+    if provider != "passphrase" and given("root_passphrase_file") is not None:
+        findings.append("root_passphrase_file: goes with root_provider `passphrase` alone")
+    for name in ("kms_endpoint", "transit_url"):
+        if url := given(name):
+            findings += url_findings(name, url)
+    return findings

@@ -8,7 +8,7 @@ from threading import Thread
 from vault.keys.keyd.client import KeydClient
 from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.holder import Holder, SealMark, Unattended
-from vault.keys.keyd.server import Ended, KeydServer, listen
+from vault.keys.keyd.server import OPENS, Ended, KeydServer, listen
 from vault.runtime import SystemEntropy
 
 PROCESS, HOLDER = HOMES = ("process", "holder")
@@ -19,7 +19,16 @@ class HeldClient(KeydClient):
     """The client of a holder of its own, which goes when it is closed. The holder is a thread here; the socket is real."""
 
     def __init__(
-        self, opener, deployment=DEPLOYMENT, *, accounts=None, unsealer=None, keeper=None, limits=None, **options
+        self,
+        opener,
+        deployment=DEPLOYMENT,
+        *,
+        accounts=None,
+        unsealer=None,
+        keeper=None,
+        limits=None,
+        opens=OPENS,
+        **options,
     ):
         self._folder = tempfile.TemporaryDirectory(prefix="ecrin-held-")
         folder = Path(self._folder.name)
@@ -31,7 +40,7 @@ class HeldClient(KeydClient):
         self.listener = listen(str(self.socket))
         self.told = []
         self._accounts = frozenset({os.geteuid()}) if accounts is None else accounts
-        self._keeper, self._limits = keeper, limits or {}
+        self._keeper, self._limits, self._opens = keeper, limits or {}, opens
         self._serves(deployment)
         self.ended = []
         self._thread = Thread(target=self._run, args=(deployment,), daemon=True)
@@ -41,7 +50,12 @@ class HeldClient(KeydClient):
     def _serves(self, deployment):
         keeper = self._keeper
         epochs = keeper and EpochWork(lambda: keeper(self.holder.provider), SystemEntropy(), **self._limits)
-        self.server = KeydServer(self.listener, self.holder, deployment, self._accounts, self.told.append, epochs)
+        self.server = KeydServer(
+            self.listener, self.holder, deployment, self._accounts, self._hear, epochs, self._opens
+        )
+
+    def _hear(self, happening, **counts):
+        self.told.append((happening, counts) if counts else happening)
 
     def _run(self, deployment):
         """Serve; where the epoch is changed from here, start anew at its end as the process does."""

@@ -22,6 +22,7 @@ class Event(StrEnum):
     KEYD_OPEN = "keyd.open"
     KEYD_SEALED = "keyd.sealed"
     KEYD_REFUSED = "keyd.refused"
+    KEYD_OPENED = "keyd.opened"
     KEYD_RENEWED = "keyd.renewed"
     KEYD_UNLOCKED = "keyd.unlocked"
     KEYD_STOPPED = "keyd.stopped"
@@ -63,6 +64,7 @@ KEYS: Final = frozenset(
         "method",
         "ms",
         "purpose",
+        "refused",
         "request_id",
         "route",  # the template, never the path
         "shard",

@@ -22,6 +22,7 @@ from vault.keys.keyd import wire
 from vault.keys.keyd.epochverbs import EPOCHS
 from vault.keys.keyd.epochwork import EpochWork
 from vault.keys.keyd.holder import Holder
+from vault.keys.keyd.meter import Meter
 from vault.keys.keyd.wire import Body, Malformed, Verb
 from vault.keys.service import KeyState
 
@@ -29,6 +30,7 @@ _TICK: Final = 0.5  # seconds between looks at the epoch and at peers that do no
 _STALLED: Final = 10.0  # seconds that one frame may take to arrive, or its answer to be taken
 _RETRY: Final = 5.0  # seconds between tries of a root that needs nobody and does not open
 _MOST_PEERS: Final = 256
+OPENS: Final = 3_000_000  # data keys opened a minute, if nothing else is said
 _BACKLOG: Final = 64
 _PIECE: Final = 1 << 18
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
@@ -40,6 +42,7 @@ class Happening(StrEnum):
     OPEN = "keyd.open"
     SEALED = "keyd.sealed"
     REFUSED = "keyd.refused"
+    OPENED = "keyd.opened"
     RENEWED = "keyd.renewed"
 
 
@@ -103,10 +106,14 @@ class KeydServer:
         holder: Holder,
         deployment: str,
         accounts: frozenset[int],
-        report: Callable[[Happening], object] = lambda _: None,
+        report: Callable[..., object] = lambda _happening, **_counts: None,
         epochs: EpochWork | None = None,
+        opens: int = OPENS,
     ) -> None:
-        """`accounts` are the user ids that may connect; without `epochs` nobody can change the epoch from here."""
+        """`accounts` are the user ids that may connect; without `epochs` nobody can change the epoch from here.
+
+        `opens` data keys are opened a minute at most. `report` is told what happens, with counts by keyword.
+        """
         self._listener = listener
         self._holder = holder
         self._deployment = deployment
@@ -118,6 +125,7 @@ class KeydServer:
         self._bell, self._rope = socket.socketpair()
         self._ended: Ended | None = None
         self._epoch: int | None = None
+        self._meter = Meter(opens, time.monotonic())
         self._next_try = time.monotonic() + _RETRY
         self._selector = selectors.DefaultSelector()
         self._controls: dict[int, Callable[..., Any]] = {
@@ -223,6 +231,8 @@ class KeydServer:
     def _act(self, peer: _Peer, verb: Verb, arguments: list[Any]) -> Any:
         control = self._controls.get(verb.number)
         if control is None:
+            if verb is wire.UNWRAP:
+                self._meter.take(len(arguments[0]), time.monotonic())
             home = self._home_of_epochs() if verb.number in EPOCHS else self._holder.service
             return getattr(home, verb.name)(*arguments)
         result = control(*arguments)
@@ -290,6 +300,8 @@ class KeydServer:
     def _tick(self, now: float) -> None:
         for peer in [each for each in self._peers if each.waiting and now - each.waiting > _STALLED]:
             self._drop(peer)
+        if (counts := self._meter.told(now)) is not None:
+            self._report(Happening.OPENED, count=counts.opened, refused=counts.refused)
         if self._ended is not None:
             return
         if self._epoch is None:
