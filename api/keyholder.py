@@ -3,7 +3,7 @@
 A module of its own, run by `python -m api.keyholder`: it loads neither the web server nor the data plane. After each
 epoch, and after a sealing, it replaces its own image: the end of an image is the only wiping of memory that Python can
 promise. The listening socket goes over to the next image by its descriptor, so callers wait and are not refused; what
-operators offered goes over through a pipe, so that they are not called in for each epoch. While the next image starts,
+operators offered goes over through another, so that they are not called in for each epoch. While the next image starts,
 and before its first line, other processes of the same account may look at it: give the holder an account of its own.
 """
 
@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log = Log(SystemClock(), level=settings.log_level)
         if not hardening.locked:
             log.warning(Event.KEYD_UNLOCKED)
-        return _hold(settings, log, options.listen_fd, _handed_over(options.secrets_fd))
+        if hardening.attachable:
+            log.warning(Event.KEYD_ATTACHABLE)
+        return _hold(settings, log, options.listen_fd, handed_over(options.secrets_fd))
     except NotHardened as error:
         return _told(str(error), _UNSAFE)
     except InvalidSettings as error:
@@ -119,21 +121,31 @@ def _hold(settings: Settings, log: Log, listen_fd: int | None, secrets: Sequence
 
 def _start_anew(listener: socket.socket, secrets: Sequence[bytes]) -> None:
     """Replace this image by a fresh one. Does not return."""
-    reading, writing = os.pipe()
-    os.write(writing, wire.BLOBS.pack(secrets))  # far below what a pipe takes: secrets are few and short
-    os.close(writing)
-    for descriptor in (listener.fileno(), reading):
+    handed = hand_over(secrets)
+    for descriptor in (listener.fileno(), handed):
         os.set_inheritable(descriptor, True)
-    again = ["--listen-fd", str(listener.fileno()), "--secrets-fd", str(reading)]
+    again = ["--listen-fd", str(listener.fileno()), "--secrets-fd", str(handed)]
     os.execv(sys.executable, [sys.executable, "-m", "api.keyholder", *again])  # noqa: S606 - ourselves
 
 
-def _handed_over(descriptor: int | None) -> Sequence[bytes]:
+def hand_over(secrets: Sequence[bytes]) -> int:
+    """Return a descriptor from which the next image reads them.
+
+    Why a socket and no pipe: until its first line the next image is open to its account's other processes, and a pipe
+    can be opened through /proc, a socket cannot. What is left is to attach to it, which the kernel's Yama forbids.
+    """
+    reading, writing = socket.socketpair()
+    with writing:
+        writing.sendall(wire.BLOBS.pack(secrets))  # far below what a socket takes: secrets are few and short
+    return reading.detach()
+
+
+def handed_over(descriptor: int | None) -> Sequence[bytes]:
     """Read what the image before was offered."""
     if descriptor is None:
         return ()
-    with open(descriptor, "rb") as pipe:  # noqa: PTH123 - a descriptor
-        return [each for each in wire.BLOBS.read(wire.Body(pipe.read())) if each is not None]
+    with open(descriptor, "rb") as socket_:  # noqa: PTH123 - a descriptor
+        return [each for each in wire.BLOBS.read(wire.Body(socket_.read())) if each is not None]
 
 
 def _initialise(settings: Settings) -> int:

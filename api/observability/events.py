@@ -25,6 +25,7 @@ class Event(StrEnum):
     KEYD_OPENED = "keyd.opened"
     KEYD_RENEWED = "keyd.renewed"
     KEYD_UNLOCKED = "keyd.unlocked"
+    KEYD_ATTACHABLE = "keyd.attachable"
     KEYD_STOPPED = "keyd.stopped"
     REQUEST = "http.request"
     FAULT = "http.fault"

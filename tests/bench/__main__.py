@@ -1,6 +1,6 @@
 """Measure what design §12 promises, print it beside the comparisons of the same run, and keep it in `bench.json`.
 
-    python -m tests.bench [--quick] [--only envelopes,keys,keystores,disclosures,imports] [--engine sqlite,postgresql] [--json FILE]
+    python -m tests.bench [--quick] [--only envelopes,keys,keystores,erasures,…] [--engine sqlite,postgresql] [--json FILE]
 
 Nothing here asserts a speed: bounds are printed with what was measured, and a reader decides.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.bench import deployments, disclosures, envelopes, imports, keyholder, keystores, machine, report
+from tests.bench import deployments, disclosures, envelopes, erasures, imports, keyholder, keystores, machine, report
 from tests.bench.deployments import Deployment
 from tests.bench.report import Line
 from tests.throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 
-PARTS = ("envelopes", "keys", "keystores", "disclosures", "imports")
+PARTS = ("envelopes", "keys", "keystores", "erasures", "disclosures", "imports")
 ENGINES = ("sqlite", "postgresql")
 
 
@@ -58,6 +58,8 @@ def main() -> int:
         section("Key holder", keyholder.measure(quick=options.quick))
     if "keystores" in options.only:
         section("Keystore of a group", keystores.measure(quick=options.quick))
+    if "erasures" in options.only:
+        section("Erasure of people, SQLite", erasures.measure(quick=options.quick))
     floor = None
     if "disclosures" in options.only:
         floor = disclosures.bare(quick=options.quick)

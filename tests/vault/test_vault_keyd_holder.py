@@ -1,5 +1,6 @@
 """Sealing and unsealing a key holder: marks that outlive it, secrets that count, and what is forgotten."""
 
+import os
 import time
 from contextlib import closing
 from threading import Thread
@@ -8,7 +9,9 @@ from types import SimpleNamespace
 import pytest
 from key_homes import DEPLOYMENT, HeldClient
 
+from api.keyholder import hand_over, handed_over
 from vault.errors import Conflict, Sealed, StoreFull, StoreUnavailable
+from vault.keys.keyd import hardening
 from vault.keys.keyd.holder import MAX_SECRET, ByPassphrase, Holder, SealMark, Unattended
 from vault.keys.keyd.server import Ended, Happening
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
@@ -230,3 +233,22 @@ def test_where_the_count_of_shares_is_lost_the_holder_stays_sealed_and_goes_on(m
     assert holder.progress().state is KeyState.SEALED
     assert holder.seal().state is KeyState.SEALED
     assert mark.is_set()
+
+
+def test_what_operators_offered_goes_over_where_no_other_process_reaches():
+    descriptor = hand_over([b"one share", b"another"])
+    with pytest.raises(OSError, match="No such device"):  # a pipe there would open, for every process of the account
+        os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY)
+    assert handed_over(descriptor) == [b"one share", b"another"]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+    assert handed_over(hand_over([])) == []
+    assert handed_over(None) == ()
+
+
+@pytest.mark.parametrize(("said", "attachable"), [("0\n", True), ("1\n", False), ("3\n", False), (None, True)])
+def test_a_kernel_that_lets_processes_attach_is_told_of(tmp_path, said, attachable):
+    scope = tmp_path / "ptrace_scope"
+    if said is not None:
+        scope.write_text(said)
+    assert hardening._attachable(scope) is attachable

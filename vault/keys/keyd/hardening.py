@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+_YAMA: Final = Path("/proc/sys/kernel/yama/ptrace_scope")
 _PR_GET_DUMPABLE: Final = 3
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -26,9 +27,14 @@ class NotHardened(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hardening:
-    """What holds now. Everything but `locked` always does, or `harden` raised."""
+    """What holds now. Everything but `locked` always does, or `harden` raised.
+
+    `attachable`: the kernel lets processes of one account attach to each other, so the next image of this process can be
+    caught before its first line. Yama's `kernel.yama.ptrace_scope` of 1 or more forbids it.
+    """
 
     locked: bool
+    attachable: bool
 
 
 def harden() -> Hardening:
@@ -50,7 +56,14 @@ def harden() -> Hardening:
         # Who attached before the first line above stays attached after it.
         raise NotHardened("another process is attached to this one")
     faulthandler.disable()  # it would print frames on a fault
-    return Hardening(_may_lock_all() and libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0)
+    return Hardening(_may_lock_all() and libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0, _attachable(_YAMA))
+
+
+def _attachable(scope: Path) -> bool:
+    try:
+        return int(scope.read_text("ascii")) == 0
+    except (OSError, ValueError):
+        return True  # no Yama: the account alone decides
 
 
 def _may_lock_all() -> bool:
