@@ -9,7 +9,7 @@ PostgreSQL by a lock that all of them share; on SQLite there is one writer at a 
 resumed by asking again which rows are not of the new epoch.
 
 What a move costs is not the cipher, 0.1 us a token, but the index: each token leaves one random page of it and comes to
-another (ADR 0031). So a unit moves many tokens at once, in one statement, while its pages are kept in memory.
+another (ADR 0043). So a unit moves many tokens at once, in one statement, while its pages are kept in memory.
 """
 
 import time
