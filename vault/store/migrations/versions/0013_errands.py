@@ -1,14 +1,14 @@
 """Errands: when work by the clock is due next.
 
-Revision: 0016
-Follows: 0015
+Revision: 0013
+Follows: 0012
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
