@@ -18,7 +18,7 @@ from audit.tiles import Place
 from vault import budgets, consents, evidence, honey, idempotency, outbox, subjects, tokens
 from vault.amendments import Amended, Update, amend
 from vault.budgets import Looked
-from vault.consents import Change, ConsentAct, ConsentEvent
+from vault.consents import Change, ConsentEvent
 from vault.errors import Refused, VaultError
 from vault.idempotency import Asked, Claim, Replay
 from vault.outbox import EventKind, Happened
@@ -147,7 +147,6 @@ def once(act: Act[Any, Answer]) -> Act[Write, Written]:
 
 
 _OK: Final = 200
-_WITHDRAWING: Final = frozenset({ConsentAct.WITHDRAWN, ConsentAct.OBJECTED})
 SEARCHED: Final = 1  # the shape of a search result, beside the hashes that stand for fields shown
 
 
@@ -187,14 +186,6 @@ def _amend(uow: UnitOfWork, asked: Sequence[tuple[Session, Amendment]]) -> list[
 def _consent(uow: UnitOfWork, asked: Sequence[tuple[Session, ConsentChange]]) -> list[Answer | VaultError]:
     changes = [Change(each.reference, session.system.brand, session.system.id, each.event) for session, each in asked]
     results = consents.change(uow, changes)
-    outbox.queue(
-        uow,
-        [
-            Happened(change.brand, change.reference, EventKind.WITHDRAWN, {"purpose": result.purpose})
-            for change, result in zip(changes, results, strict=True)
-            if not isinstance(result, VaultError) and change.event.act in _WITHDRAWING
-        ],
-    )
     return [
         result
         if isinstance(result, VaultError)

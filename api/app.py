@@ -24,8 +24,10 @@ from api.routes import (
     audit,
     catalogue,
     consents,
+    contact,
     disclosures,
     events,
+    guardians,
     health,
     imports,
     oauth,
@@ -35,7 +37,7 @@ from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
 from policies.bundle import Bundle
-from vault import census, evidence, housekeeping
+from vault import census, consentterms, evidence, housekeeping
 from vault.errors import KeyHolderUnavailable, Sealed
 from vault.governance import watch
 from vault.governance.watch import BundleWatch
@@ -44,6 +46,17 @@ from vault.runtime import SystemClock, SystemEntropy
 from vault.unit import Vault
 
 HOUSEKEEPING_SECONDS = 60.0
+CONSENT_SECONDS = 3600.0  # a consent that is over counts for nothing at once; the job puts it on record
+
+
+def _while_open(work: Callable[[], object]) -> Callable[[], None]:
+    """Let a job rest while the vault is sealed."""
+
+    def turn() -> None:
+        with suppress(Sealed, KeyHolderUnavailable):
+            work()
+
+    return turn
 
 
 def create_app(
@@ -90,11 +103,10 @@ def create_app(
 
         stopping = threading.Event()
 
-        def count_crowds() -> None:
-            with suppress(Sealed, KeyHolderUnavailable):
-                census.turn(vault, stopping.wait)
-
+        count_crowds = _while_open(lambda: census.turn(vault, stopping.wait))
+        end_consents = _while_open(lambda: consentterms.sweep(vault))
         jobs = (
+            Periodic(CONSENT_SECONDS, end_consents, log, Event.CONSENTS_FAILED, last=False),
             Periodic(census.TURN_SECONDS, count_crowds, log, Event.CENSUS_FAILED, last=False),
             Periodic(
                 watch.LOOK_SECONDS, BundleWatch(vault, tell_bundle).look, log, Event.BUNDLE_UNREADABLE, last=False
@@ -153,10 +165,12 @@ def create_app(
         disclosures,
         subjects,
         consents,
+        contact,
         oauth,
         attestations,
         access,
         imports,
+        guardians,
         catalogue,
         audit,
         events,

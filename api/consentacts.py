@@ -1,10 +1,12 @@
-"""The acts around consents that are not one event of one person: a browser's signal."""
+"""The acts around consents that are not one event of one person: a browser's signal, guardians, contacts made."""
 
+import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.acts import Answer, guarded, once
-from vault import consentsignal
+from vault import consentsignal, contactactivity, guardians
+from vault.contactactivity import Activity, Kind
 from vault.errors import VaultError
 from vault.tokens import Session
 from vault.unit import UnitOfWork
@@ -19,6 +21,74 @@ class Signal:
     on: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Guarding:
+    """A link between a minor and a guardian; to end one, the two are enough."""
+
+    reference: str
+    guardian: str
+    proof: str = ""
+    proof_hash: bytes = b""
+    of_age_on: dt.date = field(default=dt.date.max, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A contact that was made."""
+
+    reference: str
+    kind: str
+    at: int | None
+
+
+def _link(uow: UnitOfWork, asked: Sequence[tuple[Session, Guarding]]) -> list[Answer | VaultError]:
+    links = [
+        guardians.Link(
+            each.reference,
+            each.guardian,
+            session.system.brand,
+            session.system.id,
+            guardians.Proof(each.proof),
+            each.proof_hash,
+            each.of_age_on,
+        )
+        for session, each in asked
+    ]
+    return _guarding(asked, guardians.link(uow, links))
+
+
+def _end(uow: UnitOfWork, asked: Sequence[tuple[Session, Guarding]]) -> list[Answer | VaultError]:
+    ends = [
+        guardians.End(each.reference, each.guardian, session.system.brand, session.system.id) for session, each in asked
+    ]
+    return _guarding(asked, guardians.end(uow, ends))
+
+
+def _guarding(
+    asked: Sequence[tuple[Session, Guarding]], results: Sequence[bytes | VaultError]
+) -> list[Answer | VaultError]:
+    return [
+        result if isinstance(result, VaultError) else {"reference": each.reference, "guardian": each.guardian}
+        for (_, each), result in zip(asked, results, strict=True)
+    ]
+
+
+def _due(uow: UnitOfWork, asked: Sequence[tuple[Session, None]]) -> list[Answer | VaultError]:
+    found = guardians.due(uow, [(session.system.brand, session.system.id) for session, _ in asked])
+    return [each if isinstance(each, VaultError) else {"references": each} for each in found]
+
+
+def _contact(uow: UnitOfWork, asked: Sequence[tuple[Session, Contact]]) -> list[Answer | VaultError]:
+    made = [
+        Activity(each.reference, session.system.brand, session.system.id, Kind(each.kind), each.at)
+        for session, each in asked
+    ]
+    return [
+        result if isinstance(result, VaultError) else {"reference": each.reference, "counts": result}
+        for (_, each), result in zip(asked, contactactivity.note(uow, made), strict=True)
+    ]
+
+
 def _signal(uow: UnitOfWork, asked: Sequence[tuple[Session, Signal]]) -> list[Answer | VaultError]:
     received = [
         consentsignal.Signal(each.reference, session.system.brand, session.system.id, each.channel, each.on)
@@ -31,3 +101,7 @@ def _signal(uow: UnitOfWork, asked: Sequence[tuple[Session, Signal]]) -> list[An
 
 
 signals = guarded("consent.write", once(_signal))
+guardian_links = guarded("consent.write", once(_link))
+guardian_ends = guarded("consent.write", once(_end))
+guardians_due = guarded("consent.write", _due)
+contacts = guarded("consent.write", once(_contact))

@@ -69,6 +69,9 @@ _KEYED: Final = frozenset(
         ("post", "/v1/consents/withdraw"),
         ("post", "/v1/consents/events"),
         ("post", "/v1/consents/signal"),
+        ("post", "/v1/guardians"),
+        ("post", "/v1/guardians/end"),
+        ("post", "/v1/contact/activity"),
         ("post", "/v1/imports"),
     }
 )

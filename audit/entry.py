@@ -81,6 +81,7 @@ class Act(StrEnum):
     GUARDIAN_ENDED = "guardian.ended", "C13"
     GUARDIAN_MATURED = "guardian.matured", "C14"
     GUARDIAN_LISTED = "guardian.listed", "C15"
+    CONTACT_NOTED = "contact.noted", "C16"
 
     TOKEN_ISSUED = "token.issued", "T01"
     TOKEN_REFUSED = "token.refused", "T02"

@@ -7,10 +7,10 @@ guardian gave has to be asked of the person anew (`vault.consentterms`).
 """
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
@@ -21,7 +21,7 @@ from vault.locked import Locked
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import metadata
-from vault.unit import UnitOfWork, settled
+from vault.unit import UnitOfWork, Vault, settled
 
 LATEST_YEARS: Final = 22  # nobody is a minor for longer
 _HASH_BYTES: Final = 32
@@ -40,12 +40,29 @@ _END: Final = (
     )
     .values(ended_at=bindparam("at"))
 )
+_PAGE: Final = (
+    select(_LINK.c.id, _LINK.c.subject_id, _LINK.c.brand, _LINK.c.guardian_id, _LINK.c.of_age_sealed)
+    .where(_LINK.c.id > bindparam("after"), _LINK.c.ended_at.is_(None), _LINK.c.due_at.is_(None))
+    .order_by(_LINK.c.id)
+    .limit(200)
+)
+_MATURE: Final = update(_LINK).where(_LINK.c.id == bindparam("of_link")).values(due_at=bindparam("at"))
 _DUE: Final = (
     select(_LINK.c.subject_id)
     .where(_LINK.c.brand == bindparam("at_brand"), _LINK.c.ended_at.is_(None), _LINK.c.due_at.is_not(None))
     .order_by(_LINK.c.due_at, _LINK.c.subject_id)
     .limit(500)
 )
+
+
+class Standing(NamedTuple):
+    """A link that stands: its day is opened by `of_age_on`."""
+
+    id: bytes
+    subject: bytes
+    brand: str
+    guardian: bytes
+    sealed: bytes
 
 
 class Proof(StrEnum):
@@ -158,9 +175,28 @@ def guarded(uow: UnitOfWork, subjects: Collection[bytes]) -> frozenset[tuple[byt
     return frozenset((subject, brand) for subject, brand, _ in _standing(uow, subjects))
 
 
-def of_age_on(uow: UnitOfWork, brand: str, subject: bytes, guardian: bytes, sealed: bytes) -> dt.date:
+def standing_pages(vault: Vault) -> Iterator[Sequence[Standing]]:
+    """Give all links that stand and are not due for review yet, in small pages."""
+    after = b""
+    while True:
+        with vault.reading() as conn:
+            page = [Standing(*row) for row in conn.execute(_PAGE, {"after": after})]
+        if not page:
+            return
+        yield page
+        after = page[-1].id
+
+
+def mature(uow: UnitOfWork, link: Standing, minor: Locked) -> None:
+    """Mark a link as due for review, because the minor has come of age."""
+    uow.conn.execute(_MATURE, {"of_link": link.id, "at": uow.now})
+    entry = Entry(Act.GUARDIAN_MATURED, Outcome.ALLOW, Actor(ActorKind.VAULT, uow.vault.deployment))
+    uow.record(entry, log_key=minor.log_key)
+
+
+def of_age_on(uow: UnitOfWork, link: Standing) -> dt.date:
     """Open the day of a link. Raises `IntegrityFailure` for an altered row."""
-    (day,) = uow.vault.keys.open(f"guardian/{brand}", [(subject + guardian, sealed)])
+    (day,) = uow.vault.keys.open(f"guardian/{link.brand}", [(link.subject + link.guardian, link.sealed)])
     if day is None:
         raise IntegrityFailure
     return dt.date.fromisoformat(day.decode())

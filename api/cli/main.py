@@ -11,6 +11,7 @@ from api.cli import (
     breakglass,
     budgets,
     census,
+    consents,
     demo,
     deployment,
     erasures,
@@ -56,6 +57,7 @@ rotation.install(app)
 app.add_typer(systems.app, name="system")
 app.add_typer(budgets.app, name="budget")
 app.add_typer(events.app, name="events")
+app.add_typer(consents.app, name="consent")
 app.add_typer(officers.app, name="officer")
 app.add_typer(signers.app, name="signer")
 app.add_typer(joins.app, name="join")

@@ -38,6 +38,7 @@ class Event(StrEnum):
     EPOCH_FAILED = "epoch.failed"
     RETENTION_SWEPT = "retention.swept"
     RETENTION_FAILED = "retention.failed"
+    CONSENTS_FAILED = "consents.failed"
     BUNDLE_LOADED = "bundle.loaded"
     BUNDLE_REFUSED = "bundle.refused"
     BUNDLE_UNREADABLE = "bundle.unreadable"

@@ -3,7 +3,7 @@
 Withdrawing asks for nothing that giving does not, and is one call as giving is (GDPR Art. 7(3)).
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 
@@ -18,12 +18,10 @@ from api.bodies.consents import (
     WithdrawConsent,
 )
 from api.events import event_given, event_told, event_withdrawn
-from api.looks import Call
-from api.problems import request_id_of
 from api.routes.answers import Json
-from api.routes.writes import write_of
-from api.services import services_of
+from api.routes.writes import written
 from vault.consents import ConsentEvent
+from vault.tokens import Credential
 
 router = APIRouter(prefix="/v1/consents", tags=["consents"])
 
@@ -58,14 +56,8 @@ async def signal(
     and a consent that the person gave after it, knowing of it, is left alone.
     """
     asked = consentacts.Signal(body.reference, body.channel, on=sec_gpc == SIGNAL_ON)
-    return await _write(request, credential, consentacts.signals, asked)
+    return await written(request, credential, consentacts.signals, asked)
 
 
-async def _change(request: Request, credential: Bearer, reference: str, event: ConsentEvent) -> Json:
-    return await _write(request, credential, acts.consent_changes, acts.ConsentChange(reference, event))
-
-
-async def _write(request: Request, credential: Bearer, batch: Any, asked: Any) -> Json:
-    call = Call(credential, request_id_of(request), await write_of(request, asked))
-    written = await services_of(request).batcher.submit(batch, call)
-    return Json(written.answer, 200 if written.replayed else 201)
+async def _change(request: Request, credential: Credential, reference: str, event: ConsentEvent) -> Json:
+    return await written(request, credential, acts.consent_changes, acts.ConsentChange(reference, event))

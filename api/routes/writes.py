@@ -4,9 +4,14 @@ from typing import Any
 
 from fastapi import Request
 
-from api.acts import Write
-from api.problems import Problem
+from api.acts import Answer, Write, Written
+from api.looks import Call
+from api.problems import Problem, request_id_of
+from api.routes.answers import Json
+from api.services import services_of
 from vault.idempotency import LONGEST_KEY
+from vault.tokens import Credential
+from vault.unit import Batch
 
 
 def idempotency_key(request: Request) -> str:
@@ -25,3 +30,15 @@ async def write_of(request: Request, asked: Any) -> Write:
     # Why unambiguous: a method and a path contain no line feed.
     content = f"{request.method}\n{request.url.path}\n".encode() + await request.body() if key else b""
     return Write(asked, key, content)
+
+
+async def written(request: Request, credential: Credential, batch: Batch[Call[Write], Written], wanted: Any) -> Json:
+    """Run one write and answer 201, or 200 where it was done before under the same key."""
+    call = Call(credential, request_id_of(request), await write_of(request, wanted))
+    done = await services_of(request).batcher.submit(batch, call)
+    return Json(done.answer, 200 if done.replayed else 201)
+
+
+async def asked(request: Request, credential: Credential, batch: Batch[Call[Any], Answer], wanted: Any) -> Answer:
+    """Run one question."""
+    return await services_of(request).batcher.submit(batch, Call(credential, request_id_of(request), wanted))

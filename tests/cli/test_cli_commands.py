@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "policy": ("check", "explain", "diff", "replay", "list", "propose", "sign", "refuse", "activate", "export"),
     "break-glass": ("ask", "list", "show", "approve", "refuse", "disclose", "review"),
     "audit": ("verify",),
+    "consent": ("expire",),
 }
 WITH_JSON = ("init", "migrate", "doctor", "import", "demo", *(f"{g} {c}" for g, cs in SUBCOMMANDS.items() for c in cs))
 PASSWORD = "correct horse battery staple"

@@ -42,6 +42,7 @@ class Expected:
     path: str = ""
 
 
+FAMILY = {"reference": "{reference}", "guardian": "{other}"}
 ROUTES = {
     ("GET", "/healthz"): Expected(OPEN),
     ("GET", "/readyz"): Expected(OPEN),
@@ -76,6 +77,16 @@ ROUTES = {
     ("POST", "/v1/consents/signal"): Expected(
         "consent.write", {"reference": "{reference}"}, (("Sec-GPC", "1"),), owned=True
     ),
+    ("POST", "/v1/contact/activity"): Expected(
+        "consent.write", {"reference": "{reference}", "kind": "visit"}, owned=True
+    ),
+    ("GET", "/v1/guardians/due"): Expected("consent.write"),
+    ("POST", "/v1/guardians"): Expected(
+        "consent.write",
+        {**FAMILY, "proof": "declaration", "proof_hash": "0" * 64, "of_age_on": "2030-01-01"},
+        owned=True,
+    ),
+    ("POST", "/v1/guardians/end"): Expected("consent.write", FAMILY, owned=True),
     ("POST", "/v1/imports"): Expected(
         "import", ndjson({"ref": "1", "fields": PERSON}), (("Content-Type", NDJSON), ("Idempotency-Key", "matrix"))
     ),
@@ -91,6 +102,9 @@ ROUTES = {
 }
 
 
+OTHERS = {}  # somebody else that the brand knows, for routes that take two people
+
+
 def published(app):
     """Every (method, path) that the application answers."""
     found = set()
@@ -101,7 +115,7 @@ def published(app):
 
 def filled(value, reference):
     if isinstance(value, str):
-        return value.replace("{reference}", reference)
+        return value.replace("{reference}", reference).replace("{other}", OTHERS.get(reference, reference))
     if isinstance(value, list):
         return [filled(each, reference) for each in value]
     if isinstance(value, dict):
@@ -132,6 +146,7 @@ def code_of(answer):
 def known(pos, tmp_path):
     reference = pos.created(PERSON, CONSENT)
     evidence.sign_checkpoints(pos.http.app.state.services.vault, tmp_path / "checkpoint")
+    OTHERS[reference] = pos.created({"client_number": "AU-0043"})
     return reference
 
 

@@ -35,6 +35,7 @@ _OF_SUBJECT: Final = (
     "consent_event",
     "consent_state",
     "guardian_link",
+    "contact_activity",
     "hold",
 )
 _GUARDING: Final = delete(metadata.tables["guardian_link"]).where(

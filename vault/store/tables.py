@@ -223,6 +223,19 @@ class ConsentState(Row, table=True):
     points: str = Field(sa_type=Text)  # contact points that it covers, where the purpose has a channel
 
 
+class ContactActivity(Row, table=True):
+    """When a person last made contact with a brand, and in which way."""
+
+    __tablename__ = "contact_activity"
+    __table_args__: ClassVar = CLUSTERED
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    brand: str = Field(primary_key=True, sa_type=String(32))
+    shard: int = Field(sa_type=SmallInteger)
+    last_at: int = Field(sa_type=BigInteger)
+    kind: str = Field(sa_type=String(16))
+
+
 class GuardianLink(Row, table=True):
     """Who may consent for a minor at a brand. `due_at`: since when a review waits, because the minor came of age."""
 
