@@ -65,6 +65,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "token_required": Kind(401, "This route needs a DPoP-bound access token."),
     "invalid_token": Kind(401, "The access token is not good here."),
     "invalid_dpop_proof": Kind(401, "The DPoP proof is not good for this request."),
+    "certificate_refused": Kind(400, "The certificate header is not believed here."),
     "proof_replayed": Kind(401, "The DPoP proof was used before."),
     "use_dpop_nonce": Kind(401, "The DPoP proof needs the nonce of the DPoP-Nonce header."),
     "forbidden": Kind(403, "This is not permitted."),

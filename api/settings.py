@@ -101,6 +101,10 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Comma-separated addresses or networks of the proxies that end TLS for us."
     )
+    client_certificate_header: str = Field(
+        default="",
+        description="Header in which those proxies tell the caller's TLS certificate. Default: none is believed.",
+    )
     workers: int = Field(default=1, ge=1, le=64, description="Server processes. SQLite allows one.")
 
     keyd_socket: Path | None = Field(
@@ -158,6 +162,7 @@ class Settings(BaseSettings):
     def _refuse_unsafe(self) -> Self:
         findings = [*unsafe.url_findings("public_url", self.public_url), *unsafe.url_findings("issuer", self.issuer)]
         findings += unsafe.binding_findings(self.host, self.public_url, self.trusted_proxies)
+        findings += unsafe.certificate_findings(self.client_certificate_header, self.trusted_proxies)
         findings += unsafe.database_findings(self.database_url, self.workers)
         findings += unsafe.keystore_findings(self.keystore_url, self.database_url)
         findings += unsafe.secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})

@@ -56,6 +56,18 @@ def binding_findings(host: str, public_url: str, proxies: tuple[str, ...]) -> li
     return found
 
 
+def certificate_findings(header: str, proxies: tuple[str, ...]) -> list[str]:
+    """Refuse a certificate header that nobody could be believed to set, or that is no header's name."""
+    if not header:
+        return []
+    found = []
+    if not header.replace("-", "").isalnum() or not header.isascii():
+        found.append("client_certificate_header: not the name of a header")
+    if not proxies:
+        found.append("client_certificate_header: name the proxies that set it in trusted_proxies")
+    return found
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

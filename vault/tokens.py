@@ -73,6 +73,7 @@ class Credential:
     proof_expires_at: int
     address: str = ""  # of the caller, as far as the proxies that are trusted tell it
     nonced: bool = False  # whether the proof carried a nonce of ours that is still good
+    x5t: str = ""  # thumbprint of the TLS certificate, where a trusted proxy tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Session:
     expires_at: int
     jkt: str
     actors: tuple[str, ...] = ()  # the systems it came through by exchange, the first one first; the holder is not here
+    x5t: str = ""  # thumbprint of the certificate it is bound to beside the key, if any (RFC 8705 §3)
 
 
 class Named(NamedTuple):
@@ -117,6 +119,7 @@ class NewToken:
     subjects: tuple[Named, ...] = ()
     parent: bytes | None = None
     actors: tuple[str, ...] = ()
+    x5t: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +150,7 @@ def authenticate(uow: UnitOfWork, credentials: Sequence[Credential]) -> list[Ses
     """
     found = _found(uow, list(dict.fromkeys(credential.token_hash for credential in credentials)))
     outcomes = [_session(found, credential.token_hash, credential.jkt, uow.now) for credential in credentials]
-    outcomes = [
-        Refused("invalid_token", "address_not_allowed")
-        if isinstance(outcome, Session) and not outcome.system.admits(credential.address)
-        else outcome
-        for credential, outcome in zip(credentials, outcomes, strict=True)
-    ]
+    outcomes = [_admitted(outcome, each) for each, outcome in zip(credentials, outcomes, strict=True)]
     proofs = [
         (credential.proof_hash, credential.proof_expires_at)
         for credential, outcome in zip(credentials, outcomes, strict=True)
@@ -239,12 +237,13 @@ _PRESENTED: Final = (
         col(AccessToken.revoked),
         col(AccessToken.parent),
         col(AccessToken.actors),
+        col(AccessToken.x5t),
         *COLUMNS,
     )
     .join(System, col(System.id) == col(AccessToken.system_id))
     .where(col(AccessToken.hash).in_(bindparam("hashes", expanding=True)))
 )
-_TOKEN_COLUMNS: Final = 13
+_TOKEN_COLUMNS: Final = 14
 _PARENT: Final = 11
 
 _NAMED: Final = select(
@@ -273,7 +272,7 @@ def _session(found: Mapping[bytes, tuple[Any, ...]], token_hash: bytes, key: str
     row = found.get(token_hash)
     if row is None:
         return Refused("invalid_token", "token_unknown")
-    _, kind, epoch, jkt, scope, purpose, detail, policy_hash, issued_at, expires_at, revoked, parent, actors = row[
+    _, kind, epoch, jkt, scope, purpose, detail, policy_hash, issued_at, expires_at, revoked, parent, actors, x5t = row[
         :_TOKEN_COLUMNS
     ]
     system = record_of(row[_TOKEN_COLUMNS:])
@@ -300,7 +299,17 @@ def _session(found: Mapping[bytes, tuple[Any, ...]], token_hash: bytes, key: str
         expires_at,
         jkt,
         () if actors is None else tuple(actors.split()),
+        x5t or "",
     )
+
+
+def _admitted(outcome: Session | Refused, credential: Credential) -> Session | Refused:
+    """Refuse a caller at another address than the system's own, or with another certificate than the token's."""
+    if isinstance(outcome, Session) and not outcome.system.admits(credential.address):
+        return Refused("invalid_token", "address_not_allowed")
+    if isinstance(outcome, Session) and outcome.x5t and not hmac.compare_digest(outcome.x5t, credential.x5t):
+        return Refused("invalid_token", "wrong_certificate")
+    return outcome
 
 
 def _row(new: NewToken, made: IssuedToken, now: int) -> Mapping[str, object]:
@@ -319,4 +328,5 @@ def _row(new: NewToken, made: IssuedToken, now: int) -> Mapping[str, object]:
         "revoked": False,
         "parent": new.parent,
         "actors": " ".join(new.actors) or None,
+        "x5t": new.x5t or None,
     }

@@ -38,12 +38,14 @@ class Proof:
 
     `jkt` is the RFC 7638 thumbprint of its key (43 characters). `proof_hash` names the proof for replay detection
     (16 bytes), to be kept until `expires_at` (UTC seconds). `nonce` is what it carries, good or not (`api.authn.nonce`).
+    `x5t` is the thumbprint of the certificate that the request came with, which is no part of the proof.
     """
 
     jkt: str
     proof_hash: bytes
     expires_at: int
     nonce: str = ""
+    x5t: str = ""
 
 
 def verify(proofs: Sequence[str], *, method: str, url: str, access_token: str | None, now: int) -> Proof | Refused:

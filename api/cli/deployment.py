@@ -92,8 +92,7 @@ def run_server(settings: Settings) -> None:
             log_config=None,
             server_header=False,
             date_header=False,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=list(settings.trusted_proxies),
+            proxy_headers=False,  # api.middleware.forwarded does it, and remembers who the peer was
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_worker_healthcheck=START_SECONDS,
             http="httptools",

@@ -1,6 +1,6 @@
 """The order of the middleware, outermost first, in one place.
 
-The id comes first because everything else names it. The headers come before the log layer because that one writes the
+Who forwarded the request is looked at before anything takes its word. The id comes next because everything else names it. The headers come before the log layer because that one writes the
 bare 500. The body limit is innermost: what it raises is answered, headed and logged like any other refusal.
 """
 
@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from api.middleware.access_log import AccessLog
 from api.middleware.body_limit import BodyLimit
+from api.middleware.forwarded import Forwarded
 from api.middleware.request_id import RequestId
 from api.middleware.security_headers import SecurityHeaders
 from api.observability.logs import Log
@@ -22,6 +23,7 @@ def stack(
 ) -> list[Middleware]:
     """Build the list for `FastAPI(middleware=…)`. `limits` gives paths (exact) their own body limit in bytes."""
     return [
+        Middleware(Forwarded, proxies=settings.trusted_proxies),
         Middleware(RequestId, entropy=entropy),
         Middleware(SecurityHeaders, secure=settings.secure),
         Middleware(AccessLog, log=log),

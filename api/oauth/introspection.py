@@ -81,7 +81,8 @@ def _describe(session: Session, issuer: str) -> dict[str, Any]:
         "token_type": "DPoP",
         "iat": session.issued_at,
         "exp": session.expires_at,
-        "cnf": {"jkt": session.jkt},  # RFC 9449 §6.2
+        "cnf": {"jkt": session.jkt}
+        | ({"x5t#S256": session.x5t} if session.x5t else {}),  # RFC 9449 §6.2, RFC 8705 §3.2
     }
     if session.actors:
         described |= {"sub": session.actors[0], "act": _act((*session.actors[1:], session.system.id))}

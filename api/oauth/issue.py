@@ -108,7 +108,7 @@ def _check_scopes(items: Sequence[_Item]) -> None:
 def _narrow(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     """Find the tokens that exchanges narrow, and hold what is asked against what they grant."""
     asked = [
-        (item, disclosure, (item.request.exchange, system, item.request.proof.jkt))
+        (item, disclosure, (item.request.exchange, system, item.request.proof))
         for item, system, disclosure in _disclosures(items)
         if item.request.exchange is not None
     ]
@@ -216,9 +216,9 @@ def _issue(uow: UnitOfWork, items: Sequence[_Item]) -> None:
 
 
 def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -> NewToken:
-    asked, jkt = item.request.disclosure, item.request.proof.jkt
+    asked, jkt, x5t = item.request.disclosure, item.request.proof.jkt, item.request.proof.x5t
     if asked is None or item.granted is None:
-        return NewToken(system, Kind.SERVICE, jkt, item.request.scopes, SERVICE_SECONDS)
+        return NewToken(system, Kind.SERVICE, jkt, item.request.scopes, SERVICE_SECONDS, x5t=x5t)
     purposes = uow.vault.bundle.purposes
     named = [
         Named(
@@ -233,7 +233,8 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -
     life = rar.life(item.granted.levels)
     narrowed = item.narrowed
     if narrowed is not None:
-        system, jkt, life = narrowed.holder, narrowed.jkt, min(life, narrowed.parent.expires_at - uow.now)
+        system, jkt, x5t = narrowed.holder, narrowed.jkt, narrowed.x5t
+        life = min(life, narrowed.parent.expires_at - uow.now)
     return NewToken(
         system,
         Kind.DISCLOSURE,
@@ -246,6 +247,7 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -
         subjects=tuple(named),
         parent=None if narrowed is None else narrowed.parent.token_hash,
         actors=() if narrowed is None else narrowed.actors,
+        x5t=x5t,
     )
 
 

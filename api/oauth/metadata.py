@@ -34,12 +34,12 @@ def authorization_server(settings: Settings) -> dict[str, Any]:
         document[f"{name}_endpoint"] = settings.public_url + path
         document[f"{name}_endpoint_auth_methods_supported"] = _METHODS
         document[f"{name}_endpoint_auth_signing_alg_values_supported"] = list(ALGORITHMS)
-    return document
+    return document | _certificates(settings)
 
 
 def protected_resource(settings: Settings) -> dict[str, Any]:
     """Describe the data side. Bearer methods are left out: a token without its proof opens nothing here."""
-    return {
+    document = {
         "resource": settings.public_url,
         "authorization_servers": [settings.issuer],
         "scopes_supported": list(SCOPES),
@@ -47,3 +47,9 @@ def protected_resource(settings: Settings) -> dict[str, Any]:
         "dpop_signing_alg_values_supported": list(ALGORITHMS),
         "dpop_bound_access_tokens_required": True,
     }
+    return document | _certificates(settings)
+
+
+def _certificates(settings: Settings) -> dict[str, Any]:
+    """Say so where tokens are bound to certificates too (RFC 8705 §3.3)."""
+    return {"tls_client_certificate_bound_access_tokens": True} if settings.client_certificate_header else {}

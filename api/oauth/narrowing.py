@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api import rar
+from api.authn.dpop import Proof
 from api.oauth import detail
 from api.oauth.detail import TokenDetail
 from api.oauth.errors import OAuthError
@@ -49,6 +50,7 @@ class Narrowed:
     granted: TokenDetail
     holder: SystemRecord
     jkt: str
+    x5t: str
 
     @property
     def actors(self) -> tuple[str, ...]:
@@ -56,22 +58,24 @@ class Narrowed:
         return (*self.parent.actors, self.parent.system.id)
 
 
-def find(uow: UnitOfWork, asked: Sequence[tuple[Exchange, SystemRecord, str]]) -> list[Narrowed | OAuthError]:
-    """Look at the tokens of exchanges by (their tokens, the system that asks, the thumbprint of its proof's key)."""
+def find(uow: UnitOfWork, asked: Sequence[tuple[Exchange, SystemRecord, Proof]]) -> list[Narrowed | OAuthError]:
+    """Look at the tokens of exchanges by (their tokens, the system that asks, its proof)."""
     hashes = [each.subject_token for each, _, _ in asked] + [e.actor_token for e, _, _ in asked if e.actor_token]
     sessions = dict(zip(hashes, tokens.presented(uow, hashes), strict=True))
-    return [_find(sessions, exchange, system, jkt) for exchange, system, jkt in asked]
+    return [_find(sessions, exchange, system, proof) for exchange, system, proof in asked]
 
 
 def _find(
-    sessions: dict[bytes, Session | Refused], exchange: Exchange, system: SystemRecord, jkt: str
+    sessions: dict[bytes, Session | Refused], exchange: Exchange, system: SystemRecord, proof: Proof
 ) -> Narrowed | OAuthError:
     parent = sessions[exchange.subject_token]
     # One answer for every fault of a token, as everywhere; the log is told which.
     if isinstance(parent, Refused):
         return OAuthError("invalid_request", "subject_token_refused", audit=parent.audit)
-    if parent.kind is not Kind.DISCLOSURE or parent.system.id != system.id or parent.jkt != jkt:
+    if parent.kind is not Kind.DISCLOSURE or parent.system.id != system.id or parent.jkt != proof.jkt:
         return OAuthError("invalid_request", "subject_token_refused")
+    if parent.x5t not in {"", proof.x5t}:
+        return OAuthError("invalid_request", "subject_token_refused", audit="wrong_certificate")
     if len(parent.actors) >= MOST_EXCHANGES:
         return OAuthError("invalid_request", "exchange_too_deep")
     try:
@@ -79,13 +83,13 @@ def _find(
     except IntegrityFailure:
         return OAuthError("invalid_request", "subject_token_refused", audit=IntegrityFailure.code)
     if exchange.actor_token is None:
-        return Narrowed(parent, granted, system, jkt)
+        return Narrowed(parent, granted, system, proof.jkt, proof.x5t)
     actor = sessions[exchange.actor_token]
     if isinstance(actor, Refused):
         return OAuthError("invalid_request", "actor_token_refused", audit=actor.audit)
     if actor.kind is not Kind.SERVICE or actor.system.brand != system.brand:
         return OAuthError("invalid_request", "actor_token_refused")
-    return Narrowed(parent, granted, actor.system, actor.jkt)
+    return Narrowed(parent, granted, actor.system, actor.jkt, actor.x5t)
 
 
 def is_within(asked: rar.Disclosure, staff: str, narrowed: Narrowed, purposes: Purposes) -> bool:

@@ -1,6 +1,7 @@
 """Reads a token request (RFC 6749 §4.4, RFC 9449 §5, RFC 9396 §6) and refuses all that needs no database to refuse."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from api import rar
@@ -27,6 +28,7 @@ def read_token_request(
     now: int,
     request_id: str,
     address: str,
+    x5t: str,
 ) -> TokenRequest:
     """Check a token request as far as that goes without the database. Raises `OAuthError`.
 
@@ -45,6 +47,7 @@ def read_token_request(
     # Always here: a token is what a proof made long before would be worth most for.
     if not nonces.is_good(proof.nonce, now):
         raise OAuthError("use_dpop_nonce")
+    proof = replace(proof, x5t=x5t)
     if grant == narrowing.GRANT:
         return TokenRequest(client, proof, frozenset(), _details(fields), _exchange(fields, settings))
     scope, details = fields.get("scope"), fields.get("authorization_details")

@@ -11,7 +11,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.authn import nonce
+from api.authn import certificate, nonce
 from api.authn.credential import address_of
 from api.oauth import errors, form, metadata
 from api.oauth.errors import NO_STORE, OAuthError
@@ -22,6 +22,7 @@ from api.oauth.token_request import read_token_request
 from api.problems import request_id_of
 from api.services import keyless, services_of
 from api.settings import Settings
+from vault.errors import Refused
 
 router = APIRouter(tags=["oauth"])
 
@@ -43,6 +44,7 @@ async def token(request: Request) -> Response:
             now=services.vault.clock.now(),
             request_id=request_id_of(request),
             address=address_of(request),
+            x5t=_certificate(request),
         )
         issued = await services.batcher.submit(issue_tokens, asked)
         services.rates.learn(asked.proof.jkt, asked.client.claimed)  # proven by now
@@ -86,6 +88,13 @@ async def authorization_server(request: Request) -> Response:
 async def protected_resource(request: Request) -> Response:
     """Publish RFC 9728 metadata."""
     return _document(request, metadata.protected_resource)
+
+
+def _certificate(request: Request) -> str:
+    try:
+        return certificate.thumbprint_of(request, services_of(request).settings.client_certificate_header)
+    except Refused as refused:
+        raise OAuthError("invalid_request", "certificate_refused", audit=refused.audit) from None
 
 
 async def _question(request: Request) -> TokenQuestion:

@@ -288,7 +288,7 @@ class Held:
 def test_what_lies_within_shows_nothing_more(bundle, purpose, parent, behind, wanted, fields, staff):
     held = Held(purpose, parent, behind)
     asked = rar.Disclosure(("ref",), True, wanted, fields, 1, "", "", None)
-    if not is_within(asked, staff, Narrowed(held, read(held.detail), None, ""), bundle.purposes):
+    if not is_within(asked, staff, Narrowed(held, read(held.detail), None, "", ""), bundle.purposes):
         return
     allowed = {each.field: shown(each) for each in parent}
     assert all(shown(each) <= allowed.get(each.field, set()) for each in fields)

@@ -301,6 +301,7 @@ class AccessToken(Row, table=True):
     revoked: bool
     parent: bytes | None = Field(default=None, sa_type=LargeBinary(32))  # the token that this one narrows (RFC 8693)
     actors: str | None = Field(default=None, sa_type=Text)  # space separated systems it came through, the first first
+    x5t: str | None = Field(default=None, sa_type=String(43))  # SHA-256 of the certificate it is bound to (RFC 8705)
 
 
 class TokenSubject(Row, table=True):
