@@ -32,6 +32,9 @@ _MAX_DEPTH: Final = 4
 _TREE_SHIFT: Final = 32
 _LEAF_MASK: Final = (1 << _TREE_SHIFT) - 1
 
+Fetch = Callable[[int, int], bytes | None]
+"""Gives the sealed page of an address and a generation, if it is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
@@ -76,9 +79,9 @@ class Place(NamedTuple):
 
 
 class TreeRoot(NamedTuple):
-    """What opens a tree: key and generation of its root page. Lies in the top page."""
+    """What opens a page: its key and its generation. Those of root pages lie in the top page."""
 
-    key: bytes
+    key: bytes | memoryview
     generation: int
 
     def __repr__(self) -> str:
@@ -155,6 +158,18 @@ class OpenPage:
         self._bytes[:] = bytes(len(self._bytes))
 
 
+def open_page(deployment: bytes, geometry: Geometry, place: Place, by: TreeRoot, fetch: Fetch) -> OpenPage | None:
+    """Open the page at a place by the key and generation that its parent holds; None when it is not there or not whole."""
+    key, generation = by
+    sealed = fetch(place.address, generation)
+    if sealed is None:
+        return None
+    try:
+        return OpenPage(open_message(key, page_context(deployment, place, generation), sealed), geometry.fanout)
+    except IntegrityFailure:
+        return None
+
+
 class _Pages:
     """Bounded least-recently-used store of opened pages."""
 
@@ -190,7 +205,7 @@ class PageTree:
         deployment: bytes,
         geometry: Geometry,
         roots: tuple[TreeRoot, ...],
-        fetch: Callable[[int, int], bytes | None],
+        fetch: Fetch,
         limit: int,
     ) -> None:
         self._deployment = deployment
@@ -227,13 +242,7 @@ class PageTree:
             if parent is None:
                 return None
             key, generation = parent.key(child), parent.generations.get(child, 0)
-        sealed = self._fetch(place.address, generation)
-        if sealed is None:
-            return None
-        try:
-            content = open_message(key, page_context(self._deployment, place, generation), sealed)
-            page = OpenPage(content, self._geometry.fanout)
-        except IntegrityFailure:
-            return None
-        store.put(place, page)
+        page = open_page(self._deployment, self._geometry, place, TreeRoot(key, generation), self._fetch)
+        if page is not None:
+            store.put(place, page)
         return page

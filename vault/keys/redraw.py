@@ -10,10 +10,21 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from vault.errors import Damaged, IntegrityFailure
-from vault.keys.message import open_message, seal_message
+from vault.errors import Damaged
+from vault.keys.message import seal_message
 from vault.keys.pagestore import PageRow
-from vault.keys.pagetree import KEY, Geometry, OpenPage, Place, TreeRoot, encode_page, page_context, split_slot
+from vault.keys.pagetree import (
+    KEY,
+    Fetch,
+    Geometry,
+    OpenPage,
+    Place,
+    TreeRoot,
+    encode_page,
+    open_page,
+    page_context,
+    split_slot,
+)
 from vault.keys.service import Slot
 from vault.runtime import Entropy
 
@@ -46,7 +57,7 @@ class Redraw:
         deployment: bytes,
         geometry: Geometry,
         roots: tuple[TreeRoot, ...],
-        fetch: Callable[[int, int], bytes | None],
+        fetch: Fetch,
         entropy: Entropy,
         renew: Callable[[], None] = lambda: None,
     ) -> None:
@@ -146,11 +157,7 @@ class Redraw:
         return self._entropy.bytes(KEY)
 
     def _open(self, place: Place, key: bytes | memoryview, generation: int) -> OpenPage:
-        sealed = self._fetch(place.address, generation)
-        try:
-            if sealed is not None:
-                context = page_context(self._deployment, place, generation)
-                return OpenPage(open_message(key, context, sealed), self._geometry.fanout)
-        except IntegrityFailure:
-            pass
-        raise Damaged("a page above a leaf is missing or altered: restore it from a copy")
+        page = open_page(self._deployment, self._geometry, place, TreeRoot(key, generation), self._fetch)
+        if page is None:
+            raise Damaged("a page above a leaf is missing or altered: restore it from a copy")
+        return page
