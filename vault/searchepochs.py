@@ -15,7 +15,7 @@ another (ADR 0043). So a unit moves many tokens at once, in one statement, while
 import time
 from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from vault.errors import Conflict, StoreUnavailable
 from vault.store.lookup import mapped, roomy, run
@@ -31,6 +31,7 @@ _At = tuple[object, ...]  # the key of a row: subject, brand, field, item
 _START: Final[_At] = (b"", "", 0, 0)
 _LOCK: Final = "('search_token'::regclass::oid::bigint << 16)"  # unique in this database, whatever else locks
 
+_ANY: Final = select(_TOKEN.c.item).where(_TOKEN.c.epoch == bindparam("epoch")).limit(1)
 # By hand and straight to the driver: these run for every token there is.
 _READ: Final = """
 SELECT token, subject_id, brand, field_id, item FROM search_token
@@ -65,14 +66,14 @@ def writing(uow: UnitOfWork) -> None:
         uow.conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
 
 
-def move(vault: Vault) -> int:
-    """Move every token to the newest epoch, in small units of work. Returns how many were moved.
+def move(vault: Vault, most: int = ROWS_PER_UNIT) -> int:
+    """Move every token to the newest epoch, `most` of them in a unit of work. Returns how many were moved.
 
     Once it returns no row is left under an older key that is still there, and none can come. Raises `Conflict` when
     writers leave no gap; nothing is lost by asking again.
     """
     new, *older = vault.keys.index_epochs()
-    return sum(_pass(vault, new, old) + _settle(vault, new, old) for old in older)
+    return sum(_pass(vault, new, old, most) + _settle(vault, new, old, most) for old in older)
 
 
 def left_behind(conn: Connection, epochs: tuple[int, ...]) -> int:
@@ -80,21 +81,21 @@ def left_behind(conn: Connection, epochs: tuple[int, ...]) -> int:
     return conn.scalar(select(func.count()).select_from(_TOKEN).where(_TOKEN.c.epoch.not_in(epochs))) or 0
 
 
-def _pass(vault: Vault, new: int, old: int) -> int:
+def _pass(vault: Vault, new: int, old: int, most: int) -> int:
     """Walk once through the rows in the order of their keys."""
     moved, after = 0, _START
     while True:
         with vault.unit() as uow, roomy(uow.conn):
-            rows, after = _batch(uow, new, old, after)
+            rows, after = _batch(uow, new, old, after, most)
             uow.commit()
         moved += rows
-        if rows < ROWS_PER_UNIT:
+        if rows < most:
             return moved
         if vault.engine.dialect.name == "sqlite":
             time.sleep(GAP)  # the file's one writer would come back before anybody who waits has looked again
 
 
-def _settle(vault: Vault, new: int, old: int) -> int:
+def _settle(vault: Vault, new: int, old: int, most: int) -> int:
     """Make sure that none is left once nobody can be writing one, waiting a little longer each time for a gap."""
     for patience in _PATIENCE:
         try:
@@ -103,11 +104,11 @@ def _settle(vault: Vault, new: int, old: int) -> int:
                     uow.conn.exec_driver_sql(f"SET LOCAL lock_timeout = {patience:d}")
                     uow.conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
                 moved, after = 0, _START
-                while True:
-                    rows, after = _batch(uow, new, old, after)
+                # Asked first, and in whatever order: nearly always there is none, and everybody waits for the answer.
+                rows = most if uow.conn.execute(_ANY, {"epoch": old}).first() else 0
+                while rows == most:
+                    rows, after = _batch(uow, new, old, after, most)
                     moved += rows
-                    if rows < ROWS_PER_UNIT:
-                        break
                 uow.commit()
         except StoreUnavailable:  # the lock was not to be had
             continue
@@ -115,10 +116,10 @@ def _settle(vault: Vault, new: int, old: int) -> int:
     raise Conflict("search_token")
 
 
-def _batch(uow: UnitOfWork, new: int, old: int, after: _At) -> tuple[int, _At]:
+def _batch(uow: UnitOfWork, new: int, old: int, after: _At, most: int) -> tuple[int, _At]:
     """Move the next rows behind `after`. Returns how many there were, and where they end."""
     on_postgresql = uow.conn.dialect.name == "postgresql"
-    asked = [*after, old, ROWS_PER_UNIT]
+    asked = [*after, old, most]
     rows = run(uow.conn, _LOCK_POSTGRESQL if on_postgresql else _READ, asked).fetchall()
     if not rows:
         return 0, after

@@ -185,6 +185,24 @@ def test_moving_in_small_steps_is_resumed_where_it_stopped(scene):
         assert find_all(vault, "email", f"n{number}@example.com") == [who.subject]
 
 
+@pytest.mark.parametrize("most", [1000, 20, 13])
+def test_a_move_of_several_units_forgets_no_row_between_them(scene, most):
+    """Whether the last unit is full, half empty or empty. One person's rows fall into two units."""
+    vault = scene.vault
+    stays = take_in(vault, *[person(somebody(each)) for each in range(20)])
+    before = dict(rows(vault, "SELECT token, item FROM search_token"))
+    change_ = scene.changing()
+    moved = []
+    change_.run(lambda: moved.append(searchepochs.move(vault, most)))
+    assert moved == [len(before)]
+    after = rows(vault, "SELECT token, item, epoch FROM search_token")
+    assert len(after) == len(before)
+    assert {epoch for _, _, epoch in after} == {1}
+    assert not {token for token, _, _ in after} & before.keys()
+    for number in (0, 7, 19):
+        assert find_all(vault, "email", f"n{number}@example.com") == [stays[number].subject]
+
+
 def test_a_value_held_twice_is_one_candidate_while_two_epochs_stand(scene):
     vault = scene.vault
     who = one(take_in(vault, person({"phone": ["+33639981234", "+33 6 39 98 12 34"]}, vantier={})))

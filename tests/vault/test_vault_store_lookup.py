@@ -69,3 +69,27 @@ def test_a_driver_error_leaves_through_translate(conn):
     with pytest.raises(StoreUnavailable) as raised, translate():
         look_up(conn, _HELD, {"subjects": [b"jeanne-duchamp--"], "shards": [0]})
     assert raised.value.__context__ is None
+
+
+def test_values_are_mapped_by_a_statement_and_one_that_is_not_told_of_fails_it(conn, databases):
+    if databases.backend != "sqlite":
+        pytest.skip("a way of SQLite alone")
+    count = "SELECT count(*) FROM token_subject WHERE becomes(subject_id) = ?"
+    told = {bytes([number]) * 16: b"even" if number % 2 == 0 else b"odd" for number in range(40)}
+    with lookup.mapped(conn, "becomes", told):
+        assert lookup.run(conn, count, [b"even"]).fetchone() == (20,)
+    with pytest.raises(StoreUnavailable), translate():  # it is gone with the block
+        lookup.run(conn, count, [b"even"])
+    del told[bytes([39]) * 16]
+    with pytest.raises(StoreUnavailable), translate(), lookup.mapped(conn, "becomes", told):
+        lookup.run(conn, count, [b"even"])
+
+
+def test_room_for_pages_is_given_back(conn, databases):
+    if databases.backend != "sqlite":
+        with lookup.roomy(conn):
+            return
+    usual = conn.exec_driver_sql("PRAGMA cache_size").scalar()
+    with lookup.roomy(conn):
+        assert abs(conn.exec_driver_sql("PRAGMA cache_size").scalar()) > abs(usual)
+    assert conn.exec_driver_sql("PRAGMA cache_size").scalar() == usual
