@@ -8,6 +8,7 @@ One process counts, all take the result up. Whoever has no census younger than a
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from time import perf_counter
 from typing import Any, Final, NamedTuple, cast
@@ -25,6 +26,7 @@ from policies.levels import Level
 from vault import crowds, values
 from vault.compartments import ACTIVE
 from vault.crowds import Crowds
+from vault.errors import Conflict
 from vault.recovery.openings import STORED, Stored, opened
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
@@ -131,8 +133,8 @@ def count(vault: Vault, wait: Wait) -> bool:
 
 
 def _begin(vault: Vault) -> int | None:
-    """Start a run, unless one is under way. Two that start at once meet at the primary key, and one fails."""
-    with vault.unit() as uow:
+    """Start a run, unless one is under way. Two that start at once meet at the primary key, and one of them counts."""
+    with suppress(Conflict), vault.unit() as uow:
         newest = uow.conn.execute(select(_RUN).order_by(_RUN.c.number.desc()).limit(1)).one_or_none()
         if newest is not None and newest.finished_at is None and newest.touched_at > uow.now - PATIENCE:
             return None
@@ -147,7 +149,8 @@ def _begin(vault: Vault) -> int | None:
         }
         uow.conn.execute(insert(_RUN), started)
         uow.commit()
-    return number
+        return number
+    return None
 
 
 def _touch(vault: Vault, number: int) -> bool:

@@ -100,3 +100,27 @@ def test_a_refused_draft_and_wrong_calls(ecrin, desks, draft, tmp_path):
     assert {each["id"]: each["status"] for each in ecrin("officer", "list", "--json").json["officers"]} == {
         "a.moreau": "disabled", "m.lefevre": "active", "founder-author": "active", "founder-approver": "active",
     }  # fmt: skip
+
+
+def test_what_a_draft_changes_is_told_in_words_and_for_the_log(ecrin, home, draft):
+    told = ecrin("policy", "diff", "active", draft, "--json")
+    assert told.code == 0
+    assert [(each["part"], each["kind"], each["name"]) for each in told.json["changes"]] == [
+        ("rule", "added", "refuse.notes")
+    ]
+    assert told.json["forbidden"] == []
+    assert "rule refuse.notes: added" in ecrin("policy", "diff", "1", draft).out
+    assert "Nothing changes." in ecrin("policy", "diff", "built-in", "active").out
+    catalogue = draft / "catalogue.toml"
+    catalogue.write_text(catalogue.read_text().replace("id = 302\n", "id = 399\n"))
+    assert "keeps it" in ecrin("policy", "diff", "active", draft, "--json").json["forbidden"][0]
+    replayed = ecrin("policy", "replay", draft, "--json")
+    assert (replayed.code, replayed.json["entries"], replayed.json["flips"]) == (0, 0, [])
+    assert "0 entries of 7 days" in ecrin("policy", "replay", draft, "--days", "7").out
+    for wrong in (("diff", "active", "99"), ("replay", "no-such-folder"), ("diff", "active", draft / "none")):
+        assert ecrin("policy", *wrong).code == 1, wrong
+
+
+def test_the_crowds_are_counted_at_the_command_line(ecrin, home):
+    assert ecrin("census", "--json").json == {"number": 1, "groups": 0, "least_group": 20}
+    assert "0 groups of at least 20 people" in ecrin("census").out
