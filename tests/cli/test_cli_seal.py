@@ -143,7 +143,12 @@ def test_init_leaves_keystore_and_root_to_the_holder(held, ecrin, monkeypatch, t
     monkeypatch.setenv("ECRIN_DATA_DIR", str(tmp_path / "service"))
     made = ecrin("init")
     assert made.code == 0, made.err
-    assert {path.name for path in (tmp_path / "service").iterdir()} <= {"ecrin.db", "ecrin.db-wal", "ecrin.db-shm"}
+    assert {path.name for path in (tmp_path / "service").iterdir()} <= {
+        "ecrin.db",
+        "ecrin.db-wal",
+        "ecrin.db-shm",
+        "officers",
+    }
     monkeypatch.setenv("ECRIN_DEPLOYMENT", "another")
     monkeypatch.setenv("ECRIN_DATA_DIR", str(tmp_path / "another"))
     refused = ecrin("init")
