@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from api.acts import Answer, guarded, once
-from vault import consentsignal, contactactivity, guardians
+from vault import consentrecord, consentsignal, contactactivity, guardians
 from vault.contactactivity import Activity, Kind
 from vault.errors import VaultError
 from vault.tokens import Session
@@ -100,6 +100,15 @@ def _signal(uow: UnitOfWork, asked: Sequence[tuple[Session, Signal]]) -> list[An
     ]
 
 
+def _record(uow: UnitOfWork, asked: Sequence[tuple[Session, str]]) -> list[Answer | VaultError]:
+    wanted = [(session.system.brand, session.system.id, reference) for session, reference in asked]
+    return [
+        each if isinstance(each, VaultError) else {"record": each.record, "receipt": each.receipt}
+        for each in consentrecord.issue(uow, wanted)
+    ]
+
+
+records = guarded("consent.write", _record)
 signals = guarded("consent.write", once(_signal))
 guardian_links = guarded("consent.write", once(_link))
 guardian_ends = guarded("consent.write", once(_end))

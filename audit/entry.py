@@ -82,6 +82,7 @@ class Act(StrEnum):
     GUARDIAN_MATURED = "guardian.matured", "C14"
     GUARDIAN_LISTED = "guardian.listed", "C15"
     CONTACT_NOTED = "contact.noted", "C16"
+    CONSENT_EXPORTED = "consent.exported", "C17"
 
     TOKEN_ISSUED = "token.issued", "T01"
     TOKEN_REFUSED = "token.refused", "T02"

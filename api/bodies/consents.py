@@ -96,6 +96,13 @@ class ConsentRecorded(Answer):
     contacts: int | None = None
 
 
+class ConsentRecordIssued(Answer):
+    """A record of consent as the exact text that was signed (JSON, ISO/IEC TS 27560), and its receipt, a signed note."""
+
+    record: str
+    receipt: str
+
+
 class SignalRecorded(Answer):
     """The purposes objected to by this signal: none where it was not sent, or said nothing new."""
 

@@ -83,6 +83,17 @@ class ConsentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentHistory:
+    """A person's record of consent (JSON, ISO/IEC TS 27560) as the text that was signed, and its receipt: keep both.
+
+    `receipts.verify_consent_record` checks them with the deployment's key and nothing else.
+    """
+
+    record: str = field(repr=False)
+    receipt: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Disclosed:
     """One field's answer: `granted`, `narrowed` to a lower level, `refused`, or `unreadable` (a failed integrity check).
 

@@ -10,6 +10,7 @@ import httpx2
 
 from api.client import verbs
 from api.client.answers import (
+    ConsentHistory,
     ConsentRecord,
     Disclosure,
     DisclosureToken,
@@ -132,6 +133,10 @@ class AsyncEcrin:
     async def withdraw_consent(self, reference: str, evidence: Mapping[str, Any]) -> ConsentRecord:
         """Record that a person withdrew."""
         return await self._run(verbs.withdraw_consent(self._exchange, reference, evidence))
+
+    async def consent_history(self, reference: str) -> ConsentHistory:
+        """Return the record of a person's consents at this brand, with its receipt."""
+        return await self._run(verbs.consent_history(self._exchange, reference))
 
     async def import_rows(
         self, rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]], *, key: str

@@ -10,6 +10,7 @@ import httpx2
 
 from api.client import verbs
 from api.client.answers import (
+    ConsentHistory,
     ConsentRecord,
     Disclosure,
     DisclosureToken,
@@ -133,6 +134,10 @@ class Ecrin:
     def withdraw_consent(self, reference: str, evidence: Mapping[str, Any]) -> ConsentRecord:
         """Record that a person withdrew."""
         return self._run(verbs.withdraw_consent(self._exchange, reference, evidence))
+
+    def consent_history(self, reference: str) -> ConsentHistory:
+        """Return the record of a person's consents at this brand, with its receipt."""
+        return self._run(verbs.consent_history(self._exchange, reference))
 
     def import_rows(self, rows: Iterable[Mapping[str, Any]], *, key: str) -> Iterator[RowResult]:
         """Import rows as they come, yielding each one's result. Run again with the same `key` to resume."""

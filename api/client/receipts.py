@@ -28,9 +28,22 @@ class Receipt:
     time: int  # UTC seconds since 1970
 
 
+@dataclass(frozen=True, slots=True)
+class ConsentReceipt:
+    """Evidence that the deployment issued a record of consent: which, and when."""
+
+    origin: str
+    record_id: str
+    time: int  # UTC seconds since 1970
+
+
 def verify_receipt(note: str, verifier_key: str) -> Receipt:
     """Return the receipt when a signature under `verifier_key` (`name+id+base64`) holds; `ReceiptInvalid` otherwise."""
-    name, key_id, public = _verifier(verifier_key)
+    return _receipt(_signed(note, *_verifier(verifier_key)))
+
+
+def _signed(note: str, name: str, key_id: bytes, public: Ed25519PublicKey) -> str:
+    """Return the text of a note that the key signed, without its last line feed."""
     text, separator, signatures = note.rpartition("\n\n")
     lines = signatures.split("\n")
     if not separator or lines[-1] or len(lines) > MOST_SIGNATURES + 1:
@@ -38,7 +51,30 @@ def verify_receipt(note: str, verifier_key: str) -> Receipt:
     signed = (text + "\n").encode()
     if not any(_signs(line, name, key_id, public, signed) for line in lines[:-1]):
         raise ReceiptInvalid("no signature under the given key")
-    return _receipt(text)
+    return text
+
+
+def verify_consent_record(record: str, note: str, verifier_key: str) -> ConsentReceipt:
+    """Return the receipt of a consent record when it is signed and of these very bytes; `ReceiptInvalid` otherwise.
+
+    `verifier_key` is the one for receipts: consent receipts are made with the same key, under another name.
+    """
+    name, _, public = _verifier(verifier_key)
+    name = f"{name.removesuffix('/receipt')}/consent"
+    raw = bytes([ED25519]) + public.public_bytes_raw()
+    key_id = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
+    head, identifier, digest, seconds = _lines(_signed(note, name, key_id, public))
+    hashed = base64.b64encode(hashlib.sha256(record.encode()).digest()).decode()
+    if head != name or digest != hashed or not seconds.isdecimal():
+        raise ReceiptInvalid("signed, but not of this record")
+    return ConsentReceipt(head.removesuffix("/consent"), identifier, int(seconds))
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.split("\n")
+    if len(lines) != 4:  # noqa: PLR2004 - the four of every receipt
+        raise ReceiptInvalid("signed, but not a receipt")
+    return lines
 
 
 def _verifier(verifier_key: str) -> tuple[str, bytes, Ed25519PublicKey]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from api.client.answers import (
     DISCLOSURE_TYPE,
+    ConsentHistory,
     ConsentRecord,
     Disclosure,
     DisclosureToken,
@@ -119,6 +120,13 @@ def withdraw_consent(exchange: Exchange, reference: str, evidence: Mapping[str, 
     body = {"reference": reference, **evidence}
     reply = yield from exchange.scoped("consent.write", "POST", "/v1/consents/withdraw", body, repeatable=True)
     return read_consent(reply)
+
+
+def consent_history(exchange: Exchange, reference: str) -> Steps[ConsentHistory]:
+    """Return the record of a person's consents at this brand, with its receipt."""
+    path = f"/v1/consents/{reference}"
+    body = json_object((yield from exchange.scoped("consent.write", "GET", path, repeatable=True)).content)
+    return ConsentHistory(str(member(body, "record")), str(member(body, "receipt")))
 
 
 def disclose(exchange: Exchange, token: DisclosureToken, fields: Sequence[str] | None) -> Steps[Disclosure]:

@@ -9,9 +9,11 @@ from fastapi import APIRouter, Header, Request
 
 from api import acts, consentacts
 from api.authn.credential import Bearer
+from api.bodies.common import Reference
 from api.bodies.consents import (
     ConsentEventTold,
     ConsentRecorded,
+    ConsentRecordIssued,
     GiveConsent,
     SignalReceived,
     SignalRecorded,
@@ -19,7 +21,7 @@ from api.bodies.consents import (
 )
 from api.events import event_given, event_told, event_withdrawn
 from api.routes.answers import Json
-from api.routes.writes import written
+from api.routes.writes import asked, written
 from vault.consents import ConsentEvent
 from vault.tokens import Credential
 
@@ -55,8 +57,14 @@ async def signal(
     No identity is checked and nothing is asked back: the signal is the person's word. Sent again it changes nothing,
     and a consent that the person gave after it, knowing of it, is left alone.
     """
-    asked = consentacts.Signal(body.reference, body.channel, on=sec_gpc == SIGNAL_ON)
-    return await written(request, credential, consentacts.signals, asked)
+    sent = consentacts.Signal(body.reference, body.channel, on=sec_gpc == SIGNAL_ON)
+    return await written(request, credential, consentacts.signals, sent)
+
+
+@router.get("/{reference}", response_model=ConsentRecordIssued)
+async def record(request: Request, credential: Bearer, reference: Reference) -> Json:
+    """Give the record of a person's consents at the calling brand, with a receipt for the person to keep."""
+    return Json(await asked(request, credential, consentacts.records, reference))
 
 
 async def _change(request: Request, credential: Credential, reference: str, event: ConsentEvent) -> Json:

@@ -1,8 +1,14 @@
 """Consents over HTTP: withdrawing is no harder than giving, and takes effect on tokens already out."""
 
+import json
+import re
+
+import pytest
 from maison_callers import CONSENT, NOTICE, PERSON, WITHDRAWAL, problem_of
 
 from api.bodies.consents import GiveConsent, WithdrawConsent
+from api.client.errors import ReceiptInvalid
+from api.client.receipts import verify_consent_record
 
 CANARY = "canary-90d3"
 FIELDS = (("phone", "masked"), ("ring_size", "raw"))
@@ -170,3 +176,52 @@ def test_withdrawing_takes_as_many_calls_as_giving_under_the_same_right(pos):
         assert act(reference).status_code == 201
         pos.http.request = sent
     assert withdrawn == given == [("POST", "token"), ("POST", "consents")]
+
+
+# --- the record, and its receipt -----------------------------------------------------------------------------------------
+
+
+def recorded(pos, reference):
+    answer = pos.send("GET", f"/v1/consents/{reference}", pos.service("consent.write"))
+    assert answer.status_code == 200, answer.text
+    return answer.json()["record"], answer.json()["receipt"]
+
+
+def test_a_record_has_the_shape_of_27560_and_a_receipt_that_anybody_checks(maison, pos):
+    reference = pos.created(PERSON, CONSENT)
+    pos.give(reference, **MAIL, contact=ADDRESS, method="click")
+    pos.withdraw(reference)
+    text, note = recorded(pos, reference)
+    key = maison.http.get("/audit/keys").json()["receipt"]
+    checked = verify_consent_record(text, note, key)
+    record = json.loads(text)
+    assert checked.record_id == record["record_id"]
+    assert record["pii_principal_id"] == reference
+    first, second = record["pii_processing"]
+    assert {"purpose", "privacy_notice", "pii_information", "pii_controllers", "storage_locations", "jurisdiction",
+            "recipient_third_parties", "withdrawal_method", "lawful_basis", "events"} <= set(first)  # fmt: skip
+    assert [each["event_state"]["id"] for each in first["events"]] == ["given", "withdrawn"]
+    assert second["events"][0]["contact_points"] == 1
+    assert all(first["privacy_notice"][0][name] for name in ("version", "language", "sha256", "text"))
+    assert record["party_identification"][0]["party_address"]
+    assert ADDRESS not in text
+    iris = re.findall(r"https?://[^\"]+", text)
+    assert iris
+    assert all(each.startswith("https://w3id.org/dpv/2.3#") for each in iris)
+    assert maison.entries()[-1].act == "consent.exported"
+
+
+@pytest.mark.parametrize("wrong", ["other record", "other receipt", "a disclosure's", "other key"])
+def test_a_receipt_is_of_one_record_under_one_key(maison, pos, wrong):
+    reference = pos.created(PERSON, CONSENT)
+    text, note = recorded(pos, reference)
+    other, its_note = recorded(pos, reference)
+    key = maison.http.get("/audit/keys").json()["receipt"]
+    asked = {
+        "other record": (other, note, key),
+        "other receipt": (text, its_note, key),
+        "a disclosure's": (text, pos.disclose(granted(pos, reference)).json()["receipt"], key),
+        "other key": (text, note, maison.http.get("/audit/keys").json()["log"]),
+    }[wrong]
+    with pytest.raises(ReceiptInvalid):
+        verify_consent_record(*asked)

@@ -77,6 +77,7 @@ ROUTES = {
     ("POST", "/v1/consents/signal"): Expected(
         "consent.write", {"reference": "{reference}"}, (("Sec-GPC", "1"),), owned=True
     ),
+    ("GET", "/v1/consents/{reference}"): Expected("consent.write", owned=True),
     ("POST", "/v1/contact/activity"): Expected(
         "consent.write", {"reference": "{reference}", "kind": "visit"}, owned=True
     ),

@@ -4,6 +4,7 @@ One worked example of each small record of docs/formats.md, under the service ke
 """
 
 import base64
+import hashlib
 import json
 from pathlib import Path
 
@@ -57,6 +58,9 @@ CONSENT_V2 = {name: value for name, value in CONSENT.items() if name != "previou
 }
 
 
+RECORD = '{"record_id":"of another vector","schema_version":"urn:ecrin:consent-record:v1"}'
+
+
 def document():
     index, siv, log, receipt = (drawn(name) for name in ("index", "siv", "log", "receipt"))
     mac, pointer, relation = oracle.reference_rows(index, siv, BRAND, SUBJECT, BITS)
@@ -80,6 +84,8 @@ def document():
     root = oracle.node(leaf, leaf)
     checkpoint = f"{ORIGIN}\n2\n{base64.b64encode(root).decode()}\n"
     promise = f"{ORIGIN}/receipt\n{ENTRY_ID.hex()}\n{base64.b64encode(leaf).decode()}\n{NOW}\n"
+    digest = base64.b64encode(hashlib.sha256(RECORD.encode()).digest()).decode()
+    told = f"{ORIGIN}/consent\n{ENTRY_ID.hex()}\n{digest}\n{NOW}\n"
     return {
         "format": "ecrin records v1",
         "note": "Bytes in hex, texts as they are. Service keys: keystore_v2.json. Two equal entries make the tree.",
@@ -107,6 +113,8 @@ def document():
         "checkpoint_key": oracle.verifier_key(ORIGIN, log),
         "receipt": oracle.note(promise, f"{ORIGIN}/receipt", receipt),
         "receipt_key": oracle.verifier_key(f"{ORIGIN}/receipt", receipt),
+        "consent_record": RECORD,
+        "consent_receipt": oracle.note(told, f"{ORIGIN}/consent", receipt),
     }
 
 

@@ -10,10 +10,11 @@ import pytest
 from generate_records_v1 import BITS, BRAND, CONSENT, CONSENT_V2, ENTRY_ID, LOG_KEY, NOW, REQUEST, SUBJECT, TOKEN
 
 from api import trail
+from api.client.receipts import verify_consent_record
 from audit import checkpoint, note, receipt
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment, encode, sref
 from audit.merkle import Frontier, leaf_hash
-from vault import consentchain, evidence, references, search, tokens, values
+from vault import consentchain, consentrecord, evidence, references, search, tokens, values
 from vault.keys.local import KeyFileProvider
 from vault.keys.pagefile import create_file
 from vault.keys.service import SigningKey
@@ -124,3 +125,13 @@ def test_receipt(keys):
     public = keys.public_key(SigningKey.RECEIPT)
     assert receipt.issue([promise], public, lambda each: keys.sign(SigningKey.RECEIPT, each)) == [DOCUMENT["receipt"]]
     assert receipt.verify(DOCUMENT["receipt"], (DOCUMENT["receipt_key"],)) == promise
+
+
+def test_consent_receipt(keys):
+    record, expected = DOCUMENT["consent_record"], DOCUMENT["consent_receipt"]
+    text = consentrecord._text(generator.ORIGIN, ENTRY_ID.hex(), record.encode(), NOW)
+    name, public = f"{generator.ORIGIN}/consent", keys.public_key(SigningKey.RECEIPT)
+    (signature,) = keys.sign(SigningKey.RECEIPT, [text.encode()])
+    assert note.assemble(text, (note.signature_line(name, public, signature),)) == expected
+    checked = verify_consent_record(record, expected, DOCUMENT["receipt_key"])
+    assert (checked.origin, checked.record_id, checked.time) == (generator.ORIGIN, ENTRY_ID.hex(), NOW)
