@@ -30,6 +30,7 @@ from api.client.answers import (
     read_token,
     wanted,
 )
+from api.client.errors import EcrinProtocolError
 from api.client.exchange import Exchange, details
 from api.client.wire import Steps, json_object
 
@@ -162,8 +163,10 @@ def attest(
 
 
 def status_list(exchange: Exchange, uri: str) -> Steps[str]:
-    """Fetch a whole status list of this deployment, as signed."""
+    """Fetch a whole status list of this deployment, as signed. Another address is refused: an attestation names it."""
     path = uri.removeprefix(exchange.settings.origin)
+    if path == uri or not path.startswith("/"):
+        raise EcrinProtocolError("the status list is at another address")
     return (yield from exchange.public(path)).content.decode()
 
 

@@ -354,3 +354,57 @@ def test_a_token_is_narrowed_for_oneself_and_for_another(client, stub):
     assert (entry["subject"], entry["purpose"], entry["max_uses"]) == ("ref_a", "a.b", 2)
     assert mine.purpose == token.purpose
     assert theirs.secret not in repr(theirs)
+
+
+def answered(body, status=200):
+    return status, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+def test_a_reference_is_replaced_under_a_key(client, stub):
+    stub.answers["/v1/subjects/ref_a/rotation"] = [answered({"reference": "ref_b", "until": 7})]
+    rotated = client.rotate_reference("ref_a", grace_seconds=60, key="k")
+    assert (rotated.reference, rotated.until) == ("ref_b", 7)
+    assert json.loads(stub.seen[-1].body) == {"grace_seconds": 60}
+    assert stub.seen[-1].headers["idempotency-key"] == "k"
+    stub.answers["/v1/subjects/ref_a/rotation"] = [answered({"reference": "ref_b", "until": None})]
+    assert client.rotate_reference("ref_a").until is None
+    assert len(stub.seen[-1].headers["idempotency-key"]) > 16
+
+
+def test_may_is_a_plain_yes_or_no(client, stub):
+    for body, allowed in (({"decision": True}, True), ({"decision": False}, False), ({"decision": "yes"}, False)):
+        stub.answers["/access/v1/evaluation"] = [answered(body)]
+        assert client.may("ref_a", "clienteling.in_store", [("phone", "masked")]) is allowed
+    asked = json.loads(stub.seen[-1].body)
+    assert asked["subject"] == {"type": "system", "id": "aurelle-paris"}
+    assert asked["resource"] == {"type": "subject", "id": "ref_a"}
+    assert asked["action"]["properties"]["fields"] == [{"name": "phone", "level": "masked"}]
+    stub.answers["/access/v1/evaluation"] = [answered({})]
+    with pytest.raises(EcrinProtocolError):
+        client.may("ref_a", "clienteling.in_store", [("phone", "masked")])
+
+
+def test_an_attestation_is_asked_for_once_and_its_text_shown_to_nobody(client, stub):
+    token = client.authorise("ref_a", "clienteling.in_store", [Want("birth_date", "predicate", "over_18")])
+    body = {"attestation": "a.b.c~d~", "claims": ["birth_date.over_18"], "expires_at": 9, "entry": "e", "receipt": "r"}
+    stub.answers["/v1/attestations"] = [answered(body)]
+    made = client.attest(token, "https://door.example", {"kty": "OKP"}, seconds=60, fields=["birth_date"])
+    assert (made.text, made.claims, made.expires_at) == ("a.b.c~d~", ("birth_date.over_18",), 9)
+    assert "a.b.c" not in repr(made)
+    asked = json.loads(stub.seen[-1].body)
+    assert asked == {"audience": "https://door.example", "key": {"kty": "OKP"}, "seconds": 60, "fields": ["birth_date"]}
+    stub.answers["/v1/attestations"] = [problem(503, "overloaded")]
+    before = len(stub.seen)
+    with pytest.raises(EcrinProblem):
+        client.attest(token, "https://door.example", {"kty": "OKP"})
+    assert len(stub.seen) == before + 1
+
+
+def test_what_a_verifier_needs_is_fetched_without_a_token(client, stub):
+    stub.answers["/oauth/jwks"] = [answered({"keys": []})]
+    stub.answers["/attestations/status/0a"] = [(200, {}, b"a.b.c")]
+    assert client.issuer_keys() == {"keys": []}
+    assert client.status_list(f"{stub.url}/attestations/status/0a") == "a.b.c"
+    assert stub.tokens == 0
+    with pytest.raises(EcrinProtocolError):
+        client.status_list("https://elsewhere.example/attestations/status/0a")
