@@ -198,3 +198,23 @@ def test_a_sealed_vault_is_not_swept(vault, clock, settings_of):
     turning = Retentions(settings_of(retention_seconds=1), vault, Closed(), Log(clock))
     turning.turn()
     assert errands.claim(vault, "retention", 1) is False  # nobody asked before: it is only planned now
+
+
+def test_an_attestation_falls_in_the_unit_of_the_request(pos, erase):
+    from api.client.attestations import status_at, status_of
+    from api.client.identity import SigningKey
+    from api.client.sdjwt import decoded
+
+    reference = pos.created(PERSON, CONSENT)
+    token = pos.granted(reference, ("birth_date", "predicate", "over_18"))
+    asked = {"audience": "https://door.example", "key": dict(SigningKey.generate().public_jwk)}
+    held = pos.send("POST", "/v1/attestations", token, asked).json()["attestation"]
+    place = status_of(held)
+
+    def fallen():
+        listed = pos.http.get(place.uri.removeprefix(pos.public)).text
+        return status_at(loads(decoded(listed.split(".")[1]))["status_list"]["lst"], 1, place.index)
+
+    assert fallen() == 0
+    erase(reference)
+    assert fallen() == 1

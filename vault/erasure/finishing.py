@@ -32,6 +32,7 @@ _OF_SUBJECT: Final = (
     "field_value",
     "compartment",
     "search_token",
+    "predicate_day",
     "consent_event",
     "consent_state",
     "guardian_link",
