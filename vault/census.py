@@ -103,8 +103,8 @@ def is_due(vault: Vault) -> bool:
     now = vault.clock.now()
     with vault.reading() as conn:
         last = _last(conn)
-        if last is None:
-            return True
+        if last is None:  # of fewer people than the least group no census would keep anything
+            return len(conn.execute(select(_SUBJECT.c.id).limit(LEAST_GROUP)).all()) == LEAST_GROUP
         since = now - last.finished_at
         rest = max(LEAST_REST, 20 * (last.finished_at - last.started_at))
         grown = (_log_size(conn, vault.shards) - last.log_size) * 100 >= GROWTH * last.log_size

@@ -124,6 +124,15 @@ def test_a_census_is_due_when_the_log_has_grown_or_a_day_is_over_and_one_counts_
     assert len(rows(vault, "SELECT number FROM census_run")) == 1
 
 
+def test_of_fewer_than_the_least_group_nobody_is_counted(vault):
+    crowd(vault, *["1980-05-17"] * 19)
+    assert not census.is_due(vault)
+    census.turn(vault, never)
+    assert acts(vault, "crowd.") == []
+    crowd(vault, "1980-05-17")
+    assert census.is_due(vault)
+
+
 def test_every_process_takes_up_the_newest(opening, bundle, may, vault):
     other = opening(bundle)
     assert census.count(vault, never)
