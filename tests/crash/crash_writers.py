@@ -133,7 +133,7 @@ class Writer:
 
     def _redeem(self, token_hash, reference):
         now = self.vault.clock.now()
-        credential = Credential(token_hash, _JKT, fresh_bytes(16), now + 60)
+        credential = Credential(token_hash, _JKT, fresh_bytes(16), now + 60, nonced=True)
         call = Call(credential, "request", (Look(reference, None),))
         (answer,) = self._do(pipeline.disclosures, [call], lambda answer: answer)
         shown = {each["name"]: each["value"] for each in answer["fields"]}

@@ -57,7 +57,9 @@ def connecting(url, steps):
 
 def _sqlite(url, steps):
     def broken():
-        return sqlite3.OperationalError("disk I/O error")
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR  # the driver's own errors always carry one
+        return error
 
     class Cursor(sqlite3.Cursor):
         def execute(self, statement, *parameters):

@@ -92,7 +92,7 @@ class Scene:
         return execute(self.vault, batch, items)
 
     def _credential(self, token):
-        return Credential(token, JKT, unique(), self.vault.clock.now() + 60)
+        return Credential(token, JKT, unique(), self.vault.clock.now() + 60, nonced=True)
 
     def _call(self, asked):
         return Call(self._credential(self.service), "request", asked)

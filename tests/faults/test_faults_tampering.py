@@ -75,7 +75,7 @@ def rows_of(scene, table, *, other=False):
     if table == "reference":
         with scene.vault.unit() as uow:
             bits = references.decode(scene.other if other else scene.reference)
-            return columns.mac == references._macs(uow.vault.keys, "aurelle", [bits])[0]
+            return columns.mac == references.macs(uow.vault.keys, "aurelle", [bits])[0]
     if table in {"token_subject", "access_token"}:
         key = columns.token_hash if table == "token_subject" else columns.hash
         return key == (scene.other_token if other else scene.disclosure)
