@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from api.acts import Answer, guarded, once
-from vault import consentrecord, consentsignal, contactactivity, guardians
+from api.looks import Call
+from policies.contactability import Channel
+from vault import consentrecord, consentsignal, contactability, contactactivity, guardians
 from vault.contactactivity import Activity, Kind
 from vault.errors import VaultError
 from vault.tokens import Session
-from vault.unit import UnitOfWork
+from vault.unit import Commit, Finish, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,58 @@ def _record(uow: UnitOfWork, asked: Sequence[tuple[Session, str]]) -> list[Answe
 
 
 records = guarded("consent.write", _record)
+
+
+@dataclass(frozen=True, slots=True)
+class MayContact:
+    """A question: may the person be contacted now, for a purpose, by a channel, perhaps by a member of staff."""
+
+    reference: str
+    purpose: str
+    channel: str
+    staff: str
+
+
+def evaluations(uow: UnitOfWork, calls: Sequence[Call[MayContact]]) -> Finish[Answer]:
+    """Answer whether people may be contacted: a batch of its own, because wishes are opened after the commit."""
+    begun: list[Finish[contactability.Answer]] = []
+
+    def begin(unit: UnitOfWork, asked: Sequence[tuple[Session, MayContact]]) -> list[int | VaultError]:
+        wanted = [
+            contactability.Ask(
+                each.reference,
+                session.system.brand,
+                session.system.id,
+                session.system.purposes,
+                each.purpose,
+                Channel(each.channel),
+                each.staff,
+            )
+            for session, each in asked
+        ]
+        begun.append(contactability.ask(unit, wanted))
+        return list(range(len(asked)))
+
+    first = guarded("lookup", begin)(uow, calls)
+
+    def finish(commit: Commit) -> list[Answer | VaultError]:
+        places = first(commit)
+        answers = begun[0](commit) if begun else []
+        return [
+            each if isinstance(each, VaultError) else _told(answers[each], call.asked.reference)
+            for each, call in zip(places, calls, strict=True)
+        ]
+
+    return finish
+
+
+def _told(answer: contactability.Answer | VaultError, reference: str) -> Answer | VaultError:
+    if isinstance(answer, VaultError):
+        return answer
+    told = {"allowed": answer.allowed, "why": list(answer.why), "language": answer.language, "mind": list(answer.mind)}
+    return {"reference": reference, **told}
+
+
 signals = guarded("consent.write", once(_signal))
 guardian_links = guarded("consent.write", once(_link))
 guardian_ends = guarded("consent.write", once(_end))

@@ -83,6 +83,7 @@ class Act(StrEnum):
     GUARDIAN_LISTED = "guardian.listed", "C15"
     CONTACT_NOTED = "contact.noted", "C16"
     CONSENT_EXPORTED = "consent.exported", "C17"
+    CONTACT_EVALUATED = "contact.evaluated", "C18"
 
     TOKEN_ISSUED = "token.issued", "T01"
     TOKEN_REFUSED = "token.refused", "T02"

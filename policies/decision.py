@@ -16,6 +16,7 @@ from typing import NamedTuple
 from policies.bundle import Bundle
 from policies.catalogue import Field
 from policies.consent import Standing, standing
+from policies.contactability import WISHES
 from policies.crowds import least_group
 from policies.errors import MismatchedGrant
 from policies.floors import Facts, Floor, special_floor, standing_floors
@@ -108,6 +109,21 @@ def mint(decision: Decision, caller: Caller, purpose: str, subject: bytes) -> Gr
     return Grant(
         subject, decision.brand, decision.system_id, purpose, decision.basis, decision.granted, decision.group_values
     )
+
+
+def grant_wishes(request: DecisionRequest, bundle: Bundle, subject: bytes) -> Grant | None:
+    """Return a grant of the subject's wishes on being contacted, or None where a floor refuses the purpose.
+
+    It is for the vault's own weighing of those wishes (`vault.contactability`): they narrow a contact whatever the
+    purpose's ceiling is, and of them only what `policies.contactability` makes leaves the vault.
+    """
+    inputs = inputs_of(request, bundle)
+    facts = floor_facts(inputs, bundle)
+    if standing_floors(facts):
+        return None
+    fields = bundle.catalogue.fields
+    wishes = tuple(GrantedField(fields[name], Level.RAW) for name in WISHES if name in fields)
+    return Grant(subject, inputs.brand, inputs.system_id, inputs.purpose, facts.basis.value, wishes, group_values=False)
 
 
 def inputs_of(request: DecisionRequest, bundle: Bundle) -> Inputs:

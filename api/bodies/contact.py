@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from api.bodies.common import Answer, Body, Reference
+from api.bodies.common import Answer, Body, PurposeKey, Reference, Token
 from api.bodies.consents import At, Sha256
 
 
@@ -52,3 +52,22 @@ class ContactNoted(Answer):
 
     reference: str
     counts: bool
+
+
+class MayContact(Body):
+    """May the person be contacted now: for a purpose, by a channel, by a member of staff if one stands behind it."""
+
+    reference: Reference
+    purpose: PurposeKey
+    channel: Literal["phone", "text_message", "messaging", "email", "letter", "in_person"]
+    staff: Token = ""
+
+
+class ContactGuidance(Answer):
+    """Whether, and if not, why not; the language to use, and what to mind. Never an address."""
+
+    reference: str
+    allowed: bool
+    why: list[Literal["not_permitted", "no_contact", "channel", "hours", "silence", "advisor", "home"]]
+    language: str
+    mind: list[str]

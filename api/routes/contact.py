@@ -1,12 +1,12 @@
-"""Contacts that a person made with a brand."""
+"""Contacts with a person: those that were made, and whether one may be made now."""
 
 from fastapi import APIRouter, Request
 
 from api import consentacts
 from api.authn.credential import Bearer
-from api.bodies.contact import ContactMade, ContactNoted
+from api.bodies.contact import ContactGuidance, ContactMade, ContactNoted, MayContact
 from api.routes.answers import Json
-from api.routes.writes import written
+from api.routes.writes import asked, written
 
 router = APIRouter(prefix="/v1/contact", tags=["consents"])
 
@@ -16,3 +16,10 @@ async def activity(request: Request, credential: Bearer, body: ContactMade) -> J
     """Note a contact. What the person did counts for how long a prospect is kept; that a message was opened does not."""
     shaped = consentacts.Contact(body.reference, body.kind, body.at)
     return await written(request, credential, consentacts.contacts, shaped)
+
+
+@router.post("/evaluation", response_model=ContactGuidance)
+async def evaluation(request: Request, credential: Bearer, body: MayContact) -> Json:
+    """Say whether a person may be contacted now, and how: consent, the address it covers, and the person's own wishes."""
+    shaped = consentacts.MayContact(body.reference, body.purpose, body.channel, body.staff)
+    return Json(await asked(request, credential, consentacts.evaluations, shaped))

@@ -78,6 +78,9 @@ ROUTES = {
         "consent.write", {"reference": "{reference}"}, (("Sec-GPC", "1"),), owned=True
     ),
     ("GET", "/v1/consents/{reference}"): Expected("consent.write", owned=True),
+    ("POST", "/v1/contact/evaluation"): Expected(
+        "lookup", {"reference": "{reference}", "purpose": "clienteling.in_store", "channel": "phone"}, owned=True
+    ),
     ("POST", "/v1/contact/activity"): Expected(
         "consent.write", {"reference": "{reference}", "kind": "visit"}, owned=True
     ),

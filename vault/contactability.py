@@ -1,0 +1,162 @@
+"""May this person be contacted now, and how? Answered without an address, and without the wishes that decide it.
+
+Three things must hold: no floor refuses the purpose; where the purpose has a channel, an address on file is covered;
+and the person's own wishes let it be (`policies.contactability`). Wishes are opened under a grant after the entry that
+records the question is durable, and what they say leaves only as guidance.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import bindparam, select
+
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from policies.contactability import Channel, evaluate
+from policies.decision import Grant, grant_wishes
+from policies.errors import UnknownPurpose as PolicyUnknownPurpose
+from policies.model import Caller, DecisionRequest
+from policies.purposes import Basis, Purpose
+from vault import contactpoints, disclosure, facts, references
+from vault.errors import IntegrityFailure, UnknownPurpose, UnknownReference, VaultError
+from vault.facts import Known
+from vault.revealed import Revealed
+from vault.store.keysets import padded
+from vault.store.tables import metadata
+from vault.unit import Commit, UnitOfWork, Vault
+
+NOT_PERMITTED: Final = "not_permitted"  # no floor is named: some must not be
+NO_CONTACT: Final = "no_contact"
+_OTHER_CHANNEL: Final = "channel"
+_FIELDS: Final = {Channel.EMAIL: "email", Channel.PHONE: "phone", Channel.TEXT_MESSAGE: "phone"}
+
+_STATE = metadata.tables["consent_state"]
+_POINTS: Final = select(_STATE.c.subject_id, _STATE.c.brand, _STATE.c.purpose, _STATE.c.points).where(
+    _STATE.c.subject_id.in_(bindparam("subjects", expanding=True))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question of one brand's system. `purposes` are those it is registered for; `staff` a pseudonym, or empty."""
+
+    reference: str
+    brand: str
+    system_id: str
+    purposes: frozenset[str]
+    purpose: str
+    channel: Channel
+    staff: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether, and if not why not; in which language, and what to mind."""
+
+    allowed: bool
+    why: tuple[str, ...] = ()
+    language: str = ""
+    mind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Granted:
+    grant: Grant
+    entry: bytes
+    barred: tuple[str, ...]  # what stands against it besides wishes
+
+
+def ask(uow: UnitOfWork, asks: Sequence[Ask]) -> Callable[[Commit], list[Answer | VaultError]]:
+    """Weigh a batch. An item fails with `UnknownReference`, `UnknownPurpose` or `IntegrityFailure`."""
+    subjects = references.locate(uow, [(each.brand, each.reference) for each in asks])
+    known = facts.load_each(uow, [(each.brand, subject or b"") for each, subject in zip(asks, subjects, strict=True)])
+    weighing = _Weighing(uow, {each.subject_id for each in known if each is not None})
+    items = [weighing.begin(each, found) for each, found in zip(asks, known, strict=True)]
+    granted = [each for each in items if isinstance(each, _Granted)]
+    selection = disclosure.select(uow, [each.grant for each in granted])
+
+    def finish(commit: Commit) -> list[Answer | VaultError]:
+        opened = iter(disclosure.reveal(uow.vault, commit, selection, [each.entry for each in granted]))
+        return [
+            _weighed(uow.vault, asked, item.barred, next(opened)) if isinstance(item, _Granted) else item
+            for asked, item in zip(asks, items, strict=True)
+        ]
+
+    return finish
+
+
+class _Weighing:
+    """What a batch needs to know of addresses and consents, read once."""
+
+    def __init__(self, uow: UnitOfWork, subjects: set[bytes]) -> None:
+        self._uow = uow
+        self._bundle = bundle = uow.vault.bundle
+        fields = [bundle.catalogue.fields[each] for each in {p.channel for p in bundle.purposes.every if p.channel}]
+        self._held = contactpoints.held(uow, subjects, fields)
+        self._covered: dict[tuple[bytes, str, str], set[str]] = {}
+        if subjects:
+            for row in uow.conn.execute(_POINTS, {"subjects": padded(sorted(subjects))}):
+                self._covered[row.subject_id, row.brand, row.purpose] = set(row.points.split())
+
+    def begin(self, asked: Ask, known: Known | None) -> _Granted | Answer | VaultError:
+        if known is None or known.facts.erased or not known.facts.known_to_brand:
+            return UnknownReference()
+        try:
+            purpose = self._bundle.purposes.get(asked.purpose)
+        except PolicyUnknownPurpose:
+            return UnknownPurpose()
+        caller = Caller(asked.system_id, asked.brand, asked.purposes, bool(asked.staff))
+        request = DecisionRequest(caller, known.facts, asked.purpose, ())
+        grant = grant_wishes(request, self._bundle, known.subject_id)
+        basis = purpose.basis_in(self._bundle.purposes.jurisdiction(known.facts.region))
+        entry = Entry(
+            Act.CONTACT_EVALUATED,
+            Outcome.DENY if grant is None else Outcome.ALLOW,
+            Actor(ActorKind.SYSTEM, asked.system_id),
+            pur=purpose.key,
+            bas=basis.value,
+        )
+        (log_key,) = facts.log_keys(self._uow.vault.keys, [known])
+        recorded = self._uow.record(entry, log_key=log_key)
+        if grant is None:
+            return Answer(allowed=False, why=(NOT_PERMITTED,))
+        return _Granted(grant, recorded, self._barred(asked, purpose, basis, known.subject_id))
+
+    def _barred(self, asked: Ask, purpose: Purpose, basis: Basis, subject: bytes) -> tuple[str, ...]:
+        if not purpose.channel:
+            return ()
+        if _FIELDS.get(asked.channel) != purpose.channel:
+            return (_OTHER_CHANNEL,)
+        of = self._bundle.catalogue.field(purpose.channel)
+        held = {str(each) for each in self._held.get((subject, asked.brand, of.id), ())}
+        if basis.needs_consent:
+            held &= self._covered.get((subject, asked.brand, purpose.key), set())
+        return () if held else (NO_CONTACT,)
+
+
+def _weighed(vault: Vault, asked: Ask, barred: tuple[str, ...], revealed: Revealed) -> Answer | VaultError:
+    wishes: dict[str, list[object]] = {}
+    for name, part in revealed:
+        if isinstance(part, IntegrityFailure):
+            return part  # a wish that does not open must not count as one that was never made
+        if part.present:
+            value = part.value
+            wishes[name] = [_value(each) for each in value] if isinstance(value, list) else [value]
+    guidance = evaluate(wishes, asked.channel, _local(vault, wishes), asked.staff)
+    why = tuple(dict.fromkeys((*barred, *guidance.why)))
+    return Answer(not why, why, guidance.language, guidance.mind)
+
+
+def _value(item: object) -> object:
+    return item["value"] if isinstance(item, Mapping) else item
+
+
+def _local(vault: Vault, wishes: Mapping[str, Sequence[object]]) -> dt.datetime | None:
+    for zone in wishes.get("contact_zone", ()):
+        try:
+            return dt.datetime.fromtimestamp(vault.clock.now(), ZoneInfo(str(zone)))
+        except (KeyError, ValueError, OSError):  # not a zone, or none that this host knows
+            return None
+    return None
