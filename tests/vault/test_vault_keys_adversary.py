@@ -196,7 +196,7 @@ class SkippedCopies(EpochChange):
 
     def _replicate(self):
         head = self._store.head()
-        self._store.replicated(self._owner, head.structure, 2)
+        self._store.replicated(self._lease.owner, head.structure, 2)
         self._verified = head.structure
 
     def _record(self, change):
