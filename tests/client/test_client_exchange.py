@@ -243,6 +243,14 @@ def test_consent_is_given_and_withdrawn(client, stub):
     assert json.loads(stub.seen[-1].body) == {"reference": "ref_a", "purpose": "marketing"}
 
 
+def test_the_record_of_consents_comes_as_the_text_that_was_signed(client, stub):
+    stub.answers["/v1/consents/ref_a"] = [(200, {}, b'{"record":"{\\"a\\": 1}","receipt":"note"}')]
+    history = client.consent_history("ref_a")
+    assert (history.record, history.receipt) == ('{"a": 1}', "note")
+    assert stub.seen[-1].method == "GET"
+    assert "note" not in repr(history)
+
+
 def test_update_names_the_version_it_saw(client, stub):
     stub.answers["/v1/subjects/ref_a"] = [SUBJECT]
     client.update_subject("ref_a", '"2"', {"set": {"ring_size": 52}})
