@@ -17,6 +17,7 @@ import orjson
 import phonenumbers
 import pycountry
 from email_validator import EmailNotValidError, validate_email
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
 from policies.catalogue import Field
 
@@ -34,6 +35,7 @@ _EARLIEST, _LATEST = 1850, 2199
 # Controls, and what makes text read as another text: direction overrides, lone surrogates.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _BREAK = re.compile(r"[\t\n]")
+_CASELESS = frozenset(CASE_INSENSITIVE_MAILBOX_NAMES)  # RFC 2142: the parser writes them in lower case
 _DOT_ATOM = re.compile(r"[A-Za-z0-9_+'-]+(\.[A-Za-z0-9_+'-]+)*")
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 _HANDLE = re.compile(r"@?[\w][\w.\-]{0,63}")
@@ -194,7 +196,12 @@ def _email(_: Field, value: object) -> str:
         raise Unfit("not_an_email")
     local, _at, domain = value.strip().rpartition("@")
     # The plain form of nearly every address: only its domain, seen before with many others, needs the full parser.
-    if len(local) <= _LONGEST_LOCAL and _DOT_ATOM.fullmatch(local) and len(domain) <= _LONGEST_PLAIN_DOMAIN:
+    if (
+        len(local) <= _LONGEST_LOCAL
+        and len(domain) <= _LONGEST_PLAIN_DOMAIN
+        and _DOT_ATOM.fullmatch(local)
+        and local.lower() not in _CASELESS
+    ):
         return f"{local}@{_email_domain(domain)}"
     return _parse_email(value.strip())
 

@@ -144,7 +144,8 @@ def test_threads_lose_no_count():
 
 def test_every_write_takes_an_idempotency_key(maison):
     """Read off the published document: whatever changes what is stored may be sent again safely."""
-    looks = {"/v1/attestations", "/v1/subjects/search", "/v1/disclosures", "/v1/disclosures/bulk"}
+    looks = {"/v1/attestations", "/v1/contact/evaluation", "/v1/subjects/search"}
+    looks |= {"/v1/disclosures", "/v1/disclosures/bulk"}
     document = maison.http.app.openapi()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
