@@ -9,7 +9,7 @@ import typer
 from api import bootstrap
 from api.cli.output import Exit, Json, Output, fail, told
 from api.settings import load
-from audit.errors import CannotDecide, PublishingRefused, VerificationError
+from audit.errors import CannotDecide, PublishingRefused, SigningRefused, VerificationError
 from audit.findings import Result, Verdict, plain, report
 from audit.note import vkey
 from audit.stored import open_sqlite
@@ -30,10 +30,12 @@ def publish(
     json: Json = False,
 ) -> None:
     """Write the log as files (C2SP tlog-tiles): bundles, tiles, and last the newest checkpoint that covers them."""
-    vault = bootstrap.open_from(load())
+    settings = load()
+    vault = bootstrap.open_from(settings)
     try:
+        evidence.sign_checkpoints(vault, settings.checkpoint_file)  # what a service that is stopped had left to do
         done = evidence.publish(vault, folder, entries=entries)
-    except PublishingRefused as refused:
+    except (PublishingRefused, SigningRefused) as refused:
         raise fail(told(refused), Exit.FAILED) from None
     except OSError:
         raise fail("the folder cannot be written", Exit.UNAVAILABLE) from None
