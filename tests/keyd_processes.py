@@ -224,6 +224,7 @@ def _as_unprivileged():
 
 
 def _allow_cores():
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a suite in the background of a shell is started deaf to it
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 

@@ -29,6 +29,7 @@ from throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 from api.client.identity import Identity
 from audit.entry import Actor, ActorKind
 from vault import evidence, systems
+from vault.budgetlimits import Budgets
 from vault.keys.local import KeyFileProvider
 from vault.keys.pagetree import Geometry
 from vault.runtime import SystemClock, SystemEntropy
@@ -120,7 +121,9 @@ class Scene:
         initialise(place, "ecrin-crash", clock=SystemClock(), entropy=SystemEntropy(), geometry=shape, origin=ISSUER)
         with self.vault() as vault, vault.unit() as uow:
             jwks = self.identity.registration()
-            new = NewSystem(SYSTEM, BRAND, SYSTEM, jwks, frozenset({"lookup"}), frozenset({PURPOSE}))
+            # Hundreds of writers' acts a minute, in one advisor's name: what a budget refuses is no loss.
+            budgets = Budgets(("system:people:1000000/minute",))
+            new = NewSystem(SYSTEM, BRAND, SYSTEM, jwks, frozenset({"lookup"}), frozenset({PURPOSE}), budgets=budgets)
             systems.register(uow, new, Actor(ActorKind.OFFICER, "operator-1"))
             uow.commit()
 
