@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1 << 20, ge=1 << 12, le=1 << 24, description="Limit of ordinary requests.")
     max_import_bytes: int = Field(default=1 << 30, ge=1 << 16, le=1 << 36, description="Limit of one import stream.")
     batch_size: int = Field(default=64, ge=1, le=1024, description="Requests that share one transaction.")
-    import_batch_size: int = Field(default=200, ge=1, le=2000, description="Import rows that share one transaction.")
+    import_batch_size: int = Field(default=500, ge=1, le=2000, description="Import rows that share one transaction.")
     queue_size: int = Field(default=2048, ge=1, le=65536, description="Requests that may wait before 503.")
     system_rate: int = Field(default=2000, ge=1, description="Requests per second of a system, per process.")
     checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Time between signed checkpoints at most.")

@@ -164,7 +164,7 @@ _WEIGHT: Final = [
 ] * len(_SECONDS)
 _POSTGRESQL: Final = f"""
 WITH look AS MATERIALIZED (
-    SELECT * FROM unnest(%s::bytea[], %s::bytea[], %s::bigint[], %s::bigint[]) AS look (mark, meter, shape, weight)
+    SELECT * FROM unnest(%b::bytea[], %b::bytea[], %b::bigint[], %b::bigint[]) AS look (mark, meter, shape, weight)
 ), marked AS (
     {_INTO_MARK}
     SELECT mark, meter, %s, {_NEVER}, shape, 0 FROM look ORDER BY mark

@@ -36,7 +36,7 @@ from vault.values import JsonValue
 
 TURN_SECONDS: Final = 10.0
 PAGE: Final = 16  # subjects opened at once: some twenty milliseconds
-REST: Final = 4  # times as long as a page took
+REST: Final = 9  # times as long as a page took
 GROWTH: Final = 10  # per cent of the log
 LEAST_REST: Final = 60  # seconds between two censuses, and twenty times what the last one took
 LONGEST_REST: Final = 86_400

@@ -18,11 +18,7 @@ another row could have answered: what was tampered with is never papered over.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, NamedTuple, cast
-
-from sqlalchemy import Select, bindparam, literal_column
-from sqlalchemy import exists as sql_exists
-from sqlalchemy import select as sql_select
+from typing import NamedTuple, cast
 
 from policies import transforms
 from policies.catalogue import Field, FieldKind
@@ -30,55 +26,16 @@ from policies.decision import Grant, GrantedField
 from policies.errors import TransformUnavailable
 from policies.levels import Level
 from vault import crowds, envelope, values
-from vault.compartments import ACTIVE, domain
+from vault.compartments import domain
 from vault.envelope import FieldContext
 from vault.errors import IntegrityFailure, UnrecordedDisclosure
 from vault.keys.service import Slot
 from vault.revealed import DisclosedField, Revealed
-from vault.store.lookup import look_up
-from vault.store.tables import metadata
+from vault.store.valuerows import Which, value_rows
 from vault.unit import Commit, UnitOfWork, Vault
 from vault.values import FieldValue, JsonValue
 
-_COMPARTMENT = metadata.tables["compartment"]
-_VALUE = metadata.tables["field_value"]
-_ERASURE = metadata.tables["erasure"]
 _tuple = tuple.__new__  # what a named tuple's own constructor calls in the end, in a third of the time
-
-_HISTORY = (
-    sql_select(
-        _VALUE.c.subject_id,
-        _VALUE.c.category_id,
-        _VALUE.c.field_id,
-        _VALUE.c.item,
-        _VALUE.c.version,
-        _VALUE.c.holder,
-        _VALUE.c.schema_version,
-        _VALUE.c.envelope,
-        _COMPARTMENT.c.slot,
-        _COMPARTMENT.c.generation,
-    )
-    .join(
-        _COMPARTMENT,
-        (_COMPARTMENT.c.subject_id == _VALUE.c.subject_id) & (_COMPARTMENT.c.category_id == _VALUE.c.category_id),
-    )
-    .where(
-        _VALUE.c.subject_id.in_(bindparam("subjects", expanding=True)),
-        _VALUE.c.category_id.in_(bindparam("categories", expanding=True)),
-        _VALUE.c.field_id.in_(bindparam("fields", expanding=True)),
-        _COMPARTMENT.c.state == literal_column(f"'{ACTIVE}'"),
-    )
-)
-_CURRENT = _HISTORY.where(_VALUE.c.current)
-# A field whose erasure waits for a hold to end has no current value; its history is closed by the erasure itself.
-_PAST = _HISTORY.where(
-    ~sql_exists().where(
-        _ERASURE.c.subject_id == _VALUE.c.subject_id,
-        _ERASURE.c.field_id == _VALUE.c.field_id,
-        _ERASURE.c.through >= _VALUE.c.version,
-        _ERASURE.c.state != literal_column("'done'"),
-    )
-)
 
 
 class SealedRow(NamedTuple):
@@ -114,27 +71,21 @@ def select(uow: UnitOfWork, grants: Sequence[Grant], *, as_known_on: Sequence[da
     """
     today = datetime.fromtimestamp(uow.now, UTC).date()
     if as_known_on is None:
-        return Selection(tuple(grants), _select(uow, grants, _CURRENT), today, (None,) * len(grants))
+        return Selection(tuple(grants), _select(uow, grants, Which.CURRENT), today, (None,) * len(grants))
     rows: dict[int, Mapping[int, Sequence[SealedRow]]] = {}
-    for past, statement in ((False, _CURRENT), (True, _PAST)):
+    for past, which in ((False, Which.CURRENT), (True, Which.PAST)):
         places = [place for place, day in enumerate(as_known_on) if (day is not None) is past]
-        rows |= zip(places, _select(uow, [grants[place] for place in places], statement), strict=True)
+        rows |= zip(places, _select(uow, [grants[place] for place in places], which), strict=True)
     return Selection(tuple(grants), tuple([rows[place] for place in range(len(grants))]), today, tuple(as_known_on))
 
 
-def _select(
-    uow: UnitOfWork, grants: Sequence[Grant], statement: Select[Any]
-) -> tuple[Mapping[int, Sequence[SealedRow]], ...]:
+def _select(uow: UnitOfWork, grants: Sequence[Grant], which: Which) -> tuple[Mapping[int, Sequence[SealedRow]], ...]:
     wanted = {(grant.subject, each.field.id) for grant in grants for each in grant.fields}
     found: dict[tuple[bytes, int], list[SealedRow]] = {}
     if wanted:
         fields = {each.field.id: each.field.category_id for grant in grants for each in grant.fields}
-        keys: dict[str, list[Any]] = {
-            "subjects": list({subject for subject, _ in wanted}),
-            "categories": sorted(set(fields.values())),
-            "fields": sorted(fields),
-        }
-        for row in map(SealedRow._make, look_up(uow.conn, statement, keys)):
+        people = list({subject for subject, _ in wanted})
+        for row in map(SealedRow._make, value_rows(uow.conn, people, fields, which)):
             at = (row.subject, row.field_id)
             if at in wanted:
                 found.setdefault(at, []).append(row)
@@ -222,13 +173,10 @@ def _read_again(
 ) -> tuple[list[SealedRow], list[bytes | None]]:
     """Replace the rows that did not open by what stands in their place now, if their leaf is another by now."""
     places = [place for place, dek in enumerate(deks) if dek is None]
-    keys: dict[str, list[Any]] = {
-        "subjects": list({rows[place].subject for place in places}),
-        "categories": sorted({rows[place].category_id for place in places}),
-        "fields": sorted({rows[place].field_id for place in places}),
-    }
+    people = list({rows[place].subject for place in places})
+    fields = {rows[place].field_id: rows[place].category_id for place in places}
     with vault.reading() as conn:
-        now = {row[:5]: row for row in map(SealedRow._make, look_up(conn, _HISTORY, keys))}
+        now = {row[:5]: row for row in map(SealedRow._make, value_rows(conn, people, fields, Which.HISTORY))}
     moved = {
         place: row
         for place in places

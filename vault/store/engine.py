@@ -136,7 +136,7 @@ def _prepare_sqlite(driver: sqlite3.Connection, busy_timeout_ms: int) -> None:
             raise UnsafeSetting(f"sqlite: {pragma}")
     driver.execute("PRAGMA temp_store = MEMORY")  # sorters spill no row into a temporary file
     driver.execute("PRAGMA cache_size = -16384")  # 16 MiB: an import's pages stay in memory until its commit
-    driver.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MiB of log between checkpoints
+    driver.execute("PRAGMA wal_autocheckpoint = 16000")  # 16 MiB of log between checkpoints
 
 
 def _begin_sqlite(conn: Connection, busy_timeout_ms: int) -> None:
