@@ -92,7 +92,7 @@ class Sealing:
             evidence.note_start(self._vault)
             self._noted = True
         # Before the first request: a log that cannot be vouched for, as one brought back from backup, is not served.
-        evidence.sign_checkpoints(self._vault, self._settings.checkpoint_file)
+        evidence.sign_checkpoints(self._vault, self._settings.checkpoint_file, wait=True)
         self._refusal = self._told = None
         self._log.info(Event.READY)
 

@@ -153,15 +153,19 @@ def stored_log(conn: Connection, shard: int) -> StoredLog:
     return StoredLog(shard, row.origin, row.size, row.stack, stored, _entries(conn, shard, end))
 
 
-def sign_checkpoint(conn: Connection, shard: int, signer: Signer, pinned: Path | None) -> str | None:
+def sign_checkpoint(
+    conn: Connection, shard: int, signer: Signer, pinned: Path | None, *, wait: bool = False
+) -> str | None:
     """Sign the committed head, remember that, and return the note; None if nothing is new or another signer is at it.
+
+    With `wait` another signer is waited for instead: whoever opens a door on this word must have it checked.
 
     Call it in a transaction of its own (on SQLite `BEGIN IMMEDIATE`): a head that the same transaction has moved is
     not committed yet. `pinned` is the file outside the database that keeps the last note. Raises `SigningRefused`
     unless the head extends, entry by entry as stored, what the database and that file say was signed last; a database
     brought back from backup therefore stops signing instead of growing a second history under the same name.
     """
-    if not _only_signer(conn, shard):
+    if not _only_signer(conn, shard, wait=wait):
         return None
     end = head(conn, shard)
     if signer.name != end.origin:
@@ -235,7 +239,7 @@ def _checkpoint_up_to(conn: Connection, shard: int, size: int) -> StoredCheckpoi
     return None if row is None else StoredCheckpoint(*row)
 
 
-def _only_signer(conn: Connection, shard: int) -> bool:
+def _only_signer(conn: Connection, shard: int, *, wait: bool) -> bool:
     """Tell whether this transaction may sign: one at a time, and the others need not wait for it.
 
     Without it a slow signer could publish a smaller head after a faster one published a larger. SQLite's write lock
@@ -244,6 +248,9 @@ def _only_signer(conn: Connection, shard: int) -> bool:
     if conn.dialect.name != "postgresql":
         return True
     key = "('log_checkpoint'::regclass::oid::bigint << 16) | :of_shard"  # unique in this database, whatever else locks
+    if wait:
+        conn.execute(text(f"SELECT pg_advisory_xact_lock({key})"), {"of_shard": shard})
+        return True
     return bool(conn.scalar(text(f"SELECT pg_try_advisory_xact_lock({key})"), {"of_shard": shard}))
 
 

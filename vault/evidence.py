@@ -72,17 +72,18 @@ def vouched_roots(vault: Vault) -> frozenset[str]:
     return frozenset(found)
 
 
-def sign_checkpoints(vault: Vault, outside: Path) -> list[str]:
+def sign_checkpoints(vault: Vault, outside: Path, *, wait: bool = False) -> list[str]:
     """Sign the head of every shard that has new entries; returns the notes. `outside` keeps a copy off the database.
 
-    Raises `audit.errors.SigningRefused` if a head does not extend what was signed before.
+    Raises `audit.errors.SigningRefused` if a head does not extend what was signed before. Without `wait` a log that
+    another process is just signing is passed over, unchecked.
     """
     notes = []
     for shard in range(vault.shards):
         signer = LogSigner(vault.keys, log_origin(vault.origin, shard))
         pinned = outside_file(outside, shard)
         with translate(), vault.engine.connect() as conn, conn.begin():
-            note = ledger.sign_checkpoint(conn, shard, signer, pinned)
+            note = ledger.sign_checkpoint(conn, shard, signer, pinned, wait=wait)
             if note is not None:
                 published.grow(conn, shard, published.signed_size(conn, shard))
         if note is not None:

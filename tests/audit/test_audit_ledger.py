@@ -209,6 +209,29 @@ def test_signers_at_once_sign_each_size_once(engine, signer, pinned):
     assert pinned.read_text() in notes
 
 
+def test_whoever_opens_a_door_on_it_is_not_passed_over_for_another_signer(engine, signer, pinned):
+    append(engine, 0, 5)
+    answers = []
+
+    def opens():
+        with engine.begin() as conn:
+            try:
+                answers.append(ledger.sign_checkpoint(conn, 0, signer, pinned, wait=True))
+            except SigningRefused as refused:
+                answers.append(refused)
+
+    waiting = threading.Thread(target=opens)
+    with engine.begin() as conn:
+        ledger.sign_checkpoint(conn, 0, signer, None)
+        conn.execute(text("UPDATE log_entry SET body = :body WHERE idx = 3"), {"body": b"{}"})
+        conn.execute(text("DELETE FROM log_checkpoint"))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+    waiting.join()
+    assert [type(each) for each in answers] == [SigningRefused]
+
+
 def test_signing_while_others_append(engine, signer, pinned):
     append(engine, 0, 1)
     done = threading.Event()
