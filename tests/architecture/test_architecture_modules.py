@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("api", "vault", "policies", "audit")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LARGEST = 15_000
-# Table definitions and settings are one flat list each, and migrations are generated: none gets clearer by being cut.
-LONG_BY_NATURE = re.compile(r"(^|/)(tables\.py|settings\.py|migrations/versions/.+\.py)$")
+# Settings are one flat list, and migrations are generated: neither gets clearer by being cut.
+LONG_BY_NATURE = re.compile(r"(^|/)(settings\.py|migrations/versions/.+\.py)$")
 VAGUE = {"utils", "util", "helpers", "helper", "manager", "managers", "misc", "common_utils", "base", "stuff", "tools"}
 ENVIRONMENT_READERS = {"api/settings.py"}
 # The client stands alone and cannot import the vault's clock: it carries its own.
