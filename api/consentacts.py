@@ -129,15 +129,7 @@ def evaluations(uow: UnitOfWork, calls: Sequence[Call[MayContact]]) -> Finish[An
 
     def begin(unit: UnitOfWork, asked: Sequence[tuple[Session, MayContact]]) -> list[int | VaultError]:
         wanted = [
-            contactability.Ask(
-                each.reference,
-                session.system.brand,
-                session.system.id,
-                session.system.purposes,
-                each.purpose,
-                Channel(each.channel),
-                each.staff,
-            )
+            contactability.Ask(session.system, each.reference, each.purpose, Channel(each.channel), each.staff)
             for session, each in asked
         ]
         begun.append(contactability.ask(unit, wanted))

@@ -15,9 +15,10 @@ from audit.entry import Entry, Outcome
 from policies.decision import decide
 from policies.errors import PolicyError
 from policies.model import Caller, Decision, DecisionRequest, Wanted
-from vault import facts, honey, references
+from vault import facts, metered, references
 from vault.errors import Refused, VaultError
 from vault.facts import Known
+from vault.metered import Question
 from vault.tokens import Session
 from vault.unit import UnitOfWork
 
@@ -45,13 +46,21 @@ def _evaluate(uow: UnitOfWork, asked: Sequence[tuple[Session, Evaluation]]) -> l
     people = [None if each is None or each.facts.erased or not each.facts.known_to_brand else each for each in known]
     present = [each for each in people if each is not None]
     keys = {each.subject_id: key for each, key in zip(present, facts.log_keys(uow.vault.keys, present), strict=True)}
-    frozen = honey.spring(
-        uow, [(s.system, keys[each.subject_id]) for (s, _), each in zip(asked, people, strict=True) if each is not None]
-    )
-    return [
-        frozen.get(session.system.id) or _one(uow, session, each, person, keys)
+    questions = [
+        Question(session.system, person.subject_id, keys[person.subject_id], each.purpose, "")
         for (session, each), person in zip(asked, people, strict=True)
+        if person is not None
     ]
+    charged = iter(metered.charge(uow, questions))
+    answers: list[Answer | VaultError] = []
+    for (session, each), person in zip(asked, people, strict=True):
+        refused = None if person is None else next(charged)
+        if refused is not None and person is not None:
+            why = (f"access.{trail.cause(refused)}",)
+            entry = Entry(LogAct.FIELD_EVALUATED, Outcome.DENY, trail.actor_of(session), pol=why)
+            uow.record(entry, log_key=keys[person.subject_id])
+        answers.append(refused or _one(uow, session, each, person, keys))
+    return answers
 
 
 def _one(

@@ -7,7 +7,7 @@ records the question is durable, and what they say leaves only as guidance.
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,12 +19,14 @@ from policies.decision import Grant, grant_wishes
 from policies.errors import UnknownPurpose as PolicyUnknownPurpose
 from policies.model import Caller, DecisionRequest
 from policies.purposes import Basis, Purpose
-from vault import contactpoints, disclosure, facts, references
-from vault.errors import IntegrityFailure, UnknownPurpose, UnknownReference, VaultError
+from vault import contactpoints, disclosure, facts, metered, references
+from vault.errors import IntegrityFailure, Refused, UnknownPurpose, UnknownReference, VaultError
 from vault.facts import Known
+from vault.metered import Question
 from vault.revealed import Revealed
 from vault.store.keysets import padded
 from vault.store.tables import metadata
+from vault.systems import SystemRecord
 from vault.unit import Commit, UnitOfWork, Vault
 
 NOT_PERMITTED: Final = "not_permitted"  # no floor is named: some must not be
@@ -40,15 +42,13 @@ _POINTS: Final = select(_STATE.c.subject_id, _STATE.c.brand, _STATE.c.purpose, _
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question of one brand's system. `purposes` are those it is registered for; `staff` a pseudonym, or empty."""
+    """One question of a system about somebody its brand knows. `staff`: a pseudonym, or empty."""
 
-    reference: str
-    brand: str
-    system_id: str
-    purposes: frozenset[str]
+    system: SystemRecord
+    reference: str = field(repr=False)
     purpose: str
     channel: Channel
-    staff: str = ""
+    staff: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ class Answer:
     """Whether, and if not why not; in which language, and what to mind."""
 
     allowed: bool
-    why: tuple[str, ...] = ()
-    language: str = ""
-    mind: tuple[str, ...] = ()
+    why: tuple[str, ...] = field(default=(), repr=False)
+    language: str = field(default="", repr=False)
+    mind: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,29 @@ class _Granted:
 
 
 def ask(uow: UnitOfWork, asks: Sequence[Ask]) -> Callable[[Commit], list[Answer | VaultError]]:
-    """Weigh a batch. An item fails with `UnknownReference`, `UnknownPurpose` or `IntegrityFailure`."""
-    subjects = references.locate(uow, [(each.brand, each.reference) for each in asks])
-    known = facts.load_each(uow, [(each.brand, subject or b"") for each, subject in zip(asks, subjects, strict=True)])
-    weighing = _Weighing(uow, {each.subject_id for each in known if each is not None})
-    items = [weighing.begin(each, found) for each, found in zip(asks, known, strict=True)]
+    """Weigh a batch. An item fails with `UnknownReference`, `UnknownPurpose`, `IntegrityFailure`, or as metered."""
+    located = references.locate(uow, [(each.system.brand, each.reference) for each in asks])
+    loaded = facts.load_each(
+        uow, [(each.system.brand, subject or b"") for each, subject in zip(asks, located, strict=True)]
+    )
+    known = [None if each is None or each.facts.erased or not each.facts.known_to_brand else each for each in loaded]
+    present = [each for each in known if each is not None]
+    keys = dict(zip([each.subject_id for each in present], facts.log_keys(uow.vault.keys, present), strict=True))
+    questions = [
+        Question(asked.system, each.subject_id, keys[each.subject_id], asked.purpose, asked.staff)
+        for asked, each in zip(asks, known, strict=True)
+        if each is not None
+    ]
+    charged = iter(metered.charge(uow, questions))
+    weighing = _Weighing(uow, set(keys))
+    items: list[_Granted | Answer | VaultError] = []
+    for asked, each in zip(asks, known, strict=True):
+        if each is None:
+            items.append(UnknownReference())
+        elif (refused := next(charged)) is not None:
+            items.append(_turned_away(uow, asked, refused, keys[each.subject_id]))
+        else:
+            items.append(weighing.begin(asked, each, keys[each.subject_id]))
     granted = [each for each in items if isinstance(each, _Granted)]
     selection = disclosure.select(uow, [each.grant for each in granted])
 
@@ -100,25 +118,23 @@ class _Weighing:
             for row in uow.conn.execute(_POINTS, {"subjects": padded(sorted(subjects))}):
                 self._covered[row.subject_id, row.brand, row.purpose] = set(row.points.split())
 
-    def begin(self, asked: Ask, known: Known | None) -> _Granted | Answer | VaultError:
-        if known is None or known.facts.erased or not known.facts.known_to_brand:
-            return UnknownReference()
+    def begin(self, asked: Ask, known: Known, log_key: bytes) -> _Granted | Answer | VaultError:
         try:
             purpose = self._bundle.purposes.get(asked.purpose)
         except PolicyUnknownPurpose:
             return UnknownPurpose()
-        caller = Caller(asked.system_id, asked.brand, asked.purposes, bool(asked.staff))
+        system = asked.system
+        caller = Caller(system.id, system.brand, system.purposes, bool(asked.staff))
         request = DecisionRequest(caller, known.facts, asked.purpose, ())
         grant = grant_wishes(request, self._bundle, known.subject_id)
         basis = purpose.basis_in(self._bundle.purposes.jurisdiction(known.facts.region))
         entry = Entry(
             Act.CONTACT_EVALUATED,
             Outcome.DENY if grant is None else Outcome.ALLOW,
-            Actor(ActorKind.SYSTEM, asked.system_id),
+            Actor(ActorKind.SYSTEM, system.id),
             pur=purpose.key,
             bas=basis.value,
         )
-        (log_key,) = facts.log_keys(self._uow.vault.keys, [known])
         recorded = self._uow.record(entry, log_key=log_key)
         if grant is None:
             return Answer(allowed=False, why=(NOT_PERMITTED,))
@@ -130,10 +146,17 @@ class _Weighing:
         if _FIELDS.get(asked.channel) != purpose.channel:
             return (_OTHER_CHANNEL,)
         of = self._bundle.catalogue.field(purpose.channel)
-        held = {str(each) for each in self._held.get((subject, asked.brand, of.id), ())}
+        held = {str(each) for each in self._held.get((subject, asked.system.brand, of.id), ())}
         if basis.needs_consent:
-            held &= self._covered.get((subject, asked.brand, purpose.key), set())
+            held &= self._covered.get((subject, asked.system.brand, purpose.key), set())
         return () if held else (NO_CONTACT,)
+
+
+def _turned_away(uow: UnitOfWork, asked: Ask, refused: VaultError, log_key: bytes) -> VaultError:
+    why = refused.audit if isinstance(refused, Refused) else refused.code
+    actor = Actor(ActorKind.SYSTEM, asked.system.id)
+    uow.record(Entry(Act.CONTACT_EVALUATED, Outcome.DENY, actor, pol=(f"contact.{why}",)), log_key=log_key)
+    return refused
 
 
 def _weighed(vault: Vault, asked: Ask, barred: tuple[str, ...], revealed: Revealed) -> Answer | VaultError:

@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from api import intakes, rows
 from api.cli.opened import OPERATOR
 from vault import honey, systems
+from vault.budgetlimits import Budgets
 from vault.errors import InvalidRegistration
 from vault.runtime import SystemEntropy
 from vault.subjects import LOG_KEY_BYTES
@@ -214,3 +215,38 @@ def test_an_enabled_system_starts_with_new_tokens(maison, pos):
     problem_of(pos.send("GET", f"/v1/subjects/{STRANGER}", old), 401, "invalid_token")
     pos.kept.clear()
     problem_of(pos.describe(STRANGER), 404, "unknown_reference")
+
+
+@pytest.mark.parametrize(
+    ("path", "asks"),
+    [
+        ("/v1/contact/evaluation", lambda pos, who: {"reference": who, "purpose": "clienteling", "channel": "phone"}),
+        (
+            "/access/v1/evaluation",
+            lambda pos, who: {
+                "subject": {"type": "system", "id": pos.id},
+                "action": {
+                    "name": "disclose",
+                    "properties": {
+                        "purpose": "clienteling.in_store",
+                        "fields": [{"name": "phone", "level": "masked"}],
+                    },
+                },
+                "resource": {"type": "subject", "id": who},
+            },
+        ),
+    ],
+)
+def test_a_question_without_values_springs_the_trap_and_counts(maison, pos, migration, alarms, path, asks):
+    reference = baited(maison, migration)
+    people = [pos.created(PERSON, CONSENT) for _ in range(3)]
+    with maison.vault.unit() as unit:
+        systems.change_budgets(unit, pos.id, Budgets(("system:people:2/day",)))
+        unit.commit()
+    token = pos.service("lookup")
+    asked = [pos.send("POST", path, token, asks(pos, who)) for who in (*people, people[0])]
+    assert [each.status_code for each in asked] == [200, 200, 429, 200], [each.text for each in asked]
+    problem_of(asked[2], 429, "budget_exhausted")
+    assert maison.entries()[-2].read["out"] == "deny"
+    problem_of(pos.send("POST", path, token, asks(pos, reference)), 401, "invalid_token")
+    assert frozen(maison, pos, alarms)
