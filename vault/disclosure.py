@@ -191,11 +191,17 @@ def _read_again(
 def _part(
     granted: GrantedField, readings: Sequence[_Reading], grant: Grant, known_on: date | None, today: date
 ) -> DisclosedField | IntegrityFailure:
-    readable = [(row, value) for row, value in readings if value is not None]
-    if len(readable) != len(readings):
-        return IntegrityFailure()
-    standing = _standing(readable, known_on, today)
-    if granted.field.kind is FieldKind.SINGLE and standing:
+    if len(readings) == 1 and known_on is None:  # nearly always: nothing to order, nothing to choose
+        ((row, value),) = readings
+        if value is None:
+            return IntegrityFailure()
+        standing = [(row, value)] if _holds(value, today) else []
+    else:
+        readable = [(row, value) for row, value in readings if value is not None]
+        if len(readable) != len(readings):
+            return IntegrityFailure()
+        standing = _standing(readable, known_on, today)
+    if granted.field.kind is FieldKind.SINGLE and len(standing) > 1:
         # The own value first, else the newest: versions of a compartment grow with time.
         standing = [max(standing, key=lambda each: (each[0].holder == grant.brand, each[0].version))]
     present = bool(standing)
