@@ -18,6 +18,8 @@ from vault.store.tables import Officer
 from vault.unit import UnitOfWork
 
 SHORTEST_PASSWORD: Final = 12
+FOUNDERS: Final = ("founder-author", "founder-approver")
+"""Who signs a deployment's first version: one process holds both keys, so that nothing else rests on them."""
 LONGEST_PASSWORD: Final = 1024  # bytes that Argon2 is made to chew; longer is an attack, not a passphrase
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
@@ -95,6 +97,11 @@ def disable(uow: UnitOfWork, officer_id: str, by: Actor) -> OfficerRecord:
     uow.conn.execute(update(Officer).where(col(Officer.id) == officer_id).values(status=OfficerStatus.DISABLED.value))
     uow.record(Entry(Act.OFFICER_DISABLED, Outcome.ALLOW, by, pol=(f"officer:{officer_id}",)))
     return replace(found, status=OfficerStatus.DISABLED)
+
+
+def active_founders(conn: Connection) -> list[str]:
+    """Return the founding officers who may still sign."""
+    return [each.id for each in listed(conn) if each.id in FOUNDERS and each.status is OfficerStatus.ACTIVE]
 
 
 def password_fits(conn: Connection, officer_id: str, password: str) -> bool:

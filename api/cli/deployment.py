@@ -14,9 +14,9 @@ from api.cli.output import Exit, Json, Output, fail, told
 from api.cli.worker import served
 from api.settings import Settings, load
 from policies.errors import InvalidBundle
+from vault import officers
 from vault.errors import VaultError
 from vault.governance import cases, versions
-from vault.governance.founding import is_founding
 from vault.governance.signatures import Part
 from vault.governance.versions import State
 from vault.keys.keyd.client import KeydClient
@@ -147,11 +147,16 @@ def _check_bundle(settings: Settings) -> str:
         bundle = vault.bundle
         with vault.reading() as conn:
             version = versions.named(conn, State.ACTIVE)
+            founders = officers.active_founders(conn)
     finally:
         vault.close()
     signers = " and ".join(version.signers[part] for part in (Part.AUTHOR, Part.APPROVER))
     text = f"version {version.number}, {bundle.name}, hash {bundle.hash.hex()[:16]}, signed by {signers}"
-    return f"{text}: no second pair of eyes yet" if is_founding(version) else text
+    if versions.is_founding(version):
+        return f"{text}: no second pair of eyes yet"
+    if founders:
+        raise _Overdue(f"{text}: `ecrin officer disable` for {' and '.join(founders)}, whose keys one process drew")
+    return text
 
 
 def _check_reviews(settings: Settings) -> str:

@@ -5,6 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text as sql
+
+from api.bootstrap import open_from
+from api.settings import load
 
 BUILT_IN = Path(__file__).parents[2] / "policies" / "bundles" / "maisons"
 PASSWORD = "correct horse battery staple"
@@ -67,6 +71,16 @@ def test_a_bundle_on_its_way_through_two_officers(ecrin, desks, draft, tmp_path)
     assert [each["state"] for each in ecrin("policy", "list", "--json").json["versions"]] == ["retired", "active"]
     assert "signed by m.lefevre and a.moreau" in ecrin("doctor").out
     assert "no second pair of eyes" not in ecrin("doctor").out
+    assert {
+        each["status"] for each in ecrin("officer", "list", "--json").json["officers"] if "founder" in each["id"]
+    } == {"disabled"}
+    with open_from(load()).unit() as uow:  # as a release before this one left them
+        uow.conn.execute(sql("UPDATE officer SET status = 'active' WHERE id = 'founder-author'"))
+        uow.commit()
+    left = ecrin("doctor")
+    assert (left.code, "overdue" in left.out, "officer disable` for founder-author" in left.out) == (1, True, True)
+    assert ecrin("officer", "disable", "founder-author").code == 0
+    assert ecrin("doctor").code == 0
     assert ecrin("policy", "export", "active", tmp_path / "out").code == 0
     assert (tmp_path / "out" / "access.cedar").read_text().endswith(STRICTER)
     assert ecrin("policy", "export", "active", tmp_path / "out").code == 2

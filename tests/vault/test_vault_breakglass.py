@@ -22,7 +22,7 @@ from vault.errors import (
     UnknownOfficer,
     UnknownReference,
 )
-from vault.governance import breakglass, cases
+from vault.governance import breakglass, cases, founding
 from vault.governance.cases import Asked, Finding, State, Step
 from vault.officers import Role
 from vault.systems import NewSystem
@@ -111,6 +111,30 @@ def test_nobody_approves_reviews_or_looks_for_themselves_alone(vault, two, asked
     with pytest.raises(NotSigned, match="their own"):
         review(two, case, by=AUTHOR)
     assert [out for _, out, _ in kinds(vault)].count("deny") == 7
+
+
+def test_a_founder_has_no_part_in_it(vault, two, asked, clock):
+    for founder, role in founding.ROLES.items():
+        two.add(founder, role)
+        with pytest.raises(NotSigned, match="founder"):
+            ask(two, asked, founder)
+        with pytest.raises(UnknownOfficer):
+            ask(two, replace(asked, bearer=founder))
+    case = ask(two, asked)
+    with pytest.raises(NotSigned, match="founder"):
+        approve(two, case, founding.APPROVER)
+    with pytest.raises(NotSigned, match="founder"):
+        breakglass.refuse(vault, case, founding.APPROVER, two.signing(founding.APPROVER))
+    approve(two, case)
+    with vault.unit() as uow:  # not even if the case named one
+        uow.conn.execute(text("UPDATE break_glass_case SET bearer = 'founder-author'"))
+        uow.commit()
+    with pytest.raises((IntegrityFailure, NotSigned)):
+        look(two, case, founding.AUTHOR)
+    clock.advance(3600)
+    with pytest.raises(NotSigned, match="founder"):
+        review(two, case, by=founding.APPROVER)
+    assert [out for _, out, _ in kinds(vault)].count("deny") == 8
 
 
 def test_what_is_refused_stays_refused(two, asked, clock):

@@ -283,14 +283,41 @@ def test_a_deployment_is_founded_by_two_signatures_that_say_what_they_are(vault,
     keys = {each: Ed25519PrivateKey.generate() for each in founding.ROLES}
     assert founding.is_unfounded(vault)
     made = founding.found(vault, FILES, "maisons", keys)
-    assert founding.is_founding(made)
+    assert versions.is_founding(made)
     assert not founding.is_unfounded(vault)
     assert bundle_in_force(place).hash == bundle_hash(FILES)
     assert [act for act, *_ in acts(vault, "policy.") + acts(vault, "officer.")] == [
         "policy.proposed", "policy.signed", "policy.signed", "policy.activated",
         "officer.created", "officer.key_registered", "officer.created", "officer.key_registered",
     ]  # fmt: skip
-    assert not founding.is_founding(Officers(vault).adopt(changed()))
+    assert not versions.is_founding(Officers(vault).adopt(changed()))
+
+
+def test_the_founders_are_disabled_with_the_first_version_of_the_house(vault):
+    keys = {each: Ed25519PrivateKey.generate() for each in founding.ROLES}
+    founding.found(vault, FILES, "maisons", keys)
+    house = Officers(vault)
+    mixed = house.propose(changed())
+    versions.approve(vault, mixed, founding.APPROVER, keys[founding.APPROVER].sign)
+    versions.activate(vault, mixed, OPERATOR)
+    with vault.reading() as conn:
+        assert officers.active_founders(conn) == [founding.APPROVER, founding.AUTHOR]  # half a house is none
+    number = house.propose(FILES)
+    house.approve(number)
+    with vault.reading() as conn:
+        assert officers.active_founders(conn)
+    versions.activate(vault, number, OPERATOR)
+    with vault.reading() as conn:
+        assert officers.active_founders(conn) == []
+        assert versions.in_force(conn, vault.deployment).hash == bundle_hash(FILES)
+    assert sorted(pol for *_, pol in acts(vault, "officer.disabled")) == [
+        ("officer:founder-approver",),
+        ("officer:founder-author",),
+    ]
+    with pytest.raises(UnknownOfficer):
+        versions.propose(vault, changed(), "maisons", founding.AUTHOR, keys[founding.AUTHOR].sign)
+    house.adopt(changed())  # disables nobody again
+    assert len(acts(vault, "officer.disabled")) == 2
 
 
 # -------------------------------------------------------------------------------------------------------------- names

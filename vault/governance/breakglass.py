@@ -62,7 +62,7 @@ def ask(vault: Vault, asked: Asked, officer_id: str, sign: Sign) -> Case:
     with _denials(vault, officer_id, case_id), vault.unit() as uow:
         asked.check(vault.bundle.catalogue)
         bearer = officers.get(uow.conn, asked.bearer)
-        if bearer is None or bearer.status is not officers.OfficerStatus.ACTIVE:
+        if bearer is None or bearer.status is not officers.OfficerStatus.ACTIVE or bearer.id in officers.FOUNDERS:
             raise UnknownOfficer("the officer who is to see it is not an active one")
         digest = asked.digest()
         row: dict[str, Any] = {"id": case_id, "state": State.ASKED.value, "brand": asked.brand, "digest": digest}
@@ -191,6 +191,8 @@ def _signed(
     said: str = "",
 ) -> str:  # fmt: skip
     signer = officerkeys.signatory(uow.conn, officer_id)
+    if officer_id in officers.FOUNDERS:
+        raise NotSigned("a founder signs policy versions and nothing else")
     if signer.role not in _MAY[step]:
         raise NotSigned(f"the role {signer.role} does not cover this")
     text = cases.message(uow.vault.deployment, case_id, digest, step, said)

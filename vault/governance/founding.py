@@ -3,7 +3,8 @@
 Two founding officers are added whose keys were drawn a moment ago, and both really sign. On one host, in one process,
 that is no second pair of eyes, and nothing says so: their names begin with `founder-`, the log shows them created and
 signing, and `ecrin doctor` goes on to tell until officers of the house have signed a version of their own
-(docs/decisions/0032-signed-bundles.md).
+(docs/decisions/0032-signed-bundles.md). With that version the founders are disabled; until then they sign policy
+versions and nothing else.
 """
 
 from collections.abc import Mapping
@@ -18,8 +19,7 @@ from vault.governance import officerkeys, versions
 from vault.officers import Role
 from vault.unit import Vault
 
-AUTHOR: Final = "founder-author"
-APPROVER: Final = "founder-approver"
+AUTHOR, APPROVER = officers.FOUNDERS
 ROLES: Final[Mapping[str, Role]] = {AUTHOR: Role.COMPLIANCE, APPROVER: Role.APPROVER}
 
 _FOUNDING = Actor(ActorKind.VAULT, "founding")
@@ -52,8 +52,3 @@ def found(
     proposed = versions.propose(vault, files, name, AUTHOR, keys[AUTHOR].sign)
     versions.approve(vault, proposed.number, APPROVER, keys[APPROVER].sign)
     return versions.activate(vault, proposed.number, _FOUNDING)
-
-
-def is_founding(version: versions.Version) -> bool:
-    """Whether a version rests on a founder's signature, and so on one pair of eyes."""
-    return not ROLES.keys().isdisjoint(version.signers.values())

@@ -113,6 +113,8 @@ def refuse(vault: Vault, number: int, officer_id: str, sign: Sign) -> Version:
 def activate(vault: Vault, number: int, by: Actor) -> Version:
     """Put an approved version in force in place of the one before; record `policy.activated`.
 
+    With the first one that no founder signed the founders are disabled (`officer.disabled`).
+
     Every serving process takes it up within a second or two (`vault.governance.watch`). A version that does not stand
     any more is `refused` and stays out. Raises `InvalidBundle`, `NotSigned`, `UnknownVersion`.
     """
@@ -188,6 +190,11 @@ def in_force(conn: Connection, deployment: str) -> Bundle:
         raise NoPolicy(f"the policy version in force does not stand: {error.code}") from None
 
 
+def is_founding(version: Version) -> bool:
+    """Whether a version rests on a founder's signature, and so on one pair of eyes."""
+    return not set(officers.FOUNDERS).isdisjoint(version.signers.values())
+
+
 def get(conn: Connection, number: int) -> Version:
     """Return one version. Raises `UnknownVersion`."""
     found = _versions(conn, col(PolicyVersion.number) == number)
@@ -261,6 +268,9 @@ def _take(uow: UnitOfWork, number: int, by: Actor) -> None:
     uow.record(
         Entry(Act.POLICY_ACTIVATED, Outcome.ALLOW, by, pol=(*signatures.said_of(number, bundle.hash), *replaced))
     )
+    if not is_founding(get(uow.conn, number)):  # the house governs now, and two keys in one folder nothing more
+        for founder in officers.active_founders(uow.conn):
+            officers.disable(uow, founder, by)
 
 
 def _in_force_or_none(conn: Connection, deployment: str) -> Bundle | None:
