@@ -173,6 +173,32 @@ def test_what_may_not_change_is_checked_against_the_version_in_force(vault, two)
         two.propose(changed("catalogue.toml", "id = 302\n", "id = 399\n"))
 
 
+def test_a_damaged_version_in_force_is_no_way_round_the_comparison(vault, two):
+    first = two.adopt(FILES)
+    second = two.adopt(changed())
+    renumbered = changed("catalogue.toml", "id = 302\n", "id = 399\n")
+
+    def damage(number):
+        with vault.unit() as uow:
+            uow.conn.execute(text("UPDATE policy_version SET content = :c WHERE number = :n"), {"c": b"", "n": number})
+            uow.commit()
+
+    damage(second.number)
+    with pytest.raises(InvalidBundle, match="keeps it"):
+        two.propose(renumbered)
+    third = two.adopt(FILES)
+    told = {f"follows:{first.number}", f"damaged:{second.number}"}
+    for act in ("policy.proposed", "policy.activated"):
+        assert told <= set(acts(vault, act)[-1][3])
+    assert f"replaces:{second.number}" in acts(vault, "policy.activated")[-1][3]
+    assert not any("damaged" in said for said in acts(vault, "policy.activated")[-2][3])
+    for each in (first, third):
+        damage(each.number)
+    with pytest.raises(InvalidBundle, match="restore"):
+        two.propose(renumbered)
+    assert acts(vault, "policy.refused")[-1][1] == "deny"
+
+
 def test_a_refused_version_stays_out_and_the_old_one_in_force(vault, two):
     first = two.adopt(FILES)
     number = two.propose(changed())

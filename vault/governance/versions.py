@@ -34,6 +34,7 @@ from vault.unit import UnitOfWork, Vault
 MOST_BYTES: Final = 8 << 20  # of a whole bundle: text that people review
 SHORTEST_PREFIX: Final = 8  # hexadecimal digits by which a version may be named
 LONGEST_NAME: Final = 64
+MOST_TOLD: Final = 8  # damaged versions named in an entry
 
 
 class State(StrEnum):
@@ -59,6 +60,14 @@ class Version:
     signers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """What a new version is compared with (None for the first), and what its entries say of that."""
+
+    bundle: Bundle | None
+    said: tuple[str, ...]
+
+
 def propose(vault: Vault, files: Mapping[str, bytes], name: str, officer_id: str, sign: Sign) -> Version:
     """Store a bundle as a draft under its author's signature; record `policy.proposed` and `policy.signed`.
 
@@ -66,12 +75,13 @@ def propose(vault: Vault, files: Mapping[str, bytes], name: str, officer_id: str
     """
     digest = bundle_hash(files)
     with _refusals(vault, officer_id, None, digest), vault.unit() as uow:
-        checked(name, files, _in_force_or_none(uow.conn, vault.deployment))
+        before = _followed(uow.conn, vault.deployment)
+        checked(name, files, before.bundle)
         number = next_number(uow.conn)
         row = {"number": number, "hash": digest, "name": name[:LONGEST_NAME], "content": pack(files)}
         row |= {"state": State.DRAFT.value, "proposed_at": uow.now, "changed_at": uow.now}
         insert_rows(uow.conn, PolicyVersion, [row])
-        said = signatures.said_of(number, digest)
+        said = (*signatures.said_of(number, digest), *before.said)
         uow.record(Entry(Act.POLICY_PROPOSED, Outcome.ALLOW, signatures.actor(officer_id), pol=said))
         signatures.add(uow, number, digest, Part.AUTHOR, officer_id, sign)
         made = get(uow.conn, number)
@@ -258,27 +268,41 @@ def _versions(conn: Connection, which: Any) -> list[Version]:
 
 
 def _take(uow: UnitOfWork, number: int, by: Actor) -> None:
-    old = _in_force_or_none(uow.conn, uow.vault.deployment)
+    before = _followed(uow.conn, uow.vault.deployment)
     was = active_number(uow.conn)
-    bundle = verified(uow.conn, uow.vault.deployment, number, old=old)
+    bundle = verified(uow.conn, uow.vault.deployment, number, old=before.bundle)
     if was is not None:
         _move(uow, was, {State.ACTIVE}, State.RETIRED)
     _move(uow, number, {State.APPROVED}, State.ACTIVE)
     replaced = () if was is None else (f"replaces:{was}",)
-    uow.record(
-        Entry(Act.POLICY_ACTIVATED, Outcome.ALLOW, by, pol=(*signatures.said_of(number, bundle.hash), *replaced))
-    )
+    said = (*signatures.said_of(number, bundle.hash), *replaced, *before.said)
+    uow.record(Entry(Act.POLICY_ACTIVATED, Outcome.ALLOW, by, pol=said))
     if not is_founding(get(uow.conn, number)):  # the house governs now, and two keys in one folder nothing more
         for founder in officers.active_founders(uow.conn):
             officers.disable(uow, founder, by)
 
 
-def _in_force_or_none(conn: Connection, deployment: str) -> Bundle | None:
-    """Return what a new version follows; None for the first, and where what stands does not stand any more."""
-    try:
-        return in_force(conn, deployment)
-    except NoPolicy:
-        return None
+def _followed(conn: Connection, deployment: str) -> _Followed:
+    """Return what a new version follows: of those that are or were in force, the newest that still verifies.
+
+    One that does not verify is passed over and named in the entry. Raises `InvalidBundle` where none verifies any more:
+    to damage what stands must not be a way round the comparison.
+    """
+    were = col(PolicyVersion.state).in_([State.ACTIVE.value, State.RETIRED.value])
+    passed: list[int] = []
+    for number in conn.scalars(
+        select(col(PolicyVersion.number)).where(were).order_by(col(PolicyVersion.number).desc())
+    ):
+        try:
+            bundle = verified(conn, deployment, number)
+        except (NotSigned, InvalidBundle, UnknownVersion):
+            passed.append(number)
+            continue
+        told = (f"follows:{number}", *[f"damaged:{each}" for each in passed[:MOST_TOLD]]) if passed else ()
+        return _Followed(bundle, told)
+    if passed:
+        raise InvalidBundle(("no version that was in force verifies any more: restore the database from a backup",))
+    return _Followed(None, ())
 
 
 def _move(uow: UnitOfWork, number: int, before: set[State], after: State) -> None:
