@@ -322,6 +322,29 @@ def test_three_places_may_lose_one(scene):
     assert change.run().copies == 2
 
 
+def test_a_lease_lost_while_copying_is_no_fault_of_the_places(scene):
+    """Whoever came meanwhile carries the change on; the one that was too slow says so, and not that copies are missing."""
+    service = scene.service()
+    items = wrapped(service, all_leaves())
+    service.retire([Slot(5, 0)])
+
+    class Slow(FolderPlace):
+        def put(self, source, **how):
+            scene.clock.at += 3600
+            with closing(PageFile(scene.path)) as other:
+                assert other.take_lease("other", scene.clock.at, scene.clock.at + 3600)
+            super().put(source, **how)
+
+    first, last = scene.places
+    with pytest.raises(Conflict):
+        scene.change(places=[first, Slow(scene.folder / last.name, ENTROPY)]).run()
+    assert scene.state() is ChangeState.BUILT
+    assert len(scene.roots.live) == 2
+    scene.clock.at += 3600
+    assert scene.change().run().slots == (Slot(5, 0),)
+    assert service.unwrap(items) == [None if slot.number == 5 else DEK for slot, _ in items]
+
+
 def test_copies_lost_between_two_runs_are_noticed(scene):
     scene.service().retire([Slot(5, 0)])
     until(scene.change(), ChangeState.REPLICATED, scene)

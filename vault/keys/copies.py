@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from vault.errors import (
+    Conflict,
     Damaged,
     IntegrityFailure,
     Sealed,
@@ -180,8 +181,8 @@ def replicate(
     """Bring all copies up to date; return how many were read back. One that is absent or damaged is written anew.
 
     Never before `prove_whole` opened every page of the keystore: a damaged page must not go over a sound copy. `renew`
-    is called before each long step, to keep the lease, and tells the time. Raises Damaged; what a place raises only
-    makes it not count.
+    is called before each long step, to keep the lease, and tells the time. Raises Damaged, and Conflict when the lease is
+    another's: no place is to blame for that. What else a place raises only makes it not count.
     """
     read_back = _ReadBack(store, current, provider, always_whole)
     good, sound = 0, False
@@ -200,7 +201,7 @@ def replicate(
                 place.put(store, anew=True)
                 renew()
                 read_back(place, now)
-        except Damaged:
+        except (Conflict, Damaged):
             raise
         except VaultError:
             continue
