@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from vault.errors import Conflict, StoreUnavailable
+from vault.errors import KeyHolderUnavailable, StoreFull, StoreUnavailable
 from vault.store.lookup import mapped, roomy, run
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -69,8 +69,8 @@ def writing(uow: UnitOfWork) -> None:
 def move(vault: Vault, most: int = ROWS_PER_UNIT) -> int:
     """Move every token to the newest epoch, `most` of them in a unit of work. Returns how many were moved.
 
-    Once it returns no row is left under an older key that is still there, and none can come. Raises `Conflict` when
-    writers leave no gap; nothing is lost by asking again.
+    Once it returns no row is left under an older key that is still there, and none can come. Raises `StoreUnavailable`
+    when writers leave no gap, or of whatever else keeps the store away; nothing is lost by asking again.
     """
     new, *older = vault.keys.index_epochs()
     return sum(_pass(vault, new, old, most) + _settle(vault, new, old, most) for old in older)
@@ -97,23 +97,30 @@ def _pass(vault: Vault, new: int, old: int, most: int) -> int:
 
 def _settle(vault: Vault, new: int, old: int, most: int) -> int:
     """Make sure that none is left once nobody can be writing one, waiting a little longer each time for a gap."""
-    for patience in _PATIENCE:
+    for patience in _PATIENCE[:-1]:
         try:
-            with vault.unit() as uow:
-                if uow.conn.dialect.name == "postgresql":
-                    uow.conn.exec_driver_sql(f"SET LOCAL lock_timeout = {patience:d}")
-                    uow.conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-                moved, after = 0, _START
-                # Asked first, and in whatever order: nearly always there is none, and everybody waits for the answer.
-                rows = most if uow.conn.execute(_ANY, {"epoch": old}).first() else 0
-                while rows == most:
-                    rows, after = _batch(uow, new, old, after, most)
-                    moved += rows
-                uow.commit()
-        except StoreUnavailable:  # the lock was not to be had
+            return _settled(vault, new, old, most, patience)
+        except (StoreFull, KeyHolderUnavailable):
+            raise  # waiting makes no room, and no keys
+        except StoreUnavailable:  # the lock was not to be had, or the store is away: the same error
             continue
-        return moved
-    raise Conflict("search_token")
+    return _settled(vault, new, old, most, _PATIENCE[-1])
+
+
+def _settled(vault: Vault, new: int, old: int, most: int, patience: int) -> int:
+    """Move what is left while nobody else writes. Raises `StoreUnavailable` when there is no gap in so many ms."""
+    with vault.unit() as uow:
+        if uow.conn.dialect.name == "postgresql":
+            uow.conn.exec_driver_sql(f"SET LOCAL lock_timeout = {patience:d}")
+            uow.conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        moved, after = 0, _START
+        # Asked first, and in whatever order: nearly always there is none, and everybody waits for the answer.
+        rows = most if uow.conn.execute(_ANY, {"epoch": old}).first() else 0
+        while rows == most:
+            rows, after = _batch(uow, new, old, after, most)
+            moved += rows
+        uow.commit()
+    return moved
 
 
 def _batch(uow: UnitOfWork, new: int, old: int, after: _At, most: int) -> tuple[int, _At]:

@@ -8,7 +8,7 @@ import pytest
 from maison_people import FIELDS, VANTIER, change, find_all, one, person, rows, take_in, value
 
 from vault import searchepochs
-from vault.errors import VaultError
+from vault.errors import KeyHolderUnavailable, StoreFull, StoreUnavailable, VaultError
 from vault.keys.inprocess import InProcessKeyService
 
 PEOPLE = 12
@@ -183,6 +183,42 @@ def test_moving_in_small_steps_is_resumed_where_it_stopped(scene):
     assert searchepochs.move(vault) == 0
     for number, who in enumerate(stays):
         assert find_all(vault, "email", f"n{number}@example.com") == [who.subject]
+
+
+class Failing:
+    """A vault whose store fails from its second unit on, and counts how often it was asked."""
+
+    def __init__(self, vault, failure):
+        self._vault, self._failure, self.units = vault, failure, 0
+
+    def __getattr__(self, name):
+        return getattr(self._vault, name)
+
+    def unit(self):
+        self.units += 1
+        if self.units > 1:
+            raise self._failure
+        return self._vault.unit()
+
+
+@pytest.mark.parametrize(
+    ("failure", "asked"), [(StoreUnavailable("away"), 5), (StoreFull("full"), 1), (KeyHolderUnavailable("gone"), 1)]
+)
+def test_a_store_that_fails_is_not_taken_for_writers_that_leave_no_gap(scene, failure, asked):
+    vault = scene.vault
+    take_in(vault, person(somebody(1)))
+    failing = Failing(vault, failure)
+
+    def move():
+        searchepochs.move(failing)
+
+    with pytest.raises(type(failure)) as told:
+        scene.changing().run(move)
+    assert told.value is failure
+    assert failing.units == 1 + asked
+    scene.clock.advance(600)  # the lease of the run that failed
+    scene.run()
+    assert find_all(vault, "email", "n1@example.com")
 
 
 @pytest.mark.parametrize("most", [1000, 20, 13])
