@@ -7,6 +7,7 @@ until nothing new opens. The scene records what is handed to a database, committ
 import itertools
 from contextlib import closing, contextmanager, suppress
 
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from strict_roots import StrictRoots, open_wrapped
 
 from vault.errors import IntegrityFailure, VaultError
@@ -75,10 +76,10 @@ class Connection:
 
 
 class Blobs:
-    """Everything sealed that was ever handed to a database: pages and epochs."""
+    """Everything sealed that was ever stored: pages and epochs, and keys wrapped by some other key (RFC 3394)."""
 
     def __init__(self):
-        self.pages, self.epochs = set(), set()
+        self.pages, self.epochs, self.wrapped = set(), set(), set()
 
     def take(self, statement, values):
         if "INTO page" in statement:
@@ -97,11 +98,15 @@ class Blobs:
 
 
 class FusedRoots(StrictRoots):
-    """Roots that the fuse may part from whoever asks, before and after each answer."""
+    """Roots that the fuse may part from whoever asks, before and after each answer. `blobs`: what they leave in storage."""
 
-    def __init__(self, entropy, clock, fuse):
+    def __init__(self, entropy, clock, fuse, blobs):
         super().__init__(entropy, clock)
-        self._fuse = fuse
+        self._fuse, self.blobs = fuse, blobs
+
+    def keys(self):
+        """Every key that still exists."""
+        return set(self.live.values())
 
 
 def _fused(verb):
@@ -156,7 +161,7 @@ class Scene:
         self.path = folder / "keys.db"
         self.home = home or self.path
         self.clock, self.fuse, self.blobs = Times(), Fuse(), Blobs()
-        self.roots = roots(ENTROPY, self.clock, self.fuse)
+        self.roots = roots(ENTROPY, self.clock, self.fuse, self.blobs)
         create_keystore(self.home, self.roots, DEPLOYMENT, GEOMETRY, entropy=ENTROPY, clock=self.clock)
         self.places = []
         for name in ("one", "two"):
@@ -249,17 +254,15 @@ class Scene:
         try:
             wanted = self.survivors()
             with_new = service.wrap([(slot, DEK) for slot in wanted])
-            from cryptography.hazmat.primitives.keywrap import aes_key_wrap
-
             return sum(one == aes_key_wrap(key, DEK) for one, key in zip(with_new, wanted.values(), strict=True))
         finally:
             service.close()
 
     # What is asked of every story
 
-    def leaked(self, roots=None):
+    def leaked(self, keys=None):
         """What the adversary learns of the erased: leaves, and search terms that match an old token."""
-        known, services = closure(self.blobs, self.roots.live if roots is None else roots)
+        known, services = closure(self.blobs, self.roots.keys() if keys is None else keys)
         leaves = {slot for slot in self.erased if self.leaves[slot] in known}
         terms = set()
         for service in services:
@@ -281,41 +284,44 @@ class Scene:
         }
 
 
-def closure(blobs, roots):
+def closure(blobs, keys, domain=DOMAIN, fanout=GEOMETRY.fanout):
     """Try every known key on every blob until nothing new opens. Returns keys, and service keys that opened."""
-    known = set(roots.values()) if isinstance(roots, dict) else set(roots)
-    pages, epochs, services = set(blobs.pages), set(blobs.epochs), set()
+    known = set(keys)
+    pages, epochs, wrapped, services = set(blobs.pages), set(blobs.epochs), set(blobs.wrapped), set()
     fresh = set(known)
     while fresh:
         found = set()
         for key in fresh:
             for row in epochs:
-                found |= _top(key, row)
+                found |= _top(key, row, domain)
                 with suppress(IntegrityFailure):
-                    services.add(open_message(key, _part(b"ecrin/service-keys/v1", row.epoch), row.service))
+                    services.add(open_message(key, _part(b"ecrin/service-keys/v1", row.epoch, domain), row.service))
             for row in pages:
                 with suppress(IntegrityFailure):
-                    context = page_context(DOMAIN, Place.at(row.address), row.generation)
-                    page = OpenPage(open_message(key, context, row.body), GEOMETRY.fanout)
-                    found.update(bytes(page.key(child)) for child in range(GEOMETRY.fanout))
+                    context = page_context(domain, Place.at(row.address), row.generation)
+                    page = OpenPage(open_message(key, context, row.body), fanout)
+                    found.update(bytes(page.key(child)) for child in range(fanout))
+            for each in wrapped:
+                with suppress(InvalidUnwrap):
+                    found.add(aes_key_unwrap(key, each))
         fresh = found - known
         known |= fresh
     return known, services
 
 
-def _part(label, epoch):
-    return bind(label, DOMAIN, epoch.to_bytes(8, "big"))
+def _part(label, epoch, domain):
+    return bind(label, domain, epoch.to_bytes(8, "big"))
 
 
-def _top(key, row):
+def _top(key, row, domain):
     """What a key opens of an epoch: as its root, and as its top key."""
     found = set()
     with suppress(IntegrityFailure):
         found.add(
-            open_wrapped(key, row.top_key, bind(b"strict", row.root_ref.encode(), root_context(DOMAIN, row.epoch)))
+            open_wrapped(key, row.top_key, bind(b"strict", row.root_ref.encode(), root_context(domain, row.epoch)))
         )
     with suppress(IntegrityFailure):
-        top = TopPage.decode(open_message(key, _part(b"ecrin/top-page/v2", row.epoch), row.top))
+        top = TopPage.decode(open_message(key, _part(b"ecrin/top-page/v2", row.epoch, domain), row.top))
         found |= {top.service_key, top.index_key, *(root.key for root in top.roots)}
     return found
 
