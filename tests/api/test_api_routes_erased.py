@@ -191,13 +191,16 @@ def test_the_clock_sweeps_what_is_over_its_time_once_for_all_processes(pos, vaul
     assert [(each["event"], each["count"]) for each in told] == [("retention.swept", 1), ("retention.swept", 1)]
 
 
-def test_a_sealed_vault_is_not_swept(vault, clock, settings_of):
+def test_a_sealed_vault_is_not_swept(pos, vault, clock, settings_of):
     class Closed:
         open = False
 
-    turning = Retentions(settings_of(retention_seconds=1), vault, Closed(), Log(clock))
-    turning.turn()
-    assert errands.claim(vault, "retention", 1) is False  # nobody asked before: it is only planned now
+    pos.created(PERSON, CONSENT)
+    assert errands.claim(vault, "retention", DAY) is False  # nobody asked before: it is only planned now
+    clock.advance((1 + max(each.retention_days for each in vault.bundle.catalogue.categories)) * DAY)
+    Retentions(settings_of(retention_seconds=DAY), vault, Closed(), Log(clock)).turn()
+    assert progress.listed(vault) == []
+    assert errands.claim(vault, "retention", DAY)  # still due: the sealed turn did not take it
 
 
 def test_an_attestation_falls_in_the_unit_of_the_request(pos, erase):
