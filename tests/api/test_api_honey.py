@@ -5,9 +5,8 @@ import math
 from collections import Counter
 
 import pytest
-from maison_callers import CONSENT, ELSEWHERE, NDJSON, PERSON, STRANGER, disable, lines_of, ndjson, problem_of
+from maison_callers import CONSENT, ELSEWHERE, NDJSON, PERSON, STRANGER, app_of, disable, lines_of, ndjson, problem_of
 from starlette.testclient import TestClient
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import intakes, rows
 from api.cli.opened import OPERATOR
@@ -187,9 +186,9 @@ def test_from_elsewhere_a_good_token_and_a_good_key_are_like_none(maison, pos, s
     assert home.ask(scope="lookup").status_code == 200
 
 
-def test_a_forwarded_address_counts_behind_a_trusted_proxy_only(maison, pos):
+def test_a_forwarded_address_counts_behind_a_trusted_proxy_only(maison, pos, opening, bundle, tmp_path):
     network(maison, pos, "192.0.2.0/24")
-    proxied = ProxyHeadersMiddleware(maison.http.app, trusted_hosts=["10.1.1.1"])
+    proxied = app_of(lambda _: opening(bundle), tmp_path, trusted_proxies="10.1.1.1")
     for peer, forwarded, status in (
         ("10.1.1.1", "192.0.2.9", 200),
         ("10.1.1.1", "192.0.2.9, 198.51.100.1", 401),  # what the proxy saw is last; the rest is the caller's word
@@ -197,7 +196,8 @@ def test_a_forwarded_address_counts_behind_a_trusted_proxy_only(maison, pos):
         ("10.1.1.1", "198.51.100.1", 401),
     ):
         http = TestClient(proxied, base_url=ELSEWHERE, client=(peer, 50_000), headers={"X-Forwarded-For": forwarded})
-        assert pos.twin(http, kept={}).ask(scope="lookup").status_code == status, (peer, forwarded)
+        with http:
+            assert pos.twin(http, kept={}).ask(scope="lookup").status_code == status, (peer, forwarded)
 
 
 @pytest.mark.parametrize("text", ["192.0.2.1/24", "nowhere", "192.0.2.0/33", ""])
