@@ -101,7 +101,10 @@ class Life(RuleBasedStateMachine):
     def withdraw(self, place):
         someone = self.people[place]
         answer = self.pos.withdraw(someone.reference)
-        if someone.erased or not someone.events:
+        if someone.erased:
+            assert (answer.status_code, answer.json()["code"]) == (404, "unknown_reference"), answer.text
+            return
+        if not someone.events:
             return  # of what was never given the model says nothing
         assert answer.status_code == 201, answer.text
         someone.consented, someone.events = False, someone.events + 1
