@@ -84,7 +84,8 @@ class Reader:
         """Say what is not as documented; an empty list is agreement."""
         found = [] if answer.status_code == example.status else [f"status {answer.status_code}"]
         for name, value in example.answer_headers.items():
-            if not self._is_alike(value, answer.headers.get(name, "")):
+            got = answer.headers.get(name, "")
+            if not got or not self._is_alike(value, got):
                 found.append(f"{name}: {answer.headers.get(name)}")
         if answer.headers.get("content-type") not in _JSON:
             return found + self._compare_lines(example.answer, answer.text)
