@@ -67,7 +67,7 @@ async def introspection(request: Request) -> Response:
     return await _answered(request, answer)
 
 
-@router.post(metadata.REVOCATION_PATH)
+@router.post(metadata.REVOCATION_PATH, response_class=Response)  # it says nothing (RFC 7009 §2.2)
 async def revocation(request: Request) -> Response:
     """Take back a token of the caller (RFC 7009)."""
 
