@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+import schemathesis
 from documented_requests import DOCUMENT, MORE, Example, Reader, examples
+from schemathesis.checks import CHECKS, load_all_checks
 from served_maison import maison, pos  # noqa: F401 - fixtures
 
 from api import rar
@@ -18,36 +20,62 @@ from vault import evidence
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 EXAMPLES = examples(TEXT)
 
+# What is shown refused only: a list of an address that was given out, and guardians of somebody who is a minor
+# (tests/api/test_api_routes_attestations.py, tests/api/test_api_routes_guardians.py).
+REFUSED = {("GET", "/attestations/status/{status_list}"), ("POST", "/v1/guardians"), ("POST", "/v1/guardians/end")}
+
+load_all_checks()
+PROMISES = [
+    CHECKS.get_one(name)
+    for name in (
+        "not_a_server_error",
+        "status_code_conformance",
+        "content_type_conformance",
+        "response_headers_conformance",
+        "response_schema_conformance",
+    )
+]
+
+
+def means(example, routes):
+    """Which of these (method, path) an example is of."""
+    shapes = {
+        (method, path): re.sub(r"\{\w+\}", "[^/]+", path.replace(".", r"\.").replace("{path}", "[0-9].*"))
+        for method, path in routes
+    }
+    matching = [
+        route for route, shape in shapes.items() if route[0] == example.method and re.fullmatch(shape, example.path)
+    ]
+    exact = [route for route in matching if route[1] == example.path]
+    assert len(exact or matching) == 1, str(example)
+    return (exact or matching)[0]
+
 
 def test_every_example_runs_as_documented(maison, pos, tmp_path):  # noqa: F811
     reader = Reader(pos)
-    wrong = {}
+    promised = schemathesis.openapi.from_dict(maison.http.app.openapi())
+    operations = {(each.ok().method.upper(), each.ok().path): each.ok() for each in promised.get_all_operations()}
+    wrong, succeeded = {}, set()
     for example in EXAMPLES:
         if example.path == "/audit/checkpoint":
             evidence.sign_checkpoints(maison.vault, tmp_path / "checkpoint")  # a job does this while serving
-        differences = reader.compare(example, reader.send(example))
+        answer = reader.send(example)
+        differences = reader.compare(example, answer)
         if differences:
             wrong[str(example)] = differences
+        route = means(example, operations)
+        places = dict.fromkeys(re.findall(r"\{(\w+)\}", route[1]), "any")
+        operations[route].Case(path_parameters=places).validate_response(answer, checks=PROMISES)
+        if answer.is_success:
+            succeeded.add(route)
     assert wrong == {}
+    assert operations.keys() - succeeded == REFUSED
 
 
 def test_every_route_has_an_example_and_every_example_its_route(tmp_path):
     paths = create_app(load({"data_dir": tmp_path})).openapi()["paths"]
     routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    patterns = {
-        (method, path): re.compile(re.sub(r"\{\w+\}", "[^/]+", path.replace(".", r"\.").replace("{path}", "[0-9].*")))
-        for method, path in routes
-    }
-    shown = set()
-    for example in EXAMPLES:
-        matching = [
-            route
-            for route, pattern in patterns.items()
-            if route[0] == example.method and pattern.fullmatch(example.path)
-        ]
-        exact = [route for route in matching if route[1] == example.path]
-        assert len(exact or matching) == 1, str(example)
-        shown.update(exact or matching)
+    shown = {means(example, routes) for example in EXAMPLES}
     assert shown == routes
     assert {f"{method} {path}" for method, path in routes} <= set(re.findall(r"^### (\w+ /\S+)$", TEXT, re.MULTILINE))
 
