@@ -5,8 +5,6 @@ ours, no status, media type, header or body that the document does not promise, 
 that is not there.
 """
 
-from contextlib import nullcontext, suppress
-
 import pytest
 import requests
 import schemathesis
@@ -43,12 +41,59 @@ MET = {
 }
 
 
+# Nothing can be made of these that does not fit: they take nothing, or a path that is any text.
+NOTHING_WRONG = {
+    "GET /.well-known/oauth-authorization-server",
+    "GET /.well-known/oauth-protected-resource",
+    "GET /audit/checkpoint",
+    "GET /audit/keys",
+    "GET /audit/tile/{path}",
+    "GET /events/jwks",
+    "GET /healthz",
+    "GET /oauth/jwks",
+    "GET /readyz",
+    "GET /v1/catalogue",
+}
+# What these need no generator guesses: values of the catalogue, versions, proofs, paths of tiles. They succeed with what
+# docs/api.md says, and those answers are held against the document too (tests/docs/test_docs_examples.py).
+UNGUESSED = {
+    "GET /attestations/status/{status_list}",
+    "GET /audit/tile/entries/{path}",
+    "GET /audit/tile/{path}",
+    "GET /v1/consents/{reference}",
+    "PATCH /v1/subjects/{reference}",
+    "POST /access/v1/evaluation",
+    "POST /oauth/introspect",
+    "POST /oauth/revoke",
+    "POST /oauth/token",
+    "POST /v1/attestations",
+    "POST /v1/consents",
+    "POST /v1/consents/events",
+    "POST /v1/consents/signal",
+    "POST /v1/consents/withdraw",
+    "POST /v1/contact/activity",
+    "POST /v1/contact/evaluation",
+    "POST /v1/guardians",
+    "POST /v1/guardians/end",
+    "POST /v1/imports",
+    "POST /v1/subjects",
+    "POST /v1/subjects/search",
+}
+_OF_SERVICES = {"GET /v1/guardians/due", "GET /v1/subjects/{reference}", "POST /v1/subjects/{reference}/rotation"}
+_OF_TOKENS = {"POST /v1/disclosures", "POST /v1/disclosures/bulk"}
+WITHOUT = {
+    "nobody": UNGUESSED | _OF_SERVICES | _OF_TOKENS,
+    "service": UNGUESSED | _OF_TOKENS,
+    "disclosure": UNGUESSED | _OF_SERVICES,
+}  # which operation succeeds for no generated request of each caller
+
+
 @pytest.fixture
 def callers(maison, pos, sister):
     """Nobody; a system with every scope; a sister's disclosure token, for a person of its own."""
     reference = sister.created(PERSON, CONSENT)
     known = pos.created(PERSON, CONSENT)
-    scopes = "lookup subject.write consent.write import"
+    scopes = "lookup subject.write consent.write import audit.read"
     return {
         "nobody": (None, "", known),
         "service": (pos, pos.service(scopes), known),
@@ -87,11 +132,14 @@ def test_answers_are_those_of_the_document(maison, callers, kind):
     load_all_checks()
     answered = set()
     left_out = [CHECKS.get_one(name) for name in ELSEWHERE_CHECKED]
-    for operation in operations(maison.http.app.openapi()):
+    nothing_wrong = set()
+    every = operations(maison.http.app.openapi())
+    for operation in every:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             if mode is GenerationMode.NEGATIVE and not (
                 operation.body or operation.headers or operation.path_parameters
             ):
+                nothing_wrong.add(operation.label)
                 continue
 
             @settings(
@@ -109,6 +157,12 @@ def test_answers_are_those_of_the_document(maison, callers, kind):
                 case.validate_response(answer, excluded_checks=left_out)
 
             # Of some operations nothing can be made that does not fit: a path alone is any text.
-            with suppress(Unsatisfiable) if mode is GenerationMode.NEGATIVE else nullcontext():
+            try:
                 holds()
+            except Unsatisfiable:
+                assert mode is GenerationMode.NEGATIVE, operation.label
+                nothing_wrong.add(operation.label)
+    done = {label for label, status in answered if status // 100 == 2}
+    assert nothing_wrong == NOTHING_WRONG
+    assert {each.label for each in every} - done <= WITHOUT[kind]
     assert MET[kind] <= answered  # the callers were callers, and not everything was turned away at the door
