@@ -104,5 +104,5 @@ def test_what_stands_behind_a_ceiling_refuses_once_that_is_opened(maisons, shipp
 def test_table_covers_every_rule_and_floor(maisons):
     named = {row["because"] for row in rows()}
     assert named >= {*maisons.rules.rules} - BEHIND.keys()
-    # one is measured and not decided (tests/vault/test_vault_census.py)
+    # That too few share a value is measured and not decided: see the tests of the census.
     assert named >= {floor.id for floor in EVERY} - {"floor.too_few"} - BEHIND.keys()
