@@ -1,19 +1,22 @@
 """Idempotency-Key: a write asked for twice happens once, and its second answer is the first one's.
 
-What is kept is a keyed hash of the key, a keyed hash of the whole request, and a sealed outcome (a reference and a
-version): neither a body nor a name. The row is inserted in the unit of work of the write itself, so either both are
-durable or neither. Two requests that race under one key meet at the primary key: the loser rolls back, runs again
-(`vault.unit.execute`) and finds the winner's outcome.
+What is kept is a blinded hash of the key, one of the whole request, and a sealed outcome (a reference and a version):
+neither a body nor a name, and nothing that outlives the epoch (`vault.remembering`). The row is inserted in the unit of
+work of the write itself, so either both are durable or neither. Two requests that race under one key meet at the primary
+key: the loser rolls back, runs again (`vault.unit.execute`) and finds the winner's outcome.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from sqlalchemy import bindparam, delete, select, tuple_
 from sqlmodel import col
 
+from vault import remembering
 from vault.errors import Conflict, IdempotencyMismatch, IntegrityFailure
+from vault.remembering import Handle
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import IdempotentRequest
@@ -22,9 +25,9 @@ from vault.unit import UnitOfWork
 KEPT_SECONDS: Final = 24 * 3600
 LONGEST_KEY: Final = 255
 
-_KEY_LABEL: Final = "idempotency/key/1"
-_REQUEST_LABEL: Final = "idempotency/request/1"
-_OUTCOME_LABEL: Final = "idempotency/outcome/1"
+KIND: Final = "idempotency"  # of what is remembered
+
+_NAMED: Final = re.compile(rb"ref_[0-9a-z]{26}")
 
 _HELD: Final = select(
     col(IdempotentRequest.system_id),
@@ -58,8 +61,8 @@ class Claim:
     """First time: do the write, then `finish` this claim in the same unit."""
 
     system_id: str
-    key_mac: bytes
-    request_mac: bytes
+    handles: tuple[Handle, ...] = field(repr=False)
+    named: frozenset[bytes] = field(repr=False)  # the references that the request spells
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Replay:
     """Done before: answer this and do nothing."""
 
     status: int
-    outcome: bytes
+    outcome: bytes = field(repr=False)
 
 
 def begin(uow: UnitOfWork, asked: Sequence[Asked]) -> list[Claim | Replay | IdempotencyMismatch]:
@@ -77,63 +80,69 @@ def begin(uow: UnitOfWork, asked: Sequence[Asked]) -> list[Claim | Replay | Idem
     """
     if not asked:
         return []
-    claims = _claims(uow, asked)
-    if len({(claim.system_id, claim.key_mac) for claim in claims}) < len(claims):
+    made = remembering.handles(uow.vault.keys, KIND, [((each.system_id, each.key), each.request) for each in asked])
+    claims = [
+        Claim(each.system_id, its, frozenset(_NAMED.findall(each.request)))
+        for each, its in zip(asked, made, strict=True)
+    ]
+    pairs = [(claim.system_id, handle.key) for claim in claims for handle in claim.handles]
+    if len(set(pairs)) < len(pairs):
         raise Conflict("idempotent_request")
-    pairs = padded([(claim.system_id, claim.key_mac) for claim in claims])
-    held = {(row.system_id, row.key_mac): row for row in uow.conn.execute(_HELD, {"pairs": pairs})}
+    held = {(row.system_id, row.key_mac): row for row in uow.conn.execute(_HELD, {"pairs": padded(pairs)})}
     stale = [pair for pair, row in held.items() if row.expires_at <= uow.now]
     if stale:
         uow.conn.execute(_FORGET, [{"of_system": system, "of_key": mac} for system, mac in stale])
     answers: list[Claim | Replay | IdempotencyMismatch] = []
     for claim in claims:
-        row = held.get((claim.system_id, claim.key_mac))
-        if row is None or row.expires_at <= uow.now:
+        rows = [(handle, held.get((claim.system_id, handle.key))) for handle in claim.handles]
+        known = next(((handle, row) for handle, row in rows if row is not None and row.expires_at > uow.now), None)
+        if known is None:
             answers.append(claim)
-        elif row.request_mac != claim.request_mac:  # both are keyed hashes: comparing them teaches a caller nothing
+        elif known[1].request_mac != known[0].content:  # both are keyed hashes: comparing them teaches a caller nothing
             answers.append(IdempotencyMismatch())
         else:
-            answers.append(Replay(row.status, _unsealed(uow, claim, row.outcome)))
+            answers.append(Replay(known[1].status, _unsealed(uow, *known)))
     return answers
 
 
 def finish(uow: UnitOfWork, outcomes: Sequence[tuple[Claim, int, bytes]]) -> None:
-    """Keep (claim, HTTP status, outcome) for a day. An unfinished claim leaves nothing: asked again, it is new."""
-    sealed = uow.vault.keys.seal(_OUTCOME_LABEL, [(_context(claim), outcome) for claim, _, outcome in outcomes])
+    """Keep (claim, HTTP status, outcome) for a day. An unfinished claim leaves nothing: asked again, it is new.
+
+    Kept under each epoch that lives. Raises KeyUnavailable, with nothing done, when one ended during the unit.
+    """
+    kept = [
+        (claim, handle, status, _packed(claim.named | set(_NAMED.findall(outcome)), outcome))
+        for claim, status, outcome in outcomes
+        for handle in claim.handles
+    ]
+    kept.sort(key=lambda each: -each[1].epoch)
+    sealed = remembering.seal(uow.vault.keys, KIND, [(handle, packed) for _, handle, _, packed in kept])
     rows = [
         {
             "system_id": claim.system_id,
-            "key_mac": claim.key_mac,
-            "request_mac": claim.request_mac,
+            "key_mac": handle.key,
+            "request_mac": handle.content,
+            "epoch": handle.epoch,
             "status": status,
             "outcome": outcome,
             "expires_at": uow.now + KEPT_SECONDS,
         }
-        for (claim, status, _), outcome in zip(outcomes, sealed, strict=True)
+        for (claim, handle, status, _), outcome in zip(kept, sealed, strict=True)
     ]
     insert_rows(uow.conn, IdempotentRequest, rows)
 
 
-def _claims(uow: UnitOfWork, asked: Sequence[Asked]) -> list[Claim]:
-    keys = uow.vault.keys
-    # Why safe: a system id is no longer than its length prefix can say, so no two pairs make the same message.
-    key_macs = keys.mac(
-        _KEY_LABEL, [bytes([len(one.system_id.encode())]) + (one.system_id + one.key).encode() for one in asked]
-    )
-    request_macs = keys.mac(_REQUEST_LABEL, [mac + one.request for mac, one in zip(key_macs, asked, strict=True)])
-    return [
-        Claim(one.system_id, key_mac, request_mac)
-        for one, key_mac, request_mac in zip(asked, key_macs, request_macs, strict=True)
-    ]
+def named(packed: bytes) -> list[str]:
+    """Return the references that a request or its outcome spelt, of what `finish` sealed."""
+    return [each.decode() for each in packed.partition(b"\n")[0].split()]
 
 
-def _unsealed(uow: UnitOfWork, claim: Claim, outcome: bytes) -> bytes:
-    (opened,) = uow.vault.keys.open(_OUTCOME_LABEL, [(_context(claim), outcome)])
-    if opened is None:
+def _packed(references: Iterable[bytes], outcome: bytes) -> bytes:
+    return b" ".join(sorted(references)) + b"\n" + outcome
+
+
+def _unsealed(uow: UnitOfWork, handle: Handle, row: Any) -> bytes:
+    (packed,) = remembering.opened(uow.vault.keys, KIND, [(handle, row.outcome)])
+    if packed is None:
         raise IntegrityFailure
-    return opened
-
-
-def _context(claim: Claim) -> bytes:
-    # Binds the outcome to its row: moved to another key or request, it does not open.
-    return claim.key_mac + claim.request_mac
+    return packed.partition(b"\n")[2]

@@ -1,7 +1,8 @@
 """Resumable imports: each row of an import is taken in once, however often it is sent.
 
-An import is named by its system and Idempotency-Key, a row by the caller's own row reference. Both are kept as keyed
-hashes, the outcome (the references given out) sealed, in the unit of work that took the row in. A connection that broke
+An import is named by its system and Idempotency-Key, a row by the caller's own row reference. Both are kept as blinded
+hashes, the outcome (the references given out) sealed, in the unit of work that took the row in; none of it outlives the
+epoch (`vault.remembering`). A connection that broke
 is resumed by sending the same rows again: those done are answered from here, the others are taken in. Only rows that
 were taken in are kept; a refused row may be mended and sent again under the same reference.
 """
@@ -13,9 +14,10 @@ from typing import Final
 import orjson
 from sqlalchemy import bindparam, select
 
-from vault import subjects
+from vault import remembering, subjects
 from vault.errors import IntegrityFailure, RowMismatch, VaultError
 from vault.keys.service import KeyService
+from vault.remembering import Handle
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import metadata
@@ -23,11 +25,11 @@ from vault.subjects import NewSubject, Registered
 from vault.unit import UnitOfWork
 
 KEPT_SECONDS: Final = 30 * 86_400  # how long an import can be resumed
-_MAC: Final = 16
+KIND: Final = "import"  # of what is remembered
 
 _ROW = metadata.tables["import_row"]
 _HELD = select(_ROW.c.row_mac, _ROW.c.content_mac, _ROW.c.outcome).where(
-    _ROW.c.import_mac == bindparam("of_import"), _ROW.c.row_mac.in_(bindparam("rows", expanding=True))
+    _ROW.c.import_mac.in_(bindparam("imports", expanding=True)), _ROW.c.row_mac.in_(bindparam("rows", expanding=True))
 )
 
 
@@ -53,66 +55,62 @@ def take_in(uow: UnitOfWork, system_id: str, key: str, rows: Sequence[Row]) -> l
     if not rows:
         return []
     keys = uow.vault.keys
-    import_mac = _import_mac(keys, system_id, key)
-    row_macs = [mac[:_MAC] for mac in keys.mac("import/row/1", [import_mac + row.ref.encode() for row in rows])]
-    content_macs = [
-        mac[:_MAC]
-        for mac in keys.mac("import/content/1", [m + row.content for m, row in zip(row_macs, rows, strict=True)])
-    ]
+    whole, *made = remembering.handles(
+        keys, KIND, [((system_id, key), b""), *(((system_id, key, row.ref), row.content) for row in rows)]
+    )
+    sought = padded([handle.key for each in dict.fromkeys(made) for handle in each])
     held = {
         row_mac: (content_mac, outcome)
         for row_mac, content_mac, outcome in uow.conn.execute(
-            _HELD, {"of_import": import_mac, "rows": padded(list(dict.fromkeys(row_macs)))}
+            _HELD, {"imports": padded([handle.key for handle in whole]), "rows": sought}
         )
     }
     results: list[Taken | VaultError | None] = [None] * len(rows)
     fresh: dict[bytes, int] = {}
-    for place, (row_mac, content_mac) in enumerate(zip(row_macs, content_macs, strict=True)):
-        if row_mac in held:
-            stored, outcome = held[row_mac]
-            results[place] = _before(keys, row_mac, outcome) if stored == content_mac else RowMismatch()
-        elif row_mac in fresh:  # the same row twice in one request: an honest repetition or a mistake, never two people
+    for place, each in enumerate(made):
+        known = next((handle for handle in each if handle.key in held), None)
+        if known is not None:
+            stored, outcome = held[known.key]
+            results[place] = _before(keys, known, outcome) if stored == known.content else RowMismatch()
+        elif each[0].key in fresh:  # the same row twice in one request: a repetition or a mistake, never two people
             results[place] = RowMismatch()
         else:
-            fresh[row_mac] = place
+            fresh[each[0].key] = place
     registered = subjects.register(uow, [rows[place].new for place in fresh.values()])
-    done: list[tuple[bytes, bytes, Mapping[str, str]]] = []
-    for (row_mac, place), outcome in zip(fresh.items(), registered, strict=True):
+    done: list[tuple[int, Mapping[str, str]]] = []
+    for place, outcome in zip(fresh.values(), registered, strict=True):
         if isinstance(outcome, Registered):
             results[place] = Taken(outcome.references, before=False)
-            done.append((row_mac, content_macs[place], outcome.references))
+            done.append((place, outcome.references))
         else:
             results[place] = outcome
-    _keep(uow, import_mac, done)
+    for at, its in enumerate(whole):
+        _keep(uow, its, [(made[place][at], references) for place, references in done])
     return [VaultError() if result is None else result for result in results]
 
 
-def _keep(uow: UnitOfWork, import_mac: bytes, done: Sequence[tuple[bytes, bytes, Mapping[str, str]]]) -> None:
-    # The row's own hash is the context: an outcome moved to another row does not open.
-    outcomes = uow.vault.keys.seal(
-        "import/outcome/1", [(row_mac, orjson.dumps(dict(references))) for row_mac, _, references in done]
+def _keep(uow: UnitOfWork, whole: Handle, done: Sequence[tuple[Handle, Mapping[str, str]]]) -> None:
+    """Keep rows that were taken in, under one epoch."""
+    outcomes = remembering.seal(
+        uow.vault.keys, KIND, [(handle, orjson.dumps(dict(references))) for handle, references in done]
     )
     insert_rows(
         uow.conn,
         _ROW,
         [
             {
-                "import_mac": import_mac,
-                "row_mac": row_mac,
-                "content_mac": content_mac,
+                "import_mac": whole.key,
+                "row_mac": handle.key,
+                "content_mac": handle.content,
+                "epoch": handle.epoch,
                 "outcome": outcome,
                 "expires_at": uow.now + KEPT_SECONDS,
             }
-            for (row_mac, content_mac, _), outcome in zip(done, outcomes, strict=True)
+            for (handle, _), outcome in zip(done, outcomes, strict=True)
         ],
     )
 
 
-def _before(keys: KeyService, row_mac: bytes, outcome: bytes) -> Taken | VaultError:
-    (opened,) = keys.open("import/outcome/1", [(row_mac, outcome)])
+def _before(keys: KeyService, handle: Handle, outcome: bytes) -> Taken | VaultError:
+    (opened,) = remembering.opened(keys, KIND, [(handle, outcome)])
     return IntegrityFailure() if opened is None else Taken(orjson.loads(opened), before=True)
-
-
-def _import_mac(keys: KeyService, system_id: str, key: str) -> bytes:
-    # Why unambiguous: system ids contain no NUL.
-    return keys.mac("import/key/1", [system_id.encode() + b"\0" + key.encode()])[0][:_MAC]

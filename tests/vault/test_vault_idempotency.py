@@ -5,8 +5,9 @@ import threading
 import pytest
 from sqlalchemy import func, select, update
 
-from vault.errors import IdempotencyMismatch, IntegrityFailure
+from vault.errors import Conflict, IdempotencyMismatch, IntegrityFailure, KeyUnavailable
 from vault.idempotency import KEPT_SECONDS, Asked, Claim, Replay, begin, finish
+from vault.remembering import handles
 from vault.store.tables import IdempotentRequest, SeenProof
 from vault.tokens import claim_proof
 from vault.unit import execute
@@ -113,3 +114,34 @@ def test_of_many_that_race_with_one_key_one_does_it(store):
         thread.join()
     assert sorted(type(answer).__name__ for answer in answers) == ["Claim", "Replay", "Replay", "Replay"]
     assert done(store) == 1
+
+
+class Ending:
+    """Keys whose oldest epoch ends between its naming and its use, so many times."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def index_epochs(self):
+        return (2, 1) if self.times else (2,)
+
+    def blind(self, label, messages, epoch):
+        if epoch == 1:
+            self.times -= 1
+            raise KeyUnavailable
+        return [bytes(16)] * len(messages)
+
+
+def test_an_epoch_that_ends_meanwhile_is_not_asked_again():
+    asked = [(("till", "order-17"), b"")]
+    assert [each.epoch for each in handles(Ending(1), "idempotency", asked)[0]] == [2]
+    with pytest.raises(Conflict):
+        handles(Ending(99), "idempotency", asked)
+
+
+@pytest.mark.parametrize("other", [(("a", "bc"), b""), (("ab", "c"), b"x"), (("ab", "c", ""), b"")])
+def test_no_two_requests_have_one_handle(store, other):
+    first, second = handles(store.keys, "idempotency", [(("ab", "c"), b""), other])
+    assert first[0].content != second[0].content
+    assert (first[0].key == second[0].key) == (other[0] == ("ab", "c"))
+    assert handles(store.keys, "import", [(("ab", "c"), b"")])[0] != first

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
-from vault import searchepochs
+from vault import rememberedepochs, searchepochs
 from vault.erasure.certificates import certify
 from vault.erasure.finishing import anything_queued, finish
 from vault.erasure.settling import settle
@@ -61,9 +61,10 @@ def run(vault: Vault, change: Changing, outside: Path, *, anyway: bool = False) 
 
 
 def before_destroy(vault: Vault) -> None:
-    """Do what must be done before the old root goes: look for holds once more, and move all search tokens off its key."""
+    """Do what must be done before the old root goes: look for holds once more, and move off its key what lives on."""
     settle(vault)
     searchepochs.move(vault)
+    rememberedepochs.move(vault)
 
 
 def reconcile(vault: Vault, change: Changing, outside: Path, ended: list[Destroyed] | None = None) -> tuple[int, int]:

@@ -79,7 +79,7 @@ class SeenProof(Row, table=True):
 
 
 class IdempotentRequest(Row, table=True):
-    """A write already asked for under an Idempotency-Key: keyed hashes and the outcome's reference, never a body."""
+    """A write already asked for under an Idempotency-Key: blinded hashes and the outcome's reference, never a body."""
 
     __tablename__ = "idempotent_request"
     __table_args__ = (
@@ -89,10 +89,11 @@ class IdempotentRequest(Row, table=True):
     )
 
     system_id: str = Field(primary_key=True, sa_type=String(64))
-    key_mac: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
-    request_mac: bytes = Field(sa_type=LargeBinary(32))
+    key_mac: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    request_mac: bytes = Field(sa_type=LargeBinary(16))
+    epoch: int = Field(sa_type=BigInteger)  # whose index key all of the row is under
     status: int = Field(sa_type=SmallInteger)
-    outcome: bytes = Field(sa_type=LargeBinary)  # sealed: reference and version, nothing else
+    outcome: bytes = Field(sa_type=LargeBinary)  # sealed: references, then reference and version, nothing else
     expires_at: int = Field(sa_type=BigInteger)
 
 

@@ -112,7 +112,7 @@ class SearchToken(Row, table=True):
 
 
 class ImportRow(Row, table=True):
-    """One row of a resumable import that has been taken in (or refused), by keyed hash of the caller's row reference."""
+    """One row of a resumable import that has been taken in (or refused), by blinded hash of the caller's row reference."""
 
     __tablename__ = "import_row"
     __table_args__ = (Index(None, "expires_at"), CLUSTERED)
@@ -120,7 +120,8 @@ class ImportRow(Row, table=True):
     import_mac: bytes = Field(primary_key=True, sa_type=LargeBinary(16))  # of (system, Idempotency-Key)
     row_mac: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
     content_mac: bytes = Field(sa_type=LargeBinary(16))
-    outcome: bytes = Field(sa_type=LargeBinary)  # sealed: status, code, reference
+    epoch: int = Field(sa_type=BigInteger)  # whose index key all of the row is under
+    outcome: bytes = Field(sa_type=LargeBinary)  # sealed: the references by brand
     expires_at: int = Field(sa_type=BigInteger)
 
 
