@@ -27,7 +27,8 @@ import pytest
 from canary_hunter import ACCENTED, AMOUNT, CLEAR, DAY, DIGITS, HIDDEN, WORD, Hunter, spellings, word
 from canary_paths import SCOPES, Prey
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from sqlalchemy import create_engine, inspect, text
 from throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 
@@ -35,9 +36,9 @@ from api import bootstrap, founders
 from api.client.identity import Identity
 from api.settings import child_environment, load
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
-from vault import systems
-from vault.governance import founding
+from vault import officers, systems
 from vault.keys.pagetree import Geometry
+from vault.officers import Role
 from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import initialise
 from vault.systems import NewSystem
@@ -45,6 +46,8 @@ from vault.systems import NewSystem
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("canary")]
 
 BRAND, SYSTEM = "aurelle", "aurelle-pos"
+OFFICERS = {"o.desk": Role.OPERATOR, "a.moreau": Role.APPROVER}
+PASSWORD = "correct horse battery staple"
 PROJECT = Path(__file__).parents[2]
 LOUD = {
     "log_statement": "all",
@@ -117,6 +120,8 @@ def _prepare(folder, database):
     vault = bootstrap.open_from(settings)
     purposes = tuple(each.key for each in vault.bundle.purposes.every if each.key != "break_glass")
     with vault.unit() as uow:
+        for officer, role in OFFICERS.items():
+            officers.add(uow, officer, role, PASSWORD, Actor(ActorKind.OFFICER, "operator-1"))
         new = NewSystem(SYSTEM, BRAND, SYSTEM, identity.registration(), SCOPES, frozenset(purposes))
         systems.register(uow, new, Actor(ActorKind.OFFICER, "operator-1"))
         uow.commit()
@@ -143,8 +148,7 @@ def _emergency(hunt):
     desk = hunt.folder.with_name(f"{hunt.folder.name}-desk")  # what an officer writes is not the vault's
     desk.mkdir()
     (desk / "reason").write_text(f"Found unconscious: {word()} {ACCENTED}\n")
-    keys = hunt.settings.data_dir / founders.FOLDER
-    first, second = (("--officer", each, "--key", str(keys / f"{each}.key")) for each in sorted(founding.ROLES))
+    first, second = (("--officer", each, "--key", str(_enrolled(hunt, desk, each))) for each in OFFICERS)
     fields = ("name:raw", "phone:raw", "allergies:raw")
     asked = ("ask", hunt.prey.reference, *fields, "--brand", BRAND, "--reason-file", str(desk / "reason"))
     made = _ecrin(hunt, "break-glass", *asked, *first, "--json")
@@ -152,6 +156,18 @@ def _emergency(hunt):
     case = json.loads(made.stdout)["case"]
     assert _ecrin(hunt, "break-glass", "approve", case, *second).returncode == 0
     assert _ecrin(hunt, "break-glass", "disclose", case, *first, "--json", meant=True).returncode == 0
+
+
+def _enrolled(hunt, desk, officer):
+    """Draw an officer's key at the desk and register its public half, as an operator does. Returns the private file."""
+    key = Ed25519PrivateKey.generate()
+    private, public = desk / f"{officer}.key", desk / f"{officer}.pub"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    private.chmod(0o600)
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    done = _ecrin(hunt, "officer", "key", officer, str(public))
+    assert done.returncode == 0, done.stderr
+    return private
 
 
 def _serve(hunt):
