@@ -92,7 +92,7 @@ def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
     proof: list[bytes] = []
     start, end = 0, len(leaves)
     while end - start > 1:
-        middle = start + _split(end - start)
+        middle = start + largest_power_below(end - start)
         if index < middle:
             proof.append(root_hash(leaves[middle:end]))
             end = middle
@@ -110,7 +110,7 @@ def consistency_proof(size1: int, leaves: Sequence[bytes]) -> list[bytes]:
     proof: list[bytes] = []
     start, end = 0, len(leaves)
     while size1 != end:
-        middle = start + _split(end - start)
+        middle = start + largest_power_below(end - start)
         if size1 <= middle:
             proof.append(root_hash(leaves[middle:end]))
             end = middle
@@ -192,7 +192,7 @@ def _siblings(fn: int, sn: int, proof: Sequence[bytes]) -> Iterator[tuple[bytes,
         raise VerificationError("the proof is too short")
 
 
-def _split(count: int) -> int:
+def largest_power_below(count: int) -> int:
     """Return the largest power of two strictly below `count`."""
     return 1 << ((count - 1).bit_length() - 1)
 

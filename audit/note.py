@@ -89,38 +89,51 @@ class Note:
 
 
 @lru_cache(maxsize=64)  # of a few keys, for each signature line
-def key_id(name: str, public: bytes) -> bytes:
+def key_id(name: str, public: bytes, kind: int = ED25519) -> bytes:
     """Return the first four bytes of SHA-256(name || LF || type || key): tells keys of one name apart, proves nothing."""
     _check_name(name)
-    _check_public(public)
-    return sha256(name.encode() + b"\n" + bytes((ED25519,)) + public).digest()[:KEY_ID_SIZE]
+    if kind == ED25519:
+        _check_public(public)
+    return sha256(name.encode() + b"\n" + bytes((kind,)) + public).digest()[:KEY_ID_SIZE]
 
 
-def vkey(name: str, public: bytes) -> str:
+def vkey(name: str, public: bytes, kind: int = ED25519) -> str:
     """Return the verifier key to hand to outsiders: `name+id+base64(type || key)`."""
-    return f"{name}+{key_id(name, public).hex()}+{b64encode(bytes((ED25519,)) + public).decode()}"
+    return f"{name}+{key_id(name, public, kind).hex()}+{b64encode(bytes((kind,)) + public).decode()}"
 
 
-def parse_vkey(text: str) -> VerifierKey:
-    """Take a verifier key apart; raises `VerificationError` when its parts do not agree."""
+def split_vkey(text: str) -> tuple[str, int, bytes]:
+    """Take a verifier key of any type apart: name, type, public key. Raises `VerificationError` when they disagree."""
     parts = text.split("+", 2)  # base64 may contain "+" as well, so split no further
     if len(parts) != 3:  # noqa: PLR2004 - name, id, key
         raise VerificationError("a verifier key has three parts")
     name, stated, encoded = parts
-    key = _base64(encoded)
-    if len(key) != 1 + PUBLIC_KEY_SIZE or key[0] != ED25519:
+    key = read_base64(encoded)
+    if not key:
         raise VerificationError("the verifier key is not of a known type")
-    public = key[1:]
-    if key_id(name, public).hex() != stated:
+    if key_id(name, key[1:], key[0]).hex() != stated:
         raise VerificationError("the verifier key does not match its id")
-    return VerifierKey(name, bytes.fromhex(stated), public)
+    return name, key[0], key[1:]
+
+
+def parse_vkey(text: str) -> VerifierKey:
+    """Take the verifier key of a log or of receipts apart; raises `VerificationError` when its parts do not agree."""
+    name, kind, public = split_vkey(text)
+    if kind != ED25519:
+        raise VerificationError("the verifier key is not of a known type")
+    return VerifierKey(name, key_id(name, public), public)
 
 
 def signature_line(name: str, public: bytes, signature: bytes) -> str:
     """Return the line for a signature made elsewhere, LF included. Batches sign in one call and build lines with this."""
     if len(signature) != SIGNATURE_SIZE:
         raise VerificationError("an Ed25519 signature is 64 bytes")
-    return f"{_MARK}{name} {b64encode(key_id(name, public) + signature).decode()}\n"
+    return line_of(Signature(name, key_id(name, public), signature))
+
+
+def line_of(signature: Signature) -> str:
+    """Return a signature as the line it is in a note, LF included."""
+    return f"{_MARK}{signature.name} {b64encode(signature.key_id + signature.value).decode()}\n"
 
 
 def assemble(text: str, lines: Iterable[str]) -> str:
@@ -199,13 +212,13 @@ def _parse_line(line: str) -> Signature:
     if not line.startswith(_MARK) or not space:
         raise VerificationError("a signature line is malformed")
     _check_name(name)
-    payload = _base64(encoded)
+    payload = read_base64(encoded)
     if len(payload) <= KEY_ID_SIZE:
         raise VerificationError("a signature line is malformed")
     return Signature(name, payload[:KEY_ID_SIZE], payload[KEY_ID_SIZE:])
 
 
-def _base64(encoded: str) -> bytes:
+def read_base64(encoded: str) -> bytes:
     """Decode strictly: alphabet, padding, and spare bits zero, so that one value has one spelling."""
     try:
         decoded = b64decode(encoded.encode("ascii"), validate=True)

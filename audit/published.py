@@ -48,8 +48,8 @@ def grow(conn: Connection, shard: int, size: int) -> None:
         last = conn.scalar(_LAST, {"of_shard": shard, "of_level": level + 1})
         for start in range(0 if last is None else last + 1, full, _CHUNK):
             end = min(start + _CHUNK, full)
-            hashes = _read(conn, shard, level, start * TILE_WIDTH, end * TILE_WIDTH)
-            roots = [Frontier().extend(hashes[at : at + TILE_WIDTH]).root() for at in range(0, len(hashes), TILE_WIDTH)]
+            below = hashes(conn, shard, level, start * TILE_WIDTH, end * TILE_WIDTH)
+            roots = [Frontier().extend(below[at : at + TILE_WIDTH]).root() for at in range(0, len(below), TILE_WIDTH)]
             rows = [
                 {"shard": shard, "level": level + 1, "idx": index, "hash": root}
                 for index, root in enumerate(roots, start)
@@ -69,7 +69,7 @@ def hash_tile(conn: Connection, shard: int, size: int, at: tiles.Place) -> bytes
     start = at.index * TILE_WIDTH
     if at.level is None or start + at.width > size >> (8 * at.level):
         return None
-    return b"".join(_read(conn, shard, at.level, start, start + at.width))
+    return b"".join(hashes(conn, shard, at.level, start, start + at.width))
 
 
 def entry_bundle(conn: Connection, shard: int, size: int, at: tiles.Place) -> bytes | None:
@@ -80,10 +80,14 @@ def entry_bundle(conn: Connection, shard: int, size: int, at: tiles.Place) -> by
     return tiles.pack_bundle([record.body for record in ledger.read(conn, shard, start, at.width)])
 
 
-def _read(conn: Connection, shard: int, level: int, start: int, end: int) -> Sequence[bytes]:
+def hashes(conn: Connection, shard: int, level: int, start: int, end: int) -> Sequence[bytes]:
+    """Return the hashes `start` to `end` of a level (C2SP tlog-tiles), which a checkpoint must cover.
+
+    Raises `VerificationError` for a gap in what is stored.
+    """
     where: dict[str, Any] = {"of_shard": shard, "start": start, "end": end}
     rows = conn.scalars(_LEAVES, where) if level == 0 else conn.scalars(_HASHES, where | {"of_level": level})
-    hashes = [bytes(each) for each in rows]
-    if len(hashes) != end - start or any(len(each) != HASH_SIZE for each in hashes):
+    found = [bytes(each) for each in rows]
+    if len(found) != end - start or any(len(each) != HASH_SIZE for each in found):
         raise VerificationError(f"the hashes of level {level} from {start} on are not whole")
-    return hashes
+    return found
