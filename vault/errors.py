@@ -164,6 +164,18 @@ class UnknownErasure(VaultError):
     code = "unknown_erasure"
 
 
+class UnknownReport(VaultError):
+    """There is no report of this name."""
+
+    code = "unknown_report"
+
+
+class InvalidReport(VaultError):
+    """The report does not know this filter, or needs one that is not there. The message says which."""
+
+    code = "invalid_report"
+
+
 class Unexpected(VaultError):
     """A defect of ours. Says the exception's class and the place in the code; never its message."""
 

@@ -23,6 +23,7 @@ from api.cli import (
     officers,
     policy,
     policyversions,
+    reports,
     rotation,
     seal,
     shares,
@@ -65,6 +66,7 @@ policyversions.install(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(breakglass.app, name="break-glass")
 app.add_typer(evidence.app, name="audit")
+app.add_typer(reports.app, name="report")
 
 
 def run() -> None:

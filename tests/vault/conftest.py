@@ -11,3 +11,11 @@ def scene(vault, place, tmp_path, clock):
     made = Scene(vault, place, tmp_path, clock)
     yield made
     made.close()
+
+
+@pytest.fixture
+def reporting(vault, tmp_path, clock):
+    """A vault whose log a test writes by hand, and reports over it."""
+    from report_scene import ReportScene
+
+    return ReportScene(vault, tmp_path, clock)

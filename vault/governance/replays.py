@@ -7,13 +7,13 @@ different decisions alone. The subjects stay what they are in the log: unknown.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from audit import ledger
 from audit.entry import Act, ActorKind, Outcome, decode
+from audit.reports.lines import first_since
 from policies.bundle import Bundle
 from policies.replay import Recorded, Replay, Replayed, Verdict
 from vault import systems
@@ -68,23 +68,10 @@ def replay(vault: Vault, draft: Bundle, since: int) -> Report:
 
 def _entries(conn: Connection, shards: int, since: int) -> Iterator[Mapping[str, Any]]:
     for shard in range(shards):
-        start = _first_since(conn, shard, since)
+        start = first_since(conn, shard, since, ledger.head(conn, shard).size)
         while piece := ledger.read(conn, shard, start, PIECE):
             start += len(piece)
             yield from (decode(record.body) for record in piece)
-
-
-def _first_since(conn: Connection, shard: int, since: int) -> int:
-    """Return the index of the first entry not older than `since`: times ascend with the index, but for a clock's step."""
-    low, high = 0, ledger.head(conn, shard).size
-    while low < high:
-        middle = (low + high) // 2
-        (record,) = ledger.read(conn, shard, middle, 1)
-        if datetime.fromisoformat(decode(record.body)["t"]).timestamp() < since:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 def _records(entry: Mapping[str, Any], brands: Mapping[str, str]) -> Iterator[Recorded]:

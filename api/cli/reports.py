@@ -1,0 +1,142 @@
+"""Commands on reports: list them, run one, check one that was handed out."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api import bootstrap
+from api.cli.opened import OPERATOR
+from api.cli.output import Exit, Json, Output, fail
+from api.settings import load
+from audit.errors import VerificationError
+from audit.note import vkey
+from audit.reports import document
+from audit.reports.asked import LARGEST, MOST_ROWS, Asked
+from vault import evidence
+from vault.keys.service import SigningKey
+from vault.reports import catalog, running
+from vault.unit import Vault
+
+app = typer.Typer(help="Reports for officers: list, run, check.", no_args_is_help=True)
+
+DAY = 86_400
+
+
+class Form(StrEnum):
+    """How a report is written."""
+
+    JSON = "json"
+    CSV = "csv"
+
+
+Since = Annotated[str, typer.Option("--from", help="First day or moment, ISO 8601, UTC. Default: the report's period.")]
+Until = Annotated[str, typer.Option("--to", help="Last day, or the moment it ends. Default: now.")]
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """List the reports and the question that each answers."""
+    rows = [
+        {"name": each.name, "question": each.question, "days": each.days, "of_person": each.of_person}
+        for each in catalog.DEFINITIONS.values()
+    ]
+    Output(json=json).rows("reports", ("name", "question", "days", "of_person"), rows)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="The report.")],
+    *,
+    since: Since = "",
+    until: Until = "",
+    brand: Annotated[str, typer.Option(help="Of one brand only.")] = "",
+    system: Annotated[str, typer.Option(help="Of one system or officer only.")] = "",
+    purpose: Annotated[str, typer.Option(help="Of one purpose only.")] = "",
+    reference: Annotated[str, typer.Option(help="A reference of that brand: about one person.")] = "",
+    most: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="Rows at most; how many more there are is told.")
+    ] = MOST_ROWS,
+    form: Annotated[
+        Form, typer.Option("--format", help="json carries its signature; csv has it in --note.")
+    ] = Form.JSON,
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
+    note: Annotated[Path | None, typer.Option(help="Write the signed note to this file.")] = None,
+) -> None:
+    """Run a report. That it was run is in the log before a row of it is written."""
+    settings = load()
+    vault = bootstrap.open_from(settings)
+    try:
+        evidence.sign_checkpoints(vault, settings.checkpoint_file)  # what a service that is stopped had left to do
+        asked = _asked(vault, name, since, until, (brand, system, purpose, reference), most)
+        report = running.run(vault, name, asked, OPERATOR)
+    finally:
+        vault.close()
+    content = document.to_json(report) if form is Form.JSON else document.to_csv(report)
+    try:
+        if note is not None:
+            note.write_text(report.signature, "utf-8")
+        if out is not None:
+            out.write_bytes(content)
+    except OSError:
+        raise fail("a file cannot be written", Exit.UNAVAILABLE) from None
+    if out is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The report, JSON or CSV.")],
+    note: Annotated[Path, typer.Option(help="Its signed note.")],
+    *,
+    key: Annotated[list[str] | None, typer.Option(help="Verifier key of reports; ours if left out. Repeat.")] = None,
+    origin: Annotated[str, typer.Option(help="Name of the log. Needed with --key.")] = "",
+    json: Json = False,
+) -> None:
+    """Check a report against its signed note: 0 it is as signed, 1 it is not, 2 it cannot be decided."""
+    try:
+        content, signed = file.read_bytes(), note.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise fail("a file cannot be read", Exit.USAGE) from None
+    keys, log = (key, origin) if key and origin else _own()
+    try:
+        name = document.verify(signed, content, keys, log)
+    except VerificationError as error:
+        raise fail(f"{error}", Exit.FAILED) from None
+    Output(json=json).result({"report": name, "origin": log}, f"{name} is as {log} signed it.")
+
+
+def _own() -> tuple[list[str], str]:
+    vault = bootstrap.open_from(load())
+    try:
+        name = running.report_key_name(vault)
+        return [vkey(name, vault.keys.public_key(SigningKey.RECEIPT))], name.removesuffix(document.SUFFIX)
+    finally:
+        vault.close()
+
+
+def _asked(vault: Vault, name: str, since: str, until: str, words: tuple[str, str, str, str], most: int) -> Asked:
+    now = vault.clock.now()
+    end = min(_moment(until, ends=True), now + 1) if until else now + 1
+    begin = _moment(since, ends=False) if since else max(0, end - catalog.definition(name).days * DAY)
+    if begin > end:
+        raise fail("the period ends before it begins", Exit.USAGE)
+    brand, system, purpose, reference = words
+    return Asked(begin, end, brand, system, purpose, reference, most)
+
+
+def _moment(text: str, *, ends: bool) -> int:
+    """Read a day or a moment; a day that ends a period is in it."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise fail("write moments as 2026-11-24 or 2026-11-24T09:30:00Z", Exit.USAGE) from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    if ends and len(text) == len("2026-11-24"):
+        found += timedelta(days=1)
+    return max(0, int(found.timestamp()))

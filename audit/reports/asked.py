@@ -1,0 +1,69 @@
+"""What somebody asks a report for: a period, and whose entries in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from audit.entry import ActorKind, sref
+from audit.reports.lines import Line, told
+
+MOST_ROWS: Final = 10_000
+LARGEST: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The filter of a report. `since` <= time < `until`, UTC seconds; an empty word filters nothing.
+
+    `reference` is of `brand` and stands for one person; `most` bounds the rows. Reports say which of these they know.
+    """
+
+    since: int
+    until: int
+    brand: str = ""
+    system: str = ""
+    purpose: str = ""
+    reference: str = field(default="", repr=False)
+    most: int = MOST_ROWS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.since <= self.until or not 1 <= self.most <= LARGEST:
+            raise ValueError("a report is of a period, and of 1 to a million rows")
+
+    @property
+    def before(self) -> "Asked":
+        """The same of the time of equal length that ends where this begins."""
+        return replace(self, since=max(0, self.since - (self.until - self.since)), until=self.since)
+
+    def said(self) -> dict[str, str]:
+        """Return the filter in words, as a report prints it."""
+        words = {"brand": self.brand, "system": self.system, "purpose": self.purpose, "reference": self.reference}
+        return {"since": told(self.since), "until": told(self.until)} | {k: v for k, v in words.items() if v}
+
+
+@dataclass(frozen=True, slots=True)
+class Actors:
+    """Whose the systems are: system id -> brand. And whom a report is about, if it is about one person."""
+
+    brands: Mapping[str, str]
+    log_key: bytes | None = field(default=None, repr=False)
+
+    def brand_of(self, line: Line) -> str:
+        """Return the brand of the system that acted; "" for officers, for the vault and for the unknown."""
+        actor = line.content["actor"]
+        return self.brands.get(actor["id"], "") if actor["k"] == ActorKind.SYSTEM else ""
+
+    def concern(self, line: Line, asked: Asked) -> bool:
+        """Whether the filter lets a line pass (its time apart)."""
+        content = line.content
+        return (
+            (not asked.brand or self.brand_of(line) == asked.brand)
+            and (not asked.system or content["actor"]["id"] == asked.system)
+            and (not asked.purpose or content.get("pur") == asked.purpose)
+            and (self.log_key is None or _is_of(self.log_key, line))
+        )
+
+
+def _is_of(log_key: bytes, line: Line) -> bool:
+    pseudonym = line.content.get("sref")
+    return pseudonym is not None and sref(log_key, bytes.fromhex(line.content["id"])).hex() == pseudonym

@@ -1,0 +1,63 @@
+"""Where rules bite: what was refused, by rule and by who met it, the most frequent first."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from audit.entry import Outcome
+from audit.reports.asked import Actors, Asked
+from audit.reports.lines import Line
+from audit.reports.table import Body, Column, Kind, Table, total
+
+COLUMNS: Final = (
+    Column("rule"),
+    Column("brand"),
+    Column("actor"),
+    Column("purpose"),
+    Column("act"),
+    Column("refusals", Kind.COUNT),
+    Column("first", Kind.TIME),
+    Column("last", Kind.TIME),
+)
+
+
+class _Met(NamedTuple):
+    rule: str
+    brand: str
+    actor: str
+    purpose: str
+    act: str
+
+
+@dataclass(slots=True)
+class _Times:
+    count: int
+    first: str
+    last: str
+
+
+def refusals(lines: Iterable[Line], actors: Actors, asked: Asked) -> Body:
+    """Count what was denied among `lines`; a refusal by several rules counts under each of them."""
+    met: dict[_Met, _Times] = {}
+    for line in lines:
+        content = line.content
+        if content["out"] != Outcome.DENY or not actors.concern(line, asked):
+            continue
+        brand, actor = actors.brand_of(line), content["actor"]["id"]
+        # Failed authentications beyond an address's limit are one entry with their number.
+        count = content["n"] if "auth.counted" in content.get("pol", ()) else 1
+        for rule in _rules(content.get("pol", ())):
+            key = _Met(rule, brand, actor, content.get("pur", ""), content["act"])
+            times = met.setdefault(key, _Times(0, line.at, line.at))
+            times.count += count
+            times.first, times.last = min(times.first, line.at), max(times.last, line.at)
+    table = Table(COLUMNS, asked.most)
+    for key, times in sorted(met.items(), key=lambda each: (-each[1].count, each[0])):
+        table.add(*key, times.count, times.first, times.last)
+    return table.body([("refusals", total(each.count for each in met.values()))])
+
+
+def _rules(named: Iterable[str]) -> list[str]:
+    """Keep what decided: a case, a version or a number beside it names no rule."""
+    rules = [each for each in named if ":" not in each and each != "auth.counted"]
+    return rules or ["none named"]

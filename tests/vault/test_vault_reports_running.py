@@ -1,0 +1,161 @@
+"""Running a report: in the log before it is told, up to a signed checkpoint, signed itself, and never half filtered."""
+
+import json
+
+import pytest
+from maison_people import AURELLE, VANTIER, rows
+from report_scene import DPO, told
+
+from audit import ledger
+from audit.entry import Act, Outcome, decode
+from audit.errors import UnknownLog, VerificationError
+from audit.note import vkey
+from audit.reports import document
+from audit.reports.asked import Asked
+from audit.reports.lines import vouched
+from vault import systems
+from vault.errors import InvalidReport, UnknownReference, UnknownReport
+from vault.keys.service import SigningKey
+from vault.reports import catalog, running
+from vault.reports.view import View
+
+DISCLOSED = {"fld": ("phone:masked",), "pur": "clienteling.in_store", "bas": "consent", "pol": ("store.contact",)}
+REFUSED = {"act": Act.FIELD_DENIED, "out": Outcome.DENY, "fld": ("notes:raw",), "pol": ("floor.minor",)}
+
+
+def last_entry(vault):
+    with vault.reading() as conn:
+        size = ledger.head(conn, 0).size
+        return decode(ledger.read(conn, 0, size - 1, 1)[0].body)
+
+
+def test_what_is_no_report_is_refused_and_leaves_nothing(reporting):
+    who = reporting.person()
+    before = rows(reporting.vault, "SELECT size FROM log_head")
+    with pytest.raises(UnknownReport):
+        reporting.run("nothing")
+    with pytest.raises(InvalidReport):
+        reporting.run("refusals", brand=AURELLE, reference=who.references[AURELLE])
+    with pytest.raises(InvalidReport):
+        reporting.run("access", reference=who.references[AURELLE])
+    with pytest.raises(UnknownReference):
+        reporting.run("access", brand=VANTIER, reference=who.references[AURELLE])
+    assert rows(reporting.vault, "SELECT size FROM log_head") == before
+
+
+def test_a_run_is_an_entry_that_says_who_ran_what_and_by_which_filter(reporting):
+    report = reporting.run("refusals", brand=AURELLE)
+    entry = last_entry(reporting.vault)
+    assert (entry["act"], entry["actor"], entry["n"]) == ("audit.viewed", {"id": DPO.id, "k": "officer"}, 0)
+    assert "report:refusals" in entry["pol"]
+    again = reporting.run("refusals", brand=VANTIER)
+    assert report.signature != again.signature
+    assert last_entry(reporting.vault)["pol"] != entry["pol"]
+
+
+def test_no_entry_no_report(reporting):
+    reporting.sign()
+    rows(reporting.vault, "DELETE FROM log_head")
+    with pytest.raises(UnknownLog):
+        reporting.run("access", sign=False)
+
+
+def test_a_report_goes_as_far_as_its_checkpoint_and_no_further(reporting):
+    who = reporting.person()
+    reporting.system("aurelle-crm")
+    reporting.did("aurelle-crm", whom=who, **DISCLOSED)
+    nothing_signed = reporting.run("access", sign=False)
+    assert (nothing_signed.body.rows, nothing_signed.upto[0].size) == ((), 0)
+    reporting.sign()
+    reporting.did("aurelle-crm", whom=who, **DISCLOSED)
+    report = reporting.run("access", sign=False)
+    (row,) = told(report)
+    assert row["index"] < report.upto[0].size
+    assert len(told(reporting.run("access"))) == 2
+
+
+def test_the_signed_note_holds_for_both_forms_and_for_no_other_report(reporting):
+    reporting.system("aurelle-crm")
+    reporting.did("aurelle-crm", times=6, **REFUSED)
+    report, other = reporting.run("refusals"), reporting.run("access")
+    keys = [vkey(running.report_key_name(reporting.vault), reporting.vault.keys.public_key(SigningKey.RECEIPT))]
+    origin = reporting.vault.origin
+    for form in (document.to_json, document.to_csv):
+        assert document.verify(report.signature, form(report), keys, origin) == "refusals"
+        with pytest.raises(VerificationError):
+            document.verify(report.signature, form(other), keys, origin)
+    content = json.loads(document.to_json(report))["content"]
+    assert content["policies"] == reporting.vault.bundle.hash.hex()
+    assert content["filter"].keys() == {"since", "until"}
+
+
+def test_refusals_are_counted_by_rule_the_most_frequent_first(reporting):
+    reporting.system("aurelle-crm")
+    reporting.system("vantier-pos", VANTIER)
+    reporting.did("aurelle-crm", times=7, **REFUSED)
+    reporting.clock.advance(60)
+    reporting.did("vantier-pos", times=3, act=Act.TOKEN_REFUSED, out=Outcome.DENY, pol=("token.expired", "case:1"))
+    reporting.did("vantier-pos", act=Act.AUTH_FAILED, out=Outcome.DENY, pol=("auth.expired", "auth.counted"), n=40)
+    report = reporting.run("refusals")
+    found = told(report)
+    assert [(row["rule"], row["actor"], row["brand"], row["refusals"]) for row in found] == [
+        ("auth.expired", "vantier-pos", VANTIER, 40),
+        ("floor.minor", "aurelle-crm", AURELLE, 7),
+        ("token.expired", "vantier-pos", VANTIER, "<5"),
+    ]
+    assert dict(report.body.totals) == {"refusals": ">=47"}
+    assert [row["rule"] for row in reporting.rows("refusals", brand=AURELLE)] == ["floor.minor"]
+    assert reporting.rows("refusals", system="nobody") == []
+
+
+def test_a_period_begins_in_it_and_ends_before_its_end(reporting):
+    reporting.system("aurelle-crm")
+    for _ in range(5):
+        reporting.did("aurelle-crm", **REFUSED)
+        reporting.clock.advance(100)
+    start = reporting.start
+    assert len(reporting.rows("access", since=start + 100, until=start + 300)) == 2
+    assert len(reporting.rows("access", since=start + 100, until=start + 301)) == 3
+    assert reporting.rows("access", since=start + 401, until=start + 10_000) == []
+
+
+def test_access_of_one_person_is_all_of_theirs_and_nothing_else(reporting):
+    her, him = reporting.person(), reporting.person()
+    reporting.system("aurelle-crm")
+    reporting.did("aurelle-crm", whom=her, times=3, **DISCLOSED)
+    reporting.did("aurelle-crm", whom=him, times=2, **DISCLOSED)
+    reporting.did("aurelle-crm", times=2, **REFUSED)
+    hers = reporting.rows("access", brand=AURELLE, reference=her.references[AURELLE])
+    assert [row["act"] for row in hers] == ["field.disclosed"] * 3
+    assert len({row["subject"] for row in hers}) == 3
+    # That somebody looked at her list is about her too.
+    entry = last_entry(reporting.vault)
+    assert "sref" in entry
+    assert her.references[AURELLE] not in str(entry)
+    every = reporting.rows("access")
+    assert len(every) == 7
+    assert every[0]["fields"] == ("phone:masked",)
+    assert every[0]["rules"] == ("store.contact",)
+
+
+def test_rows_are_bounded_and_the_rest_is_counted(reporting):
+    reporting.system("aurelle-crm")
+    reporting.did("aurelle-crm", times=12, **REFUSED)
+    report = reporting.run("access", most=5)
+    assert (len(report.body.rows), report.body.more) == (5, 7)
+    assert dict(report.body.totals) == {"deny": 12}
+
+
+def test_who_writes_while_a_report_is_read_does_not_wait_and_is_not_in_it(reporting):
+    vault = reporting.vault
+    reporting.system("aurelle-crm")
+    reporting.did("aurelle-crm", **REFUSED)
+    reporting.sign()
+    asked = Asked(reporting.start, reporting.clock.now() + 1)
+    with vault.reading() as conn:
+        register = {each.id: each for each in systems.listed(conn)}
+        view = View(vault, conn, asked, vouched(conn), register, reporting.clock.now())
+        reporting.did("aurelle-crm", times=4, **REFUSED)
+        reporting.sign()
+        assert len(catalog.DEFINITIONS["access"].query(view).rows) == 1
+    assert len(reporting.rows("access")) == 5

@@ -1,0 +1,58 @@
+"""What a report's query may look at: one snapshot of the database, the log up to its checkpoint, the bundle in force."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from audit.entry import Act
+from audit.reports.asked import Actors, Asked
+from audit.reports.lines import Line, Vouched, lines
+from audit.reports.table import Body
+from policies.bundle import Bundle
+from vault.systems import SystemRecord
+from vault.unit import Vault
+
+Query = Callable[["View"], Body]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a report is about, where it is about one: the subject, and the key of their pseudonyms in the log."""
+
+    subject: bytes = field(repr=False)
+    log_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One report's world. `now` is the time of the run; `person` is set when a reference was asked for."""
+
+    vault: Vault
+    conn: Connection
+    asked: Asked
+    upto: tuple[Vouched, ...]
+    systems: Mapping[str, SystemRecord]
+    now: int
+    person: Person | None = None
+
+    @property
+    def bundle(self) -> Bundle:
+        """The policies in force."""
+        return self.vault.bundle
+
+    @property
+    def actors(self) -> Actors:
+        """Whose the systems are, and whom the report is about."""
+        brands = {each.id: each.brand for each in self.systems.values()}
+        return Actors(brands, None if self.person is None else self.person.log_key)
+
+    def lines(self, acts: Collection[Act] = (), asked: Asked | None = None) -> Iterator[Line]:
+        """Give the entries of the period asked for, or of another."""
+        period = asked or self.asked
+        return lines(self.conn, self.upto, period.since, period.until, acts)
+
+    def concerned(self, acts: Collection[Act] = (), asked: Asked | None = None) -> Iterator[Line]:
+        """Give those of them that the filter lets pass."""
+        actors, period = self.actors, asked or self.asked
+        return (line for line in self.lines(acts, period) if actors.concern(line, period))
