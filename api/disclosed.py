@@ -10,7 +10,7 @@ from vault.revealed import Revealed
 def answer(
     decision: Decision, purpose: str, reference: str, entry: bytes, revealed: Revealed, receipt: str
 ) -> dict[str, Any]:
-    """Shape the answer. `entry` is the id of the log entry, `receipt` the signed note about it."""
+    """Shape the answer. `entry` is the id of the log entry, `receipt` the signed note that promises it."""
     fields = []
     for each in decision.answers:
         told: dict[str, Any] = {"name": each.wanted.field, "level": each.granted, "policies": each.told}

@@ -36,6 +36,7 @@ def disclosures(uow: UnitOfWork, calls: Sequence[Call[tuple[Look, ...]]]) -> Fin
     """Disclose fields of one or many subjects per call.
 
     A call's result is a list, an answer or an error per look; or the one error of a call whose credential is no good.
+    All answers of a call name one receipt, which promises the entries of all.
     """
     return looked(uow, calls)[0]
 
@@ -66,15 +67,17 @@ def looked(
         entries = [item.entry for item in granted]
         try:
             revealed = disclosure.reveal(uow.vault, commit, selection, entries)
-            signed = receipts.issue(uow, commit, entries)
+            signed = _receipts(uow, commit, granted)
         except VaultError as error:
             _record_failures(uow.vault, [(item, ALL_FIELDS, error) for item in granted])
             raise
         failed = [(item, *each) for item, part in zip(granted, revealed, strict=True) for each in part.failures()]
         _record_failures(uow.vault, failed)
         answers = {
-            id(item): answer(item.decision, item.session.purpose, item.reference, item.entry, part, receipt)
-            for item, part, receipt in zip(granted, revealed, signed, strict=True)
+            id(item): answer(
+                item.decision, item.session.purpose, item.reference, item.entry, part, signed[id(item.call)]
+            )
+            for item, part in zip(granted, revealed, strict=True)
             if item.decision is not None and item.session is not None
         }
         results: list[list[dict[str, Any] | VaultError] | VaultError] = []
@@ -249,6 +252,14 @@ def _record(uow: UnitOfWork, items: Sequence[Item], keys: Mapping[bytes, bytes])
         for entry in trail.entries(item.session, item.decision, item.error, req, past=item.known_on is not None):
             if trail.tells(uow, item.call.credential.address, entry):
                 item.entry = uow.record(entry, log_key=log_key)
+
+
+def _receipts(uow: UnitOfWork, commit: Commit, granted: Sequence[Item]) -> dict[int, str]:
+    """Stage 5: a receipt per call, by the call's identity, that promises the entry of each of its looks."""
+    promised: dict[int, list[bytes]] = {}
+    for item in granted:
+        promised.setdefault(id(item.call), []).append(item.entry)
+    return dict(zip(promised, receipts.issue(uow, commit, list(promised.values())), strict=True))
 
 
 def _record_failures(vault: Vault, failed: Sequence[tuple[Item, frozenset[str], VaultError]]) -> None:

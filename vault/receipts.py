@@ -6,19 +6,25 @@ A receipt is made from a `Commit` and from nothing else, so none exists for an e
 from collections.abc import Sequence
 
 from audit import receipt
-from audit.receipt import Receipt
+from audit.receipt import Promised, Receipt
 from vault.keys.service import SigningKey
 from vault.setup import log_origin
 from vault.unit import Commit, UnitOfWork
 
 
-def issue(uow: UnitOfWork, commit: Commit, entry_ids: Sequence[bytes]) -> list[str]:
-    """Sign one receipt per entry that `uow` committed, in order, with one key-service call. Signed-note texts."""
-    if not entry_ids:
+def issue(uow: UnitOfWork, commit: Commit, answers: Sequence[Sequence[bytes]]) -> list[str]:
+    """Sign one receipt per answer, with one key-service call; in order, as signed-note texts.
+
+    An answer is the ids of the entries that it rests on, committed by `uow`; one at least.
+    """
+    if not answers:
         return []
     keys = uow.vault.keys
     origin = log_origin(uow.vault.origin, uow.shard)
-    wanted = [Receipt(origin, entry_id, commit.leaf(entry_id), uow.now) for entry_id in entry_ids]
+    wanted = [
+        Receipt(origin, tuple([Promised(entry_id, commit.leaf(entry_id)) for entry_id in entry_ids]), uow.now)
+        for entry_ids in answers
+    ]
     return receipt.issue(
         wanted, keys.public_key(SigningKey.RECEIPT), lambda messages: keys.sign(SigningKey.RECEIPT, messages)
     )

@@ -35,13 +35,18 @@ class DisclosedField(Answer):
     reason: str | None = None
 
 
-class Disclosed(Answer):
-    """One disclosure: answers per field, the log entry that records it, and the signed receipt."""
+class DisclosedOfMany(Answer):
+    """One disclosure of several: answers per field, and the log entry that records it."""
 
     reference: str
     purpose: str
     fields: list[DisclosedField]
     entry: str
+
+
+class Disclosed(DisclosedOfMany):
+    """One disclosure: answers per field, the log entry that records it, and the signed receipt."""
+
     receipt: str
 
 
@@ -53,6 +58,10 @@ class BulkRefused(Answer):
 
 
 class DisclosedBulk(Answer):
-    """Outcomes in the order asked; one subject's failure fails that subject alone."""
+    """Outcomes in the order asked; one subject's failure fails that subject alone.
 
-    disclosures: list[Disclosed | BulkRefused]
+    `receipt` promises the entries of all that were disclosed, in that order; null where nobody was.
+    """
+
+    disclosures: list[DisclosedOfMany | BulkRefused]
+    receipt: str | None

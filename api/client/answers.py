@@ -112,6 +112,7 @@ class Disclosed:
 class Disclosure:
     """One act of giving values out about one subject. `receipt` is a signed note: keep it as evidence.
 
+    The disclosures of one bulk answer share a receipt, which promises the entry of each.
     `entry` is the id of the log entry that records it. When the server could not serve this subject (bulk only),
     `error` is its stable code and `fields` is empty.
     """
@@ -239,11 +240,20 @@ def read_consent(reply: Reply) -> ConsentRecord:
     return ConsentRecord(*(str(member(body, name)) for name in ("event", "purpose", "state")))
 
 
+def read_disclosures(body: Mapping[str, Any]) -> list[Disclosure]:
+    """Read a bulk answer."""
+    receipt = str(member(body, "receipt") or "")
+    return [
+        Disclosure(str(member(item, "reference")), error=str(item["error"]))
+        if item.get("error")
+        else read_disclosure({**item, "receipt": receipt})
+        for item in member(body, "disclosures")
+    ]
+
+
 def read_disclosure(body: Mapping[str, Any]) -> Disclosure:
-    """Read one disclosure, single or from a bulk answer."""
+    """Read one disclosure."""
     reference = str(member(body, "reference"))
-    if body.get("error"):
-        return Disclosure(reference, error=str(body["error"]))
     fields = {item.name: item for item in map(_disclosed, member(body, "fields"))}
     return Disclosure(reference, fields, str(member(body, "entry")), str(member(body, "receipt")))
 

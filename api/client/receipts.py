@@ -1,6 +1,7 @@
 """Checks a disclosure receipt with the deployment's verifier key and nothing else.
 
-A receipt is a C2SP signed note whose text is four lines: `<origin>/receipt`, entry id, base64 leaf hash, UTC seconds.
+A receipt is a C2SP signed note whose text is `<origin>/receipt`, then entry id and base64 leaf hash of each entry that it
+promises, then UTC seconds; each on a line of its own. That of a bulk answer promises many entries, any other one.
 Written independently of the server's own note code, so that the two check each other.
 """
 
@@ -37,9 +38,19 @@ class ConsentReceipt:
     time: int  # UTC seconds since 1970
 
 
-def verify_receipt(note: str, verifier_key: str) -> Receipt:
-    """Return the receipt when a signature under `verifier_key` (`name+id+base64`) holds; `ReceiptInvalid` otherwise."""
-    return _receipt(_signed(note, *_verifier(verifier_key)))
+def verify_receipt(note: str, verifier_key: str, entry_id: str | None = None) -> Receipt:
+    """Return what a receipt promises about an entry when a signature under `verifier_key` (`name+id+base64`) holds.
+
+    `entry_id` is the `entry` of a disclosure; it may be left out where the receipt promises one only. Raises
+    `ReceiptInvalid`, also for a receipt of other entries.
+    """
+    promised = _promised(_signed(note, *_verifier(verifier_key)))
+    if entry_id is None and len(promised) == 1:
+        return promised[0]
+    for each in promised:
+        if each.entry_id == entry_id:
+            return each
+    raise ReceiptInvalid("signed, but it does not promise the entry")
 
 
 def _signed(note: str, name: str, key_id: bytes, public: Ed25519PublicKey) -> str:
@@ -104,13 +115,22 @@ def _signs(line: str, name: str, key_id: bytes, public: Ed25519PublicKey, signed
     return True
 
 
-def _receipt(text: str) -> Receipt:
+def _promised(text: str) -> list[Receipt]:
+    head, *pairs, seconds = text.split("\n") if "\n" in text else (text, "")
+    origin = head.removesuffix("/receipt")
+    if head == origin or not pairs or len(pairs) % 2 or not (seconds.isascii() and seconds.isdecimal()):
+        raise ReceiptInvalid("signed, but not a receipt")
+    return [
+        Receipt(origin, entry_id, _leaf(leaf), int(seconds))
+        for entry_id, leaf in zip(pairs[::2], pairs[1::2], strict=True)
+    ]
+
+
+def _leaf(encoded: str) -> bytes:
     try:
-        head, entry_id, leaf, seconds = text.split("\n")
-        origin = head.removesuffix("/receipt")
-        leaf_hash = base64.b64decode(leaf, validate=True)
-        if head == origin or len(leaf_hash) != hashlib.sha256().digest_size or not seconds.isdecimal():
-            raise ReceiptInvalid("signed, but not a receipt")
-        return Receipt(origin, entry_id, leaf_hash, int(seconds))
+        decoded = base64.b64decode(encoded, validate=True)
     except ValueError:
-        raise ReceiptInvalid("signed, but not a receipt") from None
+        decoded = b""
+    if len(decoded) != hashlib.sha256().digest_size:
+        raise ReceiptInvalid("signed, but not a receipt")
+    return decoded

@@ -22,6 +22,7 @@ from api.client.answers import (
     read_attestation,
     read_consent,
     read_disclosure,
+    read_disclosures,
     read_found,
     read_keys,
     read_rotated,
@@ -143,7 +144,7 @@ def disclose_bulk(
     """Redeem a token for several of its subjects at once, in the order asked; one's failure is its own."""
     body = {"references": list(references), **({"fields": list(fields)} if fields else {})}
     reply = yield from exchange.bound(token.secret, "POST", "/v1/disclosures/bulk", body)
-    return tuple(map(read_disclosure, member(json_object(reply.content), "disclosures")))
+    return tuple(read_disclosures(json_object(reply.content)))
 
 
 def attest(

@@ -34,10 +34,11 @@ async def disclose_bulk(request: Request, credential: Bearer, body: DiscloseBulk
     asked = tuple(Look(reference, fields) for reference in body.references)
     call = Call(credential, request_id_of(request), asked)
     outcomes = await services_of(request).batcher.submit(pipeline.disclosures, call)
-    items = [
-        BulkRefused(reference=reference, error=outcome.code).model_dump()
-        if isinstance(outcome, VaultError)
-        else outcome
-        for reference, outcome in zip(body.references, outcomes, strict=True)
-    ]
-    return Json({"disclosures": items})
+    items, receipt = [], None
+    for reference, outcome in zip(body.references, outcomes, strict=True):
+        if isinstance(outcome, VaultError):
+            items.append(BulkRefused(reference=reference, error=outcome.code).model_dump())
+        else:
+            receipt = outcome.pop("receipt")  # the same for all
+            items.append(outcome)
+    return Json({"disclosures": items, "receipt": receipt})

@@ -8,6 +8,7 @@ from maison_callers import CONSENT, PERSON, STRANGER, disable, problem_of
 
 from api.client.answers import VerifierKeys
 from api.client.receipts import verify_receipt
+from audit.merkle import leaf_hash
 
 SPEND = {"amount": "18250.00", "currency": "EUR"}
 
@@ -184,7 +185,8 @@ def test_many_subjects_at_once_each_for_itself(maison, pos, sister, known):
     token = pos.granted(people, ("phone", "masked"), ("preferred_language", "raw"), max_uses=2)
     theirs = sister.created(PERSON, CONSENT)
     asked = [people[0], STRANGER, people[1], theirs, *people[2:]]
-    outcomes = pos.bulk(token, asked).json()["disclosures"]
+    body = pos.bulk(token, asked).json()
+    outcomes = body["disclosures"]
     assert [each["reference"] for each in outcomes] == asked
     assert [each.get("error") for each in outcomes] == [
         None,
@@ -195,7 +197,12 @@ def test_many_subjects_at_once_each_for_itself(maison, pos, sister, known):
     ]
     served = [each for each in outcomes if "error" not in each]
     assert len({each["entry"] for each in served}) == 5
-    assert all(len(each["fields"]) == 2 and each["receipt"] for each in served)
+    assert all(len(each["fields"]) == 2 for each in served)
+    keys = VerifierKeys(**pos.http.get("/audit/keys").json())
+    promised = [verify_receipt(body["receipt"], keys.receipt, each["entry"]).leaf_hash for each in served]
+    leaves = {each.read["id"]: leaf_hash(each.raw) for each in maison.entries()}
+    assert promised == [leaves[each["entry"]] for each in served]
+    assert body["receipt"].count("\n") == 2 * len(served) + 4  # of nobody else, and one signature
     narrowed = pos.bulk(token, people, fields=["preferred_language"]).json()["disclosures"]
     assert {each["name"] for one in narrowed for each in one["fields"]} == {"preferred_language"}
     assert {each.get("error") for each in pos.bulk(token, people).json()["disclosures"]} == {"uses_exhausted"}
@@ -208,6 +215,7 @@ def test_a_bulk_of_none_or_too_many_is_refused(pos, known):
     problem_of(pos.bulk(token, [STRANGER] * 501), 422, "invalid_request")
     answer = pos.bulk(token, [STRANGER] * 500)
     assert {each["error"] for each in answer.json()["disclosures"]} == {"unknown_reference"}
+    assert answer.json()["receipt"] is None
 
 
 def test_a_bulk_under_a_bad_token_is_one_refusal_and_one_entry(maison, pos, known):

@@ -7,10 +7,12 @@ from audit import receipt
 from audit.errors import VerificationError
 from audit.merkle import leaf_hash
 from audit.note import sign_note
-from audit.receipt import Receipt, receipt_key_name, receipt_text
+from audit.receipt import Promised, Receipt, receipt_key_name, receipt_text
 
 KEY = Ed25519Signer(receipt_key_name(ORIGIN))
-RECEIPTS = [Receipt(ORIGIN, entry_id(number), leaf_hash(b"%d" % number), 1_790_000_000 + number) for number in range(5)]
+PROMISED = [Promised(entry_id(number), leaf_hash(b"%d" % number)) for number in range(5)]
+RECEIPTS = [Receipt(ORIGIN, (each,), 1_790_000_000 + number) for number, each in enumerate(PROMISED)]
+MANY = Receipt(ORIGIN, tuple(PROMISED), 1_790_000_000)
 
 
 def issue(receipts):
@@ -18,7 +20,7 @@ def issue(receipts):
 
 
 def test_the_text_line_for_line():
-    text = receipt_text("vault.example/audit", bytes(range(16)), bytes(32), 1_790_000_000)
+    text = receipt_text(Receipt("vault.example/audit", (Promised(bytes(range(16)), bytes(32)),), 1_790_000_000))
     assert text == (
         "vault.example/audit/receipt\n000102030405060708090a0b0c0d0e0f\n"
         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n1790000000\n"
@@ -37,8 +39,17 @@ def test_a_batch_is_signed_in_one_call():
     assert [receipt.verify(note, [KEY.vkey]) for note in notes] == RECEIPTS
 
 
-def test_any_flipped_byte_is_refused():
-    content = issue(RECEIPTS[:1])[0].encode()
+def test_one_answer_about_many_is_promised_under_one_signature():
+    calls = []
+    (note,) = receipt.issue([MANY], KEY.public_key, lambda texts: calls.extend(texts) or [KEY.sign(t) for t in texts])
+    assert len(calls) == 1
+    assert receipt.verify(note, [KEY.vkey]) == MANY
+    assert note.splitlines()[1:11:2] == [each.entry_id.hex() for each in PROMISED]
+
+
+@pytest.mark.parametrize("promise", [RECEIPTS[0], MANY])
+def test_any_flipped_byte_is_refused(promise):
+    content = issue([promise])[0].encode()
     for place in range(len(content)):
         flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
         with pytest.raises(VerificationError):
@@ -52,7 +63,7 @@ def test_a_receipt_signed_by_another_key_is_refused():
 
 
 def test_the_logs_own_key_does_not_sign_receipts(signer):
-    note = sign_note(receipt_text(ORIGIN, bytes(16), bytes(32), 1), (signer,))
+    note = sign_note(receipt_text(Receipt(ORIGIN, (Promised(bytes(16), bytes(32)),), 1)), (signer,))
     with pytest.raises(VerificationError):
         receipt.verify(note, [signer.vkey])
 
@@ -69,6 +80,10 @@ def test_the_logs_own_key_does_not_sign_receipts(signer):
         f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 43}=\n01\n",
         f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 43}=\n-1\n",
         f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 43}=\n1\nmore\n",
+        f"{ORIGIN}/receipt\n1\n",
+        f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 43}=\n{'01' * 16}\n1\n",
+        f"{ORIGIN}/receipt\n{'00' * 16}\n{'A' * 43}=\n{'01' * 16}\n{'A' * 42}B=\n1\n",
+        f"{ORIGIN}/receipt\n{'00' * 16}\n{'01' * 16}\n{'A' * 43}=\n{'A' * 43}=\n1\n",
     ],
 )
 def test_a_good_signature_over_something_else_is_no_receipt(text):

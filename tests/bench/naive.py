@@ -23,7 +23,7 @@ from api.services import Services
 from api.settings import load
 from audit import ledger, receipt
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, encode, sref
-from audit.receipt import Receipt
+from audit.receipt import Promised, Receipt
 from policies import transforms
 from policies.catalogue import FieldKind
 from policies.decision import decide, mint
@@ -171,7 +171,7 @@ def disclose(credential: Bearer, body: Disclose) -> dict[str, object]:
         answers.append({**told, "decision": "granted" if answer.granted else "refused", "reason": answer.reason})
     (bits,) = vault.keys.open(f"relation/{brand}", [(subject_id, sealed_reference)])
     (signed,) = receipt.issue(
-        [Receipt(vault.origin, entry_id, appended.leaves[0], now)],
+        [Receipt(vault.origin, (Promised(entry_id, appended.leaves[0]),), now)],
         vault.keys.public_key(SigningKey.RECEIPT),
         lambda messages: vault.keys.sign(SigningKey.RECEIPT, messages),
     )

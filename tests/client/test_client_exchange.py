@@ -182,16 +182,18 @@ def test_bulk_keeps_one_failure_to_itself(client, stub):
                 "reference": "ref_a",
                 "fields": [{"name": "phone", "decision": "granted", "level": "masked", "value": ["x"]}],
                 "entry": "e",
-                "receipt": "n",
             },
             {"reference": "ref_b", "error": "integrity_failure"},
-        ]
+        ],
+        "receipt": "n",
     }
     stub.answers["/v1/disclosures/bulk"] = [(200, {}, json.dumps(body).encode())]
     good, bad = client.disclose_bulk(token)
     assert good.value("phone") == ["x"]
+    assert good.receipt == "n"
     assert bad.error == "integrity_failure"
     assert not bad.fields
+    assert not bad.receipt
 
 
 def test_what_may_be_repeated_is_and_with_a_new_proof_each_time(client, stub):

@@ -30,6 +30,23 @@ def test_a_receipt_verifies():
     assert verify_receipt(signed(), vkey()) == Receipt("ecrin.example/demo", "01J0ENTRY", LEAF, 1763900000)
 
 
+def test_a_receipt_of_a_bulk_answer_promises_each_of_its_entries():
+    other = hashlib.sha256(b"other").digest()
+    pairs = "".join(f"{name}\n{base64.b64encode(leaf).decode()}\n" for name, leaf in (("a", LEAF), ("b", other)))
+    note = signed(f"ecrin.example/demo/receipt\n{pairs}1763900000\n")
+    assert verify_receipt(note, vkey(), "b") == Receipt("ecrin.example/demo", "b", other, 1763900000)
+    assert verify_receipt(note, vkey(), "a").leaf_hash == LEAF
+    for entry in ("c", None):
+        with pytest.raises(ReceiptInvalid, match="does not promise"):
+            verify_receipt(note, vkey(), entry)
+
+
+def test_a_receipt_of_one_entry_is_of_no_other():
+    assert verify_receipt(signed(), vkey(), "01J0ENTRY").leaf_hash == LEAF
+    with pytest.raises(ReceiptInvalid, match="does not promise"):
+        verify_receipt(signed(), vkey(), "01J0OTHER")
+
+
 def test_other_signatures_beside_ours_do_no_harm():
     other = Ed25519PrivateKey.from_private_bytes(bytes(32))
     note = signed() + signed(key=other, name="other.example").rpartition("\n\n")[2]
@@ -61,6 +78,9 @@ def test_the_c2sp_example_verifies_but_is_no_receipt():
         signed(text=TEXT + "more\n"),
         signed(text=TEXT.replace("1763900000", "soon")),
         signed(text="a/receipt\nb\nAAAA\n1\n"),
+        signed(text="a/receipt\n"),
+        signed(text="a/receipt\n1\n"),
+        signed(text=TEXT.replace("1763900000", "c\n1763900000")),
     ],
 )
 def test_anything_else_is_refused(note):

@@ -121,7 +121,8 @@ def test_checkpoint(keys):
 
 
 def test_receipt(keys):
-    promise = receipt.Receipt(generator.ORIGIN, ENTRY_ID, bytes.fromhex(DOCUMENT["entry"]["leaf"]), NOW)
+    promised = receipt.Promised(ENTRY_ID, bytes.fromhex(DOCUMENT["entry"]["leaf"]))
+    promise = receipt.Receipt(generator.ORIGIN, (promised,), NOW)
     public = keys.public_key(SigningKey.RECEIPT)
     assert receipt.issue([promise], public, lambda each: keys.sign(SigningKey.RECEIPT, each)) == [DOCUMENT["receipt"]]
     assert receipt.verify(DOCUMENT["receipt"], (DOCUMENT["receipt_key"],)) == promise
