@@ -74,6 +74,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "not_permitted": Kind(403, "No rule permits this."),
     "predicate_budget": Kind(429, "Too many different questions about this subject today."),
     "unknown_reference": Kind(404, "This brand has no such reference."),
+    "unknown_restriction": Kind(404, "No such restriction of this brand stands."),
     # Our side.
     "sealed": Kind(503, "The vault is sealed.", retry=True),
     "store_unavailable": Kind(503, "The store did not complete the request; nothing was done.", retry=True),

@@ -96,6 +96,8 @@ class Act(StrEnum):
     JOIN_APPROVED = "join.approved", "S12"
     JOIN_WITHDRAWN = "join.withdrawn", "S13"
 
+    SUBJECT_RESTRICTION_LIFTED = "subject.restriction_lifted", "S14"
+
     AUTH_SUCCEEDED = "auth.succeeded", "A01"
     AUTH_FAILED = "auth.failed", "A02"
 

@@ -18,7 +18,7 @@ PUBLIC = "https://vault.example"
 ELSEWHERE = "http://10.0.0.9:8420"  # the address the request arrives at; nothing may be decided by it
 STRANGER = "ref_00000000000000000000000000"  # well-formed, and nobody's
 DISCLOSURE = "urn:ecrin:disclosure:v1"
-SCOPES = frozenset({"lookup", "subject.write", "consent.write", "import", "audit.read"})
+SCOPES = frozenset({"lookup", "subject.write", "consent.write", "rights.write", "import", "audit.read"})
 PURPOSES = frozenset(
     {
         "clienteling",

@@ -158,6 +158,12 @@ class UnknownHold(VaultError):
     code = "unknown_hold"
 
 
+class UnknownRestriction(VaultError):
+    """No such restriction stands that this caller may lift."""
+
+    code = "unknown_restriction"
+
+
 class UnknownErasure(VaultError):
     """No erasure has this id, or it has no certificate yet."""
 

@@ -48,6 +48,8 @@ class EventKind(StrEnum):
     WITHDRAWN = "consent-withdrawn"  # or objected to; `purpose` names what for
     RECTIFIED = "rectified"  # values that were wrong were replaced; `version` is the subject's new one
     ROTATED = "reference-rotated"  # `successor` is the reference from now on; `until`: the old one resolves till then
+    RESTRICTED = "restricted"  # processing is restricted from now on; why is nobody's business here
+    UNRESTRICTED = "restriction-lifted"  # no restriction stands any more
     ERASED = "erased"  # of the person, or of the `category` or `field` named; denied from now on
 
 
@@ -152,12 +154,17 @@ def queue(uow: UnitOfWork, happened: Sequence[Happened]) -> None:
 
 def queue_erased(uow: UnitOfWork, erased: Iterable[tuple[bytes, dict[str, str | int]]]) -> None:
     """Queue the erasure of subjects, or of what `detail` names of them, for each brand that knows them."""
-    wanted = list(erased)
+    queue_for_all(uow, EventKind.ERASED, erased)
+
+
+def queue_for_all(uow: UnitOfWork, kind: EventKind, happened: Iterable[tuple[bytes, dict[str, str | int]]]) -> None:
+    """Queue what happened to subjects, with its detail, for each brand that knows them, by that brand's own reference."""
+    wanted = list(happened)
     held = references.all_of(uow, [subject for subject, _ in wanted])
     queue(
         uow,
         [
-            Happened(brand, reference, EventKind.ERASED, detail)
+            Happened(brand, reference, kind, detail)
             for subject, detail in wanted
             for brand, reference in held.get(subject, ())
         ],

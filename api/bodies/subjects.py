@@ -1,6 +1,6 @@
 """Bodies of subjects: create, read one's own reference, update, search."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -48,6 +48,30 @@ class RotationAnswer(Answer):
 
     reference: str
     until: int | None
+
+
+GroundGiven = Literal["accuracy_contested", "unlawful", "needed_for_claim", "objection_pending"]
+
+
+class PlaceRestriction(Body):
+    """Restrict the processing of what is known of a person, on one of the grounds of GDPR Art. 18(1)."""
+
+    ground: GroundGiven
+
+
+class LiftRestriction(Body):
+    """Lift what was placed on this ground. `informed`: the person has been told before (GDPR Art. 18(3))."""
+
+    ground: GroundGiven
+    informed: Literal[True]
+
+
+class RestrictionAnswer(Answer):
+    """Whether this brand's restriction on this ground stands. What other brands placed is not told."""
+
+    reference: str
+    ground: GroundGiven
+    stands: bool
 
 
 class SubjectAnswer(Answer):

@@ -24,6 +24,7 @@ from api.cli import (
     policy,
     policyversions,
     reports,
+    restrictions,
     rotation,
     seal,
     shares,
@@ -59,6 +60,7 @@ app.add_typer(systems.app, name="system")
 app.add_typer(budgets.app, name="budget")
 app.add_typer(events.app, name="events")
 app.add_typer(consents.app, name="consent")
+app.add_typer(restrictions.app, name="restriction")
 app.add_typer(officers.app, name="officer")
 app.add_typer(signers.app, name="signer")
 app.add_typer(joins.app, name="join")

@@ -23,7 +23,7 @@ SKEW = 300  # seconds that the two clocks may differ
 
 @dataclass(frozen=True, slots=True)
 class VaultEvent:
-    """What happened: `kind` (`consent-withdrawn`, `rectified`, `erased`) to `reference`, with words about what of it."""
+    """What happened: `kind` to `reference`, with words about what of it. The kinds stand in the API's documentation."""
 
     id: str
     kind: str

@@ -7,7 +7,7 @@ from api.authn.jwk import ALGORITHMS
 from api.oauth import narrowing
 from api.settings import Settings
 
-SCOPES: Final = ("lookup", "subject.write", "consent.write", "import", "audit.read")
+SCOPES: Final = ("lookup", "subject.write", "consent.write", "rights.write", "import", "audit.read")
 """Scopes of service tokens. Disclosure is not among them: it is asked for in `authorization_details` only."""
 
 TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path

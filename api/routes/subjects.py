@@ -10,6 +10,9 @@ from api.authn.credential import Bearer
 from api.bodies.common import REFERENCE
 from api.bodies.subjects import (
     CreateSubject,
+    LiftRestriction,
+    PlaceRestriction,
+    RestrictionAnswer,
     RotateReference,
     RotationAnswer,
     SearchAnswer,
@@ -20,9 +23,10 @@ from api.bodies.subjects import (
 from api.events import event_given
 from api.looks import Call
 from api.problems import Problem, request_id_of
+from api.restrictions import RestrictionAsked, liftings, placings
 from api.rotations import RotationAsked, rotations
 from api.routes.answers import Json
-from api.routes.writes import write_of
+from api.routes.writes import write_of, written
 from api.services import services_of
 
 router = APIRouter(prefix="/v1/subjects", tags=["subjects"])
@@ -37,8 +41,8 @@ async def create(request: Request, credential: Bearer, body: CreateSubject) -> J
     """Register a person with the calling brand. Answers the brand's own reference."""
     creation = acts.Creation(body.region, body.fields, tuple(event_given(each) for each in body.consents))
     call = Call(credential, request_id_of(request), await write_of(request, creation))
-    written = await services_of(request).batcher.submit(acts.creations, call)
-    return Json(written.answer, 200 if written.replayed else 201, _etag(written.answer["version"]))
+    done = await services_of(request).batcher.submit(acts.creations, call)
+    return Json(done.answer, 200 if done.replayed else 201, _etag(done.answer["version"]))
 
 
 @router.post("/search", response_model=SearchAnswer)
@@ -61,8 +65,20 @@ async def rotate(request: Request, credential: Bearer, reference: Reference, bod
     """Replace the brand's reference to a person by a fresh one; the old one may resolve for a grace."""
     asked = RotationAsked(reference, body.grace_seconds)
     call = Call(credential, request_id_of(request), await write_of(request, asked))
-    written = await services_of(request).batcher.submit(rotations, call)
-    return Json(written.answer)
+    done = await services_of(request).batcher.submit(rotations, call)
+    return Json(done.answer)
+
+
+@router.post("/{reference}/restriction", status_code=201, response_model=RestrictionAnswer)
+async def restrict(request: Request, credential: Bearer, reference: Reference, body: PlaceRestriction) -> Json:
+    """Restrict the processing of a person's data (GDPR Art. 18): from then on only legal claims pass, at every brand."""
+    return await written(request, credential, placings, RestrictionAsked(reference, body.ground))
+
+
+@router.post("/{reference}/restriction/lift", status_code=201, response_model=RestrictionAnswer)
+async def lift_restriction(request: Request, credential: Bearer, reference: Reference, body: LiftRestriction) -> Json:
+    """Lift a restriction of the calling brand, after the person was told."""
+    return await written(request, credential, liftings, RestrictionAsked(reference, body.ground))
 
 
 @router.patch("/{reference}", response_model=SubjectAnswer)
@@ -70,8 +86,8 @@ async def update(request: Request, credential: Bearer, reference: Reference, bod
     """Change values, all or none. Needs If-Match with the ETag last seen."""
     amendment = acts.Amendment(reference, _expected(request), body.model_dump())
     call = Call(credential, request_id_of(request), await write_of(request, amendment))
-    written = await services_of(request).batcher.submit(acts.amendments, call)
-    return Json(written.answer, headers=_etag(written.answer["version"]))
+    done = await services_of(request).batcher.submit(acts.amendments, call)
+    return Json(done.answer, headers=_etag(done.answer["version"]))
 
 
 def _expected(request: Request) -> int:

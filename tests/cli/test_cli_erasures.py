@@ -87,6 +87,20 @@ def test_a_hold_stops_what_is_queued(ecrin, person):
     assert (placed.code, sorted(placed.json["saved"]), placed.json["late"]) == (0, ["contact", "identity"], [])
 
 
+def test_a_restriction_is_placed_told_and_lifted_when_the_person_knows(ecrin, person):
+    ground = ("--ground", "objection_pending")
+    placed = ecrin("restriction", "place", *asked(person, *ground), "--json")
+    assert (placed.code, placed.json) == (0, {"ground": "objection_pending", "restricted": True})
+    (listed,) = ecrin("restriction", "list", "--json").json["restrictions"]
+    assert (listed["brand"], listed["ground"], listed["lifted"]) == ("aurelle", "objection_pending", "")
+    assert ecrin("restriction", "lift", *asked(person, *ground)).code == 2  # not without the person's knowing
+    lifted = ecrin("restriction", "lift", *asked(person, *ground, "--informed"), "--json")
+    assert (lifted.code, lifted.json["restricted"]) == (0, False)
+    assert ecrin("restriction", "list", "--json").json["restrictions"] == []
+    assert len(ecrin("restriction", "list", "--all", "--json").json["restrictions"]) == 1
+    assert person not in placed.out + lifted.out
+
+
 def test_retention_counts_before_it_asks(ecrin, person):
     dry = ecrin("retention", "--dry-run", "--json")
     assert (dry.code, dry.json["over"], dry.json["requested"]) == (0, {}, 0)
@@ -103,6 +117,9 @@ def test_retention_counts_before_it_asks(ecrin, person):
         (("hold", "place", *asked(UNKNOWN), "--reason", "legal_claim"), 1),
         (("hold", "place", *asked(UNKNOWN), "--reason", "no_reason"), 2),
         (("hold", "release", "nonsense"), 1),
+        (("restriction", "place", *asked(UNKNOWN), "--ground", "unlawful"), 1),
+        (("restriction", "place", *asked(UNKNOWN), "--ground", "restored"), 2),
+        (("restriction", "lift", *asked(UNKNOWN), "--ground", "unlawful", "--informed"), 1),
         (("erase", "certificate", "nonsense"), 1),
         (("erase", "verify", "no-such-file"), 2),
     ],

@@ -17,7 +17,7 @@ from vault import evidence
 
 OPEN = "open"  # anybody: no personal data, no token
 CLIENT = "client"  # a registered system's own signed assertion, in the body
-SERVICE = ("lookup", "subject.write", "consent.write", "import", "audit.read")
+SERVICE = ("lookup", "subject.write", "consent.write", "rights.write", "import", "audit.read")
 DISCLOSURE = "disclosure"
 EVALUATION = {
     "subject": {"type": "system", "id": "aurelle-pos"},
@@ -63,6 +63,12 @@ ROUTES = {
         "subject.write", {"set": {"preferred_language": "en"}}, (("If-Match", '"1"'),), owned=True
     ),
     ("POST", "/v1/subjects/{reference}/rotation"): Expected("subject.write", {"grace_seconds": 600}, owned=True),
+    ("POST", "/v1/subjects/{reference}/restriction"): Expected(
+        "rights.write", {"ground": "accuracy_contested"}, owned=True
+    ),
+    ("POST", "/v1/subjects/{reference}/restriction/lift"): Expected(
+        "rights.write", {"ground": "accuracy_contested", "informed": True}, owned=True
+    ),
     ("POST", "/access/v1/evaluation"): Expected("lookup", EVALUATION),
     ("POST", "/v1/subjects/search"): Expected("lookup", {"by": "client_number", "value": "AU-0042"}),
     ("POST", "/v1/consents"): Expected(
@@ -181,8 +187,9 @@ def test_nobody_gets_in_where_a_token_is_needed(maison, pos, known):
 
 def test_each_scope_opens_its_routes_and_no_others(pos, known):
     closed = [route for route, expected in ROUTES.items() if expected.needs not in {OPEN, CLIENT}]
-    # Changes last, and withdrawal the very last: the disclosure token is to live until it was tried everywhere.
-    closed.sort(key=lambda route: (ROUTES[route].needs == "subject.write", ROUTES[route].needs == "consent.write"))
+    # Changes last, withdrawal and restriction the very last: the disclosure token is to live until it was tried everywhere.
+    last = ("subject.write", "consent.write", "rights.write")
+    closed.sort(key=lambda route: last.index(ROUTES[route].needs) if ROUTES[route].needs in last else -1)
     tokens = {kind: token_of(pos, kind, known) for kind in (*SERVICE, DISCLOSURE)}
     for route in closed:
         for kind, token in tokens.items():

@@ -19,7 +19,7 @@ from audit.entry import Actor, ActorKind, decode
 from audit.errors import SigningRefused
 from audit.note import vkey
 from audit.verify import Verdict, verify_log
-from vault import envelope, evidence
+from vault import envelope, evidence, restrictions
 from vault.compartments import domain
 from vault.envelope import FieldContext
 from vault.errors import (
@@ -35,6 +35,7 @@ from vault.keys.service import SigningKey, Slot
 from vault.recovery import backups, drills, guard, keystores, manifest, openings, reindex, restores
 from vault.recovery.guard import Carried
 from vault.recovery.openings import Stored
+from vault.restrictions import Ground, Lift, Restrict
 from vault.runtime import SystemEntropy
 from vault.setup import open_vault
 from vault.store import dumps
@@ -323,6 +324,24 @@ def test_who_has_nothing_left_but_what_the_law_keeps_is_restricted(scene, people
     assert bought.subject not in found(restored, "email", "Blaise.Morvan@example.com")
     assert reindex.rebuild(restored) > 0
     assert bought.subject not in found(restored, "email", "Blaise.Morvan@example.com")
+    with restored.reading() as conn:
+        assert [(each.brand, each.ground) for each in restrictions.listed(conn)] == [("", Ground.RESTORED)]
+    # An officer looks, and what is left may be used again.
+    asked = Lift(AURELLE, bought.references[AURELLE], Ground.RESTORED, OPERATOR)
+    assert not one(execute(restored, restrictions.liftings, [asked])).stands
+    assert not rows(restored, "SELECT restricted FROM subject WHERE id = ?", bought.subject)[0][0]
+
+
+def test_whom_somebody_had_restricted_is_still_found_after_a_restore(scene, people):
+    stays, _ = people
+    asked = Restrict(AURELLE, stays.references[AURELLE], Ground.UNLAWFUL, OPERATOR)
+    one(execute(scene.vault, restrictions.restrictions, [asked]))
+    scene.back_up()
+    restored, _ = scene.restore()
+    assert rows(restored, "SELECT restricted FROM subject WHERE id = ?", stays.subject)[0][0]
+    assert reindex.rebuild(restored) > 0
+    number = rows(restored, "SELECT count(*) FROM search_token WHERE subject_id = ?", stays.subject)
+    assert number[0][0] > 0
 
 
 def test_the_log_that_was_cut_short_is_closed_and_its_successor_says_what_was_lost(scene, people):

@@ -38,6 +38,7 @@ _OF_SUBJECT: Final = (
     "guardian_link",
     "contact_activity",
     "hold",
+    "restriction",
 )
 _GUARDING: Final = delete(metadata.tables["guardian_link"]).where(
     metadata.tables["guardian_link"].c.guardian_id.in_(bindparam("subjects", expanding=True))

@@ -1,7 +1,8 @@
 """Retention: what the catalogue says has to go after so many days is found, and its erasure requested (GDPR 5(1)(e)).
 
 A compartment's time counts from its last write. A subject all of whose compartments are over is erased whole. What a
-hold or a law keeps is not asked for yet: the next sweep finds it again.
+hold or a law keeps is not asked for yet: the next sweep finds it again. Nor is what a person had restricted: they may
+have chosen that over its erasure (GDPR 18(1)(b), (c)), and it may only be stored (18(2)).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from sqlalchemy import bindparam, select
 from audit.entry import Actor
 from policies.catalogue import Catalogue
 from policies.errors import UnknownCategory
+from vault import restrictions
 from vault.compartments import ACTIVE
 from vault.erasure import keeping
 from vault.erasure.keeping import DAY, Filled
@@ -34,7 +36,7 @@ _NEXT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep found, by category: compartments over their time, and how many of those something keeps."""
+    """What a sweep found, by category: compartments over their time, and how many of those a hold, a law or a restriction keeps."""
 
     subjects: int
     over: dict[str, int]
@@ -53,10 +55,11 @@ def sweep(vault: Vault, actor: Actor, *, dry_run: bool = False) -> Sweep:
             now = vault.clock.now()
             filled = keeping.filled(conn, subjects)
             held = keeping.kept(conn, catalogue, filled, now)
+            restricted = restrictions.asked_for(conn, subjects)
         asked: list[Erase] = []
         for subject, compartments in filled.items():
             due = [each for each in compartments.values() if _is_over(catalogue, each, now)]
-            free = [each for each in due if (subject, each.category_id) not in held]
+            free = [each for each in due if (subject, each.category_id) not in held and subject not in restricted]
             for each in due:
                 name = keeping.name_of(catalogue, each.category_id)
                 over[name] = over.get(name, 0) + 1

@@ -19,12 +19,15 @@ from sqlalchemy import bindparam, delete, select, tuple_, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import field_ids
-from vault import references, searchepochs
+from vault import references, restrictions, searchepochs
 from vault.compartments import ACTIVE, ERASING
 from vault.erasure import keeping
 from vault.erasure.keeping import Filled
 from vault.errors import Damaged
 from vault.keys.service import Slot
+from vault.recovery import reindex
+from vault.restrictions import Ground
+from vault.store.bulk import insert_rows
 from vault.store.engine import clear_journal
 from vault.store.keysets import padded
 from vault.store.tables import metadata
@@ -37,9 +40,17 @@ _COMPARTMENT: Final = metadata.tables["compartment"]
 _VALUE: Final = metadata.tables["field_value"]
 _TOKEN: Final = metadata.tables["search_token"]
 _ERASURE: Final = metadata.tables["erasure"]
+_RESTRICTION: Final = metadata.tables["restriction"]
 
 _NEXT: Final = (
-    select(_SUBJECT.c.id, _SUBJECT.c.state, _SUBJECT.c.restricted, _SUBJECT.c.log_slot, _SUBJECT.c.log_generation)
+    select(
+        _SUBJECT.c.id,
+        _SUBJECT.c.shard,
+        _SUBJECT.c.state,
+        _SUBJECT.c.restricted,
+        _SUBJECT.c.log_slot,
+        _SUBJECT.c.log_generation,
+    )
     .where(_SUBJECT.c.id > bindparam("after"))
     .order_by(_SUBJECT.c.id)
     .limit(SUBJECTS_PER_UNIT)
@@ -155,8 +166,9 @@ class _Batch:
     emptied: list[tuple[bytes, int]] = field(default_factory=list)
     closed: list[tuple[bytes, int]] = field(default_factory=list)
     stepped: dict[bytes, tuple[str, bool]] = field(default_factory=dict)
+    doubted: list[Any] = field(default_factory=list)  # rows of those of whom nothing is left but what is kept
+    doubted_before: frozenset[bytes] = frozenset()
     waits: int = 0
-    restricted: int = 0
 
     def run(self) -> Carried:
         """Look at each, and store what became of them."""
@@ -173,10 +185,11 @@ class _Batch:
         for subject, scope, category in conn.execute(_PENDING, {"subjects": padded(ids)}):
             # Of a field the compartment has a new leaf already; the old one is in no row.
             pending.setdefault(subject, set()).update({0} if scope == "subject" else {category})
+        self.doubted_before = reindex.in_doubt(conn, ids)
         for row in self.found:
             self._look(row, filled[row.id], refused, pending.get(row.id, set()))
         self._store()
-        return Carried(len(self.wiped), len(self.emptied), self.waits, self.restricted)
+        return Carried(len(self.wiped), len(self.emptied), self.waits, len(self.doubted))
 
     def _look(self, row: Any, filled: dict[int, Filled], refused: set[Slot], pending: set[int]) -> None:
         subject = row.id
@@ -203,8 +216,9 @@ class _Batch:
                 self.waits += 1
                 self.closed.append((subject, each.category_id))
         if went and subject not in self.stepped:
-            doubtful = bool(left) and not row.restricted and self._all_kept(subject, left)
-            self.restricted += doubtful
+            doubtful = bool(left) and subject not in self.doubted_before and self._all_kept(subject, left)
+            if doubtful:
+                self.doubted.append(row)
             self.stepped[subject] = row.state, row.restricted or doubtful
 
     def _all_kept(self, subject: bytes, left: Sequence[Filled]) -> bool:
@@ -221,7 +235,8 @@ class _Batch:
                 for subject, (state, restricted) in self.stepped.items()
             ]
             conn.execute(_STEP, rows)
-            unseen = [subject for subject, (state, restricted) in self.stepped.items() if restricted or state != ACTIVE]
+            unseen = [subject for subject, (state, _) in self.stepped.items() if state != ACTIVE]
+            unseen += [row.id for row in self.doubted]
             if unseen:
                 conn.execute(delete(_TOKEN).where(_TOKEN.c.subject_id.in_(padded(unseen))))
         shut = self.emptied + self.closed
@@ -238,12 +253,14 @@ class _Batch:
             for statement in (*_WIPE, _FORGET, _UNNAME):
                 conn.execute(statement, subjects)
         actor = Actor(ActorKind.VAULT, uow.vault.deployment)
+        doubts = [restrictions.as_row(uow, row.id, row.shard, "", Ground.RESTORED, actor) for row in self.doubted]
+        insert_rows(conn, _RESTRICTION, doubts)
         # Nobody can be named: the log keys are gone. The counts stand for them.
         for rule, count in (
             ("carried.subject", len(self.wiped)),
             ("carried.category", len(self.emptied)),
             ("carried.waiting", self.waits),
-            ("carried.restricted", self.restricted),
+            ("carried.restricted", len(self.doubted)),
         ):
             if count:
                 uow.record(Entry(Act.ERASURE_CARRIED, Outcome.ALLOW, actor, pol=(rule,), n=count))

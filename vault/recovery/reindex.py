@@ -7,7 +7,7 @@ after, and stands in the index once. May be stopped anywhere and repeated.
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from vault import search, searchepochs, values
 from vault.compartments import ACTIVE
@@ -24,13 +24,19 @@ _SUBJECT: Final = metadata.tables["subject"]
 _COMPARTMENT: Final = metadata.tables["compartment"]
 _VALUE: Final = metadata.tables["field_value"]
 _TOKEN: Final = metadata.tables["search_token"]
+_RESTRICTION: Final = metadata.tables["restriction"]
 
 _NEXT: Final = (
-    select(_SUBJECT.c.id, _SUBJECT.c.state, _SUBJECT.c.restricted)
+    select(_SUBJECT.c.id, _SUBJECT.c.state)
     .where(_SUBJECT.c.id > bindparam("after"))
     .order_by(_SUBJECT.c.id)
     .limit(SUBJECTS_PER_UNIT)
     .with_for_update()
+)
+_DOUBTED: Final = select(_RESTRICTION.c.subject_id).where(
+    _RESTRICTION.c.subject_id.in_(bindparam("subjects", expanding=True)),
+    _RESTRICTION.c.brand == "",
+    _RESTRICTION.c.lifted_at.is_(None),
 )
 _FINDABLE: Final = STORED.where(
     _VALUE.c.subject_id.in_(bindparam("subjects", expanding=True)),
@@ -56,7 +62,7 @@ def needed(vault: Vault) -> bool:
 def rebuild(vault: Vault, *, after: bytes = b"", noted: Noted = _unnoted) -> int:
     """Make every search token anew, from the subject behind `after` on. Returns how many there are.
 
-    Subjects that are being erased or restricted are in no index.
+    Subjects that are being erased, or in doubt since a restore (`in_doubt`), are in no index.
     """
     fields = {each.id: each for each in vault.bundle.catalogue.searchable}
     made = 0
@@ -68,12 +74,26 @@ def rebuild(vault: Vault, *, after: bytes = b"", noted: Noted = _unnoted) -> int
             after = found[-1].id
             searchepochs.writing(uow)
             uow.conn.execute(delete(_TOKEN).where(_TOKEN.c.subject_id.in_(padded([row.id for row in found]))))
-            seen = [row.id for row in found if row.state == ACTIVE and not row.restricted]
+            doubted = in_doubt(uow.conn, [row.id for row in found])
+            seen = [row.id for row in found if row.state == ACTIVE and row.id not in doubted]
             additions = _additions(uow, seen, fields) if seen and fields else []
             search.index(uow, additions)
             made += len(additions)
             noted(uow, after, len(additions))
             uow.commit()
+
+
+def again(uow: UnitOfWork, subjects: Sequence[bytes]) -> None:
+    """Make the search tokens of locked, active subjects anew, in this unit of work."""
+    fields = {each.id: each for each in uow.vault.bundle.catalogue.searchable}
+    searchepochs.writing(uow)
+    uow.conn.execute(delete(_TOKEN).where(_TOKEN.c.subject_id.in_(padded(list(subjects)))))
+    search.index(uow, _additions(uow, subjects, fields) if fields else [])
+
+
+def in_doubt(conn: Connection, subjects: Sequence[bytes]) -> frozenset[bytes]:
+    """Return those of whom a restore found that most had been erased since, and no officer has decided yet."""
+    return frozenset(conn.scalars(_DOUBTED, {"subjects": padded(list(subjects))})) if subjects else frozenset()
 
 
 def _additions(uow: UnitOfWork, subjects: Sequence[bytes], fields: dict[int, Any]) -> list[Indexed]:

@@ -20,7 +20,7 @@ from vault.store.ddl.access import (
 from vault.store.ddl.budgets import BudgetMark, BudgetMeter, BudgetRaise, PredicateDay
 from vault.store.ddl.consents import ConsentEvent, ConsentState, ContactActivity, GuardianLink
 from vault.store.ddl.deployment import Deployment, Errand, EventEndpoint, OutgoingEvent
-from vault.store.ddl.erasures import Erasure, ErasureLeaf, Hold, LeftLeaf, Restoration
+from vault.store.ddl.erasures import Erasure, ErasureLeaf, Hold, LeftLeaf, Restoration, Restriction
 from vault.store.ddl.governance import (
     BreakGlassCase,
     CensusGroup,
@@ -77,6 +77,7 @@ __all__ = [
     "Reference",
     "Relation",
     "Restoration",
+    "Restriction",
     "Row",
     "SearchToken",
     "SeenProof",

@@ -1,4 +1,4 @@
-"""What goes and what keeps it: holds, erasures and their leaves, restorations, leaves left behind."""
+"""What goes and what keeps it: holds, restrictions, erasures and their leaves, restorations, leaves left behind."""
 
 from typing import ClassVar
 
@@ -23,6 +23,23 @@ class Hold(Row, table=True):
     placed_at: int = Field(sa_type=BigInteger)
     released_by: str | None = Field(default=None, sa_type=String(64))
     released_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Restriction(Row, table=True):
+    """Something that limits what a subject's data are used for: placed at a brand, and perhaps lifted (GDPR Art. 18)."""
+
+    __tablename__ = "restriction"
+    __table_args__ = (Index(None, "subject_id"),)
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    subject_id: bytes = Field(sa_type=LargeBinary(16))
+    brand: str = Field(sa_type=String(32))  # empty: the vault's own doubt after a restore
+    reason: str = Field(sa_type=String(32))  # a code, never prose
+    placed_by: str = Field(sa_type=String(64))
+    placed_at: int = Field(sa_type=BigInteger)
+    lifted_by: str | None = Field(default=None, sa_type=String(64))
+    lifted_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class Erasure(Row, table=True):
