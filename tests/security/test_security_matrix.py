@@ -210,7 +210,7 @@ def test_another_brand_with_every_right_of_its_own_finds_nothing_here(pos, siste
         assert (answer.status_code, code_of(answer)) == (404, "unknown_reference"), route
         assert answer.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}, route
     bulk = call(sister, ("POST", "/v1/disclosures/bulk"), token_of(sister, DISCLOSURE, theirs), known)
-    assert bulk.json() == {"disclosures": [{"reference": known, "error": "unknown_reference"}]}
+    assert bulk.json() == {"disclosures": [{"reference": known, "error": "unknown_reference"}], "receipt": None}
     found = sister.search("client_number", "AU-0042").json()["candidates"]
     assert [each["reference"] for each in found] == [theirs]
     assert pos.describe(known).json()["version"] == 1
