@@ -94,6 +94,16 @@ class ConsentHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactGuidance:
+    """Whether a person may be contacted now; if not, `why`. `mind` are wishes to keep; never an address."""
+
+    allowed: bool
+    why: tuple[str, ...]
+    language: str = field(repr=False)
+    mind: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Disclosed:
     """One field's answer: `granted`, `narrowed` to a lower level, `refused`, or `unreadable` (a failed integrity check).
 
@@ -234,10 +244,16 @@ def read_found(reply: Reply) -> Found:
     return Found(candidates, bool(body.get("more")))
 
 
-def read_consent(reply: Reply) -> ConsentRecord:
-    """Read the answer to giving or withdrawing consent."""
-    body = json_object(reply.content)
+def read_consent(body: Mapping[str, Any]) -> ConsentRecord:
+    """Read the answer to an event of a consent."""
     return ConsentRecord(*(str(member(body, name)) for name in ("event", "purpose", "state")))
+
+
+def read_guidance(reply: Reply) -> ContactGuidance:
+    """Read the answer to "may I contact"."""
+    body = json_object(reply.content)
+    why, mind = (tuple(map(str, member(body, name))) for name in ("why", "mind"))
+    return ContactGuidance(member(body, "allowed") is True, why, str(member(body, "language")), mind)
 
 
 def read_disclosures(body: Mapping[str, Any]) -> list[Disclosure]:

@@ -8,10 +8,11 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from api.client import verbs
+from api.client import rights, verbs
 from api.client.answers import (
     ConsentHistory,
     ConsentRecord,
+    ContactGuidance,
     Disclosure,
     DisclosureToken,
     Found,
@@ -112,7 +113,7 @@ class AsyncEcrin:
 
     async def create_subject(self, subject: Mapping[str, Any], *, key: str = "") -> SubjectRecord:
         """Register a person; `key` makes it safe to repeat across restarts of the caller."""
-        return await self._run(verbs.create_subject(self._exchange, subject, key or self._settings.fresh()))
+        return await self._run(verbs.create_subject(self._exchange, subject, self._key(key)))
 
     async def get_subject(self, reference: str) -> SubjectRecord:
         """Describe one of this brand's subjects."""
@@ -126,17 +127,61 @@ class AsyncEcrin:
         """Find a person by an exact, searchable field."""
         return await self._run(verbs.search(self._exchange, by, value))
 
-    async def give_consent(self, reference: str, evidence: Mapping[str, Any]) -> ConsentRecord:
+    async def give_consent(self, reference: str, evidence: Mapping[str, Any], *, key: str = "") -> ConsentRecord:
         """Record that a person agreed."""
-        return await self._run(verbs.give_consent(self._exchange, reference, evidence))
+        return await self._run(rights.give_consent(self._exchange, reference, evidence, self._key(key)))
 
-    async def withdraw_consent(self, reference: str, evidence: Mapping[str, Any]) -> ConsentRecord:
+    async def withdraw_consent(self, reference: str, evidence: Mapping[str, Any], *, key: str = "") -> ConsentRecord:
         """Record that a person withdrew."""
-        return await self._run(verbs.withdraw_consent(self._exchange, reference, evidence))
+        return await self._run(rights.withdraw_consent(self._exchange, reference, evidence, self._key(key)))
+
+    async def tell_consent(
+        self, reference: str, event: str, evidence: Mapping[str, Any], *, key: str = ""
+    ) -> ConsentRecord:
+        """Record another event of a consent or of another basis: refused, objected, established, …."""
+        return await self._run(rights.tell_consent(self._exchange, reference, event, evidence, self._key(key)))
+
+    async def pass_signal(
+        self, reference: str, sec_gpc: str, *, channel: str = "web", key: str = ""
+    ) -> tuple[str, ...]:
+        """Pass on the value of a browser's `Sec-GPC` header; return the purposes newly objected to."""
+        return await self._run(rights.pass_signal(self._exchange, reference, sec_gpc, channel, self._key(key)))
 
     async def consent_history(self, reference: str) -> ConsentHistory:
         """Return the record of a person's consents at this brand, with its receipt."""
-        return await self._run(verbs.consent_history(self._exchange, reference))
+        return await self._run(rights.consent_history(self._exchange, reference))
+
+    async def link_guardian(
+        self, reference: str, guardian: str, *, proof: str, proof_hash: str, of_age_on: date, key: str = ""
+    ) -> None:
+        """Say who may consent for a minor, on what proof, and until which day."""
+        steps = rights.link_guardian(self._exchange, reference, guardian, proof, proof_hash, of_age_on, self._key(key))
+        await self._run(steps)
+
+    async def end_guardian(self, reference: str, guardian: str, *, key: str = "") -> None:
+        """End a link."""
+        await self._run(rights.end_guardian(self._exchange, reference, guardian, self._key(key)))
+
+    async def guardians_due(self) -> tuple[str, ...]:
+        """List those come of age whose links wait for review."""
+        return await self._run(rights.guardians_due(self._exchange))
+
+    async def may_contact(self, reference: str, purpose: str, channel: str, *, staff: str = "") -> ContactGuidance:
+        """Ask whether a person may be contacted now, and how. Never answers an address."""
+        return await self._run(rights.may_contact(self._exchange, reference, purpose, channel, staff))
+
+    async def note_contact(self, reference: str, kind: str, *, at: int | None = None, key: str = "") -> bool:
+        """Note a contact; return whether it counts as one that the person made."""
+        return await self._run(rights.note_contact(self._exchange, reference, kind, at, self._key(key)))
+
+    async def restrict(self, reference: str, ground: str, *, key: str = "") -> None:
+        """Restrict the processing of a person's data to legal claims."""
+        await self._run(rights.restrict(self._exchange, reference, ground, self._key(key)))
+
+    async def lift_restriction(self, reference: str, ground: str, *, informed: bool, key: str = "") -> None:
+        """Lift what this brand restricted; `informed` says that the person was told before."""
+        steps = rights.lift_restriction(self._exchange, reference, ground, informed=informed, key=self._key(key))
+        await self._run(steps)
 
     async def import_rows(
         self, rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]], *, key: str
@@ -148,9 +193,7 @@ class AsyncEcrin:
 
     async def rotate_reference(self, reference: str, *, grace_seconds: int = 0, key: str = "") -> Rotated:
         """Replace a reference by a fresh one; the old one dies, or resolves for a grace."""
-        return await self._run(
-            verbs.rotate_reference(self._exchange, reference, grace_seconds, key or self._settings.fresh())
-        )
+        return await self._run(verbs.rotate_reference(self._exchange, reference, grace_seconds, self._key(key)))
 
     async def may(self, reference: str, purpose: str, fields: verbs.Wants, *, staff: bool = False) -> bool:
         """Ask whether every field would be granted at its level, without data."""
@@ -184,6 +227,10 @@ class AsyncEcrin:
     async def verifier_keys(self) -> VerifierKeys:
         """Return the keys that check checkpoints and receipts. Compare them with those you got another way."""
         return await self._run(verbs.verifier_keys(self._exchange))
+
+    def _key(self, key: str) -> str:
+        """Return the key of a write, a fresh one where the caller has none."""
+        return key or self._settings.fresh()
 
     async def _run(self, steps: Steps[T]) -> T:
         try:

@@ -8,10 +8,11 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from api.client import verbs
+from api.client import rights, verbs
 from api.client.answers import (
     ConsentHistory,
     ConsentRecord,
+    ContactGuidance,
     Disclosure,
     DisclosureToken,
     Found,
@@ -113,7 +114,7 @@ class Ecrin:
 
     def create_subject(self, subject: Mapping[str, Any], *, key: str = "") -> SubjectRecord:
         """Register a person; `key` makes it safe to repeat across restarts of the caller."""
-        return self._run(verbs.create_subject(self._exchange, subject, key or self._settings.fresh()))
+        return self._run(verbs.create_subject(self._exchange, subject, self._key(key)))
 
     def get_subject(self, reference: str) -> SubjectRecord:
         """Describe one of this brand's subjects."""
@@ -127,17 +128,57 @@ class Ecrin:
         """Find a person by an exact, searchable field."""
         return self._run(verbs.search(self._exchange, by, value))
 
-    def give_consent(self, reference: str, evidence: Mapping[str, Any]) -> ConsentRecord:
+    def give_consent(self, reference: str, evidence: Mapping[str, Any], *, key: str = "") -> ConsentRecord:
         """Record that a person agreed."""
-        return self._run(verbs.give_consent(self._exchange, reference, evidence))
+        return self._run(rights.give_consent(self._exchange, reference, evidence, self._key(key)))
 
-    def withdraw_consent(self, reference: str, evidence: Mapping[str, Any]) -> ConsentRecord:
+    def withdraw_consent(self, reference: str, evidence: Mapping[str, Any], *, key: str = "") -> ConsentRecord:
         """Record that a person withdrew."""
-        return self._run(verbs.withdraw_consent(self._exchange, reference, evidence))
+        return self._run(rights.withdraw_consent(self._exchange, reference, evidence, self._key(key)))
+
+    def tell_consent(self, reference: str, event: str, evidence: Mapping[str, Any], *, key: str = "") -> ConsentRecord:
+        """Record another event of a consent or of another basis: refused, objected, established, …."""
+        return self._run(rights.tell_consent(self._exchange, reference, event, evidence, self._key(key)))
+
+    def pass_signal(self, reference: str, sec_gpc: str, *, channel: str = "web", key: str = "") -> tuple[str, ...]:
+        """Pass on the value of a browser's `Sec-GPC` header; return the purposes newly objected to."""
+        return self._run(rights.pass_signal(self._exchange, reference, sec_gpc, channel, self._key(key)))
 
     def consent_history(self, reference: str) -> ConsentHistory:
         """Return the record of a person's consents at this brand, with its receipt."""
-        return self._run(verbs.consent_history(self._exchange, reference))
+        return self._run(rights.consent_history(self._exchange, reference))
+
+    def link_guardian(
+        self, reference: str, guardian: str, *, proof: str, proof_hash: str, of_age_on: date, key: str = ""
+    ) -> None:
+        """Say who may consent for a minor, on what proof, and until which day."""
+        steps = rights.link_guardian(self._exchange, reference, guardian, proof, proof_hash, of_age_on, self._key(key))
+        self._run(steps)
+
+    def end_guardian(self, reference: str, guardian: str, *, key: str = "") -> None:
+        """End a link."""
+        self._run(rights.end_guardian(self._exchange, reference, guardian, self._key(key)))
+
+    def guardians_due(self) -> tuple[str, ...]:
+        """List those come of age whose links wait for review."""
+        return self._run(rights.guardians_due(self._exchange))
+
+    def may_contact(self, reference: str, purpose: str, channel: str, *, staff: str = "") -> ContactGuidance:
+        """Ask whether a person may be contacted now, and how. Never answers an address."""
+        return self._run(rights.may_contact(self._exchange, reference, purpose, channel, staff))
+
+    def note_contact(self, reference: str, kind: str, *, at: int | None = None, key: str = "") -> bool:
+        """Note a contact; return whether it counts as one that the person made."""
+        return self._run(rights.note_contact(self._exchange, reference, kind, at, self._key(key)))
+
+    def restrict(self, reference: str, ground: str, *, key: str = "") -> None:
+        """Restrict the processing of a person's data to legal claims."""
+        self._run(rights.restrict(self._exchange, reference, ground, self._key(key)))
+
+    def lift_restriction(self, reference: str, ground: str, *, informed: bool, key: str = "") -> None:
+        """Lift what this brand restricted; `informed` says that the person was told before."""
+        steps = rights.lift_restriction(self._exchange, reference, ground, informed=informed, key=self._key(key))
+        self._run(steps)
 
     def import_rows(self, rows: Iterable[Mapping[str, Any]], *, key: str) -> Iterator[RowResult]:
         """Import rows as they come, yielding each one's result. Run again with the same `key` to resume."""
@@ -146,9 +187,7 @@ class Ecrin:
 
     def rotate_reference(self, reference: str, *, grace_seconds: int = 0, key: str = "") -> Rotated:
         """Replace a reference by a fresh one; the old one dies, or resolves for a grace."""
-        return self._run(
-            verbs.rotate_reference(self._exchange, reference, grace_seconds, key or self._settings.fresh())
-        )
+        return self._run(verbs.rotate_reference(self._exchange, reference, grace_seconds, self._key(key)))
 
     def may(self, reference: str, purpose: str, fields: verbs.Wants, *, staff: bool = False) -> bool:
         """Ask whether every field would be granted at its level, without data."""
@@ -182,6 +221,10 @@ class Ecrin:
     def verifier_keys(self) -> VerifierKeys:
         """Return the keys that check checkpoints and receipts. Compare them with those you got another way."""
         return self._run(verbs.verifier_keys(self._exchange))
+
+    def _key(self, key: str) -> str:
+        """Return the key of a write, a fresh one where the caller has none."""
+        return key or self._settings.fresh()
 
     def _run(self, steps: Steps[T]) -> T:
         try:

@@ -7,8 +7,6 @@ from typing import Any
 
 from api.client.answers import (
     DISCLOSURE_TYPE,
-    ConsentHistory,
-    ConsentRecord,
     Disclosure,
     DisclosureToken,
     Found,
@@ -20,7 +18,6 @@ from api.client.answers import (
     Want,
     member,
     read_attestation,
-    read_consent,
     read_disclosure,
     read_disclosures,
     read_found,
@@ -109,26 +106,6 @@ def search(exchange: Exchange, by: str, value: str) -> Steps[Found]:
     """Find a person by an exact, searchable field. The term travels in the body only."""
     body = {"by": by, "value": value}
     return read_found((yield from exchange.scoped("lookup", "POST", "/v1/subjects/search", body, repeatable=True)))
-
-
-def give_consent(exchange: Exchange, reference: str, evidence: Mapping[str, Any]) -> Steps[ConsentRecord]:
-    """Record that a person agreed, with the notice they were shown as evidence."""
-    body = {"reference": reference, **evidence}
-    return read_consent((yield from exchange.scoped("consent.write", "POST", "/v1/consents", body)))
-
-
-def withdraw_consent(exchange: Exchange, reference: str, evidence: Mapping[str, Any]) -> Steps[ConsentRecord]:
-    """Record that a person withdrew. Every token that rested on it is dead at its next use."""
-    body = {"reference": reference, **evidence}
-    reply = yield from exchange.scoped("consent.write", "POST", "/v1/consents/withdraw", body, repeatable=True)
-    return read_consent(reply)
-
-
-def consent_history(exchange: Exchange, reference: str) -> Steps[ConsentHistory]:
-    """Return the record of a person's consents at this brand, with its receipt."""
-    path = f"/v1/consents/{reference}"
-    body = json_object((yield from exchange.scoped("consent.write", "GET", path, repeatable=True)).content)
-    return ConsentHistory(str(member(body, "record")), str(member(body, "receipt")))
 
 
 def disclose(exchange: Exchange, token: DisclosureToken, fields: Sequence[str] | None) -> Steps[Disclosure]:

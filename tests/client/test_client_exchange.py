@@ -245,6 +245,39 @@ def test_consent_is_given_and_withdrawn(client, stub):
     assert json.loads(stub.seen[-1].body) == {"reference": "ref_a", "purpose": "marketing"}
 
 
+def test_other_events_and_signals_go_under_a_key_of_their_own(client, stub):
+    stub.answers["/v1/consents/events"] = [(201, {}, b'{"event":"e","purpose":"marketing","state":"refused"}')]
+    stub.answers["/v1/consents/signal"] = [(201, {}, b'{"reference":"ref_a","objected":["sale"]}')]
+    assert client.tell_consent("ref_a", "refused", {"purpose": "marketing", "channel": "web"}).state == "refused"
+    told = stub.seen[-1]
+    assert json.loads(told.body)["event"] == "refused"
+    assert client.pass_signal("ref_a", "1") == ("sale",)
+    assert stub.seen[-1].headers["sec-gpc"] == "1"
+    assert told.headers["idempotency-key"] != stub.seen[-1].headers["idempotency-key"]
+    client.pass_signal("ref_a", "")  # the browser sent none: none is made up
+    assert "sec-gpc" not in stub.seen[-1].headers
+
+
+def test_a_lost_answer_to_a_write_is_asked_for_again_under_the_same_key(client, stub):
+    recorded = (201, {}, b'{"event":"e","purpose":"marketing","state":"given"}')
+    stub.answers["/v1/consents"] = [problem(503, "store_unavailable"), recorded]
+    assert client.give_consent("ref_a", {"purpose": "marketing"}).state == "given"
+    keys = [seen.headers["idempotency-key"] for seen in stub.seen if seen.path == "/v1/consents"]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+
+
+def test_guidance_on_contact_is_no_address_and_shows_no_wish_in_a_log(client, stub):
+    body = {"reference": "ref_a", "allowed": False, "why": ["silence"], "language": "fr", "mind": ["no_voicemail"]}
+    stub.answers["/v1/contact/evaluation"] = [(200, {}, json.dumps(body).encode())]
+    guidance = client.may_contact("ref_a", "clienteling", "phone", staff="s1")
+    assert (guidance.allowed, guidance.why, guidance.language, guidance.mind) == (
+        False, ("silence",), "fr", ("no_voicemail",),
+    )  # fmt: skip
+    assert "no_voicemail" not in repr(guidance)
+    assert json.loads(stub.seen[-1].body)["staff"] == "s1"
+
+
 def test_the_record_of_consents_comes_as_the_text_that_was_signed(client, stub):
     stub.answers["/v1/consents/ref_a"] = [(200, {}, b'{"record":"{\\"a\\": 1}","receipt":"note"}')]
     history = client.consent_history("ref_a")
@@ -418,3 +451,8 @@ def test_what_a_verifier_needs_is_fetched_without_a_token(client, stub):
     assert stub.tokens == 0
     with pytest.raises(EcrinProtocolError):
         client.status_list("https://elsewhere.example/attestations/status/0a")
+
+
+def test_both_clients_have_the_same_verbs():
+    of = [{name for name in vars(client) if not name.startswith("_")} for client in (Ecrin, AsyncEcrin)]
+    assert of[0] == of[1]

@@ -1,4 +1,4 @@
-"""The Python of the README runs against the service as it is written; only the wire is the test's."""
+"""The Python of the documents runs against the service as it is written, and prints what they say; only the wire is ours."""
 
 import re
 from pathlib import Path
@@ -9,14 +9,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from maison_callers import CONSENT, PERSON
 from served_maison import maison, pos  # noqa: F401 - fixtures
 
-from api.client import blocking
+from api.client import asynchronous, blocking
 from api.client.exchange import Settings
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).resolve().parents[2]
 
 
-class Wire(httpx2.BaseTransport):
+def examples(document):
+    return re.findall(r"^```python\n(.*?)^```$", (ROOT / document).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+class Wire(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
     """Hands requests to the application in this process."""
 
     def __init__(self, http):
@@ -28,24 +31,56 @@ class Wire(httpx2.BaseTransport):
         )
         return httpx2.Response(answer.status_code, headers=list(answer.headers.items()), content=answer.content)
 
+    async def handle_async_request(self, request):
+        return self.handle_request(request)
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_every_python_example_runs(maison, pos, example, monkeypatch, capsys):  # noqa: F811
+
+@pytest.fixture
+def run(maison, pos, monkeypatch, capsys):  # noqa: F811
+    """Run an example over the test's wire, and return what it printed."""
     pos.created(PERSON, CONSENT)
     settings = Settings(pos.public, clock=maison.clock.now)
+    for module, name in ((blocking, "Ecrin"), (asynchronous, "AsyncEcrin")):
+        given = getattr(module, name)
 
-    class Wired(blocking.Ecrin):
-        def __init__(self, url, identity):
+        def wired(url, identity, given=given):
             assert url == pos.public
-            super().__init__(url, identity, settings, transport=Wire(maison.http))
+            return given(url, identity, settings, transport=Wire(maison.http))
 
-    monkeypatch.setattr(blocking, "Ecrin", Wired)
+        monkeypatch.setattr(module, name, wired)
     key = pos.identity.key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    exec(compile(example, "README.md", "exec"), {"key": key})  # noqa: S102 - our own document
-    printed = capsys.readouterr().out
+
+    def ran(example):
+        exec(compile(example, "document", "exec"), {"key": key})  # noqa: S102 - our own document
+        return capsys.readouterr().out
+
+    return ran
+
+
+@pytest.mark.parametrize("example", examples("README.md"))
+def test_every_python_example_of_the_readme_runs(run, example):
+    printed = run(example)
     assert "•" in printed
     assert "'value': '52'" in printed
 
 
-def test_there_is_an_example():
-    assert EXAMPLES
+@pytest.mark.parametrize("example", examples("docs/api.md"))
+def test_every_python_example_of_the_api_prints_what_it_says(run, example):
+    said = re.findall(r"\bprint\(.*\)  # (.*)$", example, re.MULTILINE)
+    assert run(example).splitlines() == said
+
+
+def test_there_are_examples():
+    assert examples("README.md")
+    assert len(examples("docs/api.md")) == 2
+
+
+def test_every_verb_of_both_clients_is_in_the_document():
+    text = (ROOT / "docs/api.md").read_text("utf-8")
+    verbs = {
+        name
+        for client in (blocking.Ecrin, asynchronous.AsyncEcrin)
+        for name in vars(client)
+        if not name.startswith("_") and name not in {"close", "service_token"}
+    }
+    assert {name for name in verbs if f"`{name}`" not in text} == set()
