@@ -36,7 +36,8 @@ class Act(StrEnum):
 
     A code is never given to another event. Letters: S subjects, F fields, C consent, T tokens, A authentication,
     I identities of systems and officers, G budgets, N events told to systems, K the keys and their seal, E erasures,
-    H holds, P policies, X break-glass, B bulk import,
+    H holds, P policies, X break-glass, B bulk import, D requests of
+    data subjects,
     L the log and the deployment itself.
     """
 
@@ -133,6 +134,17 @@ class Act(StrEnum):
     FIELD_ERASED = "field.erased", "E04"
     HOLD_PLACED = "hold.placed", "H01"
     HOLD_RELEASED = "hold.released", "H02"
+
+    REQUEST_RECEIVED = "request.received", "D01"
+    REQUEST_ADVANCED = "request.advanced", "D02"
+    REQUEST_REFUSED = "request.refused", "D03"
+    REQUEST_WITHDRAWN = "request.withdrawn", "D04"
+    REQUEST_CLOSED = "request.closed", "D05"
+    REQUEST_DENIED = "request.denied", "D06"
+    REQUEST_VIEWED = "request.viewed", "D07"
+    REQUEST_LISTED = "request.listed", "D08"
+    REQUEST_CODE_SENT = "request.code_sent", "D09"
+    REQUEST_CODE_CHECKED = "request.code_checked", "D10"
 
     POLICY_LOADED = "policy.loaded", "P01"
     POLICY_CHANGED = "policy.changed", "P02"

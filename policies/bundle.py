@@ -16,6 +16,7 @@ from policies.errors import InvalidBundle
 from policies.law import Law, read_law
 from policies.parties import Parties, read_parties
 from policies.purposes import Purposes, read_purposes
+from policies.rights import Rights, read_rights
 from policies.rules import Rules, read_rules
 
 CATALOGUE = "catalogue.toml"
@@ -24,6 +25,7 @@ RULES = "access.cedar"
 SCHEMA = "schema.cedarschema"
 LAW = "law.toml"  # may be left out: the code's own ages then hold everywhere, and nothing is said of prospects
 PARTIES = "parties.toml"  # may be left out: records of consent then name brands by their code
+RIGHTS = "rights.toml"  # may be left out: a request then has a month, and whoever asks proves it by a code
 
 _NOTICE = re.compile(r"notices/([a-z][a-z0-9_]{0,63})\.([1-9][0-9]{0,3})\.([a-z]{2})\.md")
 _HASH_LABEL = b"ecrin policy bundle v1\x00"
@@ -50,6 +52,7 @@ class Bundle:
     rules: Rules = field(repr=False)
     law: Law = field(repr=False)
     parties: Parties = field(repr=False)
+    rights: Rights = field(repr=False)
     # purpose -> the oldest version of its notice on which a consent still stands
     oldest_notices: Mapping[str, int] = field(init=False, repr=False)
 
@@ -118,12 +121,13 @@ def parse_bundle(name: str, files: Mapping[str, bytes]) -> Bundle:
     _channels(purposes, catalogue, find)
     law = read_law(LAW, files.get(LAW, b""), find)
     parties = read_parties(PARTIES, files.get(PARTIES, b""), find)
+    rights = read_rights(RIGHTS, files.get(RIGHTS, b""), find)
     if findings:  # rules are checked against names; with faulty names their findings would mislead
         raise InvalidBundle(tuple(findings))
     rules = read_rules(RULES, files[RULES], SCHEMA, files[SCHEMA], find, catalogue, purposes)
     if findings or rules is None:
         raise InvalidBundle(tuple(findings))
-    return Bundle(name, bundle_hash(files), catalogue, purposes, notices, rules, law, parties)
+    return Bundle(name, bundle_hash(files), catalogue, purposes, notices, rules, law, parties, rights)
 
 
 def _channels(purposes: Purposes, catalogue: Catalogue, find: Finder) -> None:
@@ -141,7 +145,7 @@ def _notices(
     files: Mapping[str, bytes], purposes: Purposes, findings: list[str]
 ) -> Mapping[tuple[str, int, str], Notice]:
     notices: dict[tuple[str, int, str], Notice] = {}
-    for path in sorted(set(files) - {CATALOGUE, PURPOSES, RULES, SCHEMA, LAW, PARTIES}):
+    for path in sorted(set(files) - {CATALOGUE, PURPOSES, RULES, SCHEMA, LAW, PARTIES, RIGHTS}):
         matched = _NOTICE.fullmatch(path)
         if matched is None:
             findings.append(f"{path}: not a file of a bundle")

@@ -68,6 +68,7 @@ class Happened:
     reference: str = field(repr=False)
     kind: EventKind
     detail: dict[str, str | int]
+    cause: bytes | None = None  # the erasure it tells of
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +147,32 @@ def queue(uow: UnitOfWork, happened: Sequence[Happened]) -> None:
             "attempts": 0,
             "problem": "",
             "acknowledged_at": None,
+            "cause": each.cause,
         }
         for (each, system_id), identifier, payload in zip(told, ids, sealed, strict=True)
     ]
     insert_rows(uow.conn, _EVENT, rows)
 
 
-def queue_erased(uow: UnitOfWork, erased: Iterable[tuple[bytes, dict[str, str | int]]]) -> None:
-    """Queue the erasure of subjects, or of what `detail` names of them, for each brand that knows them."""
-    queue_for_all(uow, EventKind.ERASED, erased)
+def queue_erased(uow: UnitOfWork, erased: Iterable[tuple[bytes, dict[str, str | int], bytes]]) -> None:
+    """Queue the erasure of subjects, or of what `detail` names of them, for each brand that knows them; and its id."""
+    _queue_for_all(uow, EventKind.ERASED, list(erased))
 
 
 def queue_for_all(uow: UnitOfWork, kind: EventKind, happened: Iterable[tuple[bytes, dict[str, str | int]]]) -> None:
     """Queue what happened to subjects, with its detail, for each brand that knows them, by that brand's own reference."""
-    wanted = list(happened)
-    held = references.all_of(uow, [subject for subject, _ in wanted])
+    _queue_for_all(uow, kind, [(subject, detail, None) for subject, detail in happened])
+
+
+def _queue_for_all(
+    uow: UnitOfWork, kind: EventKind, happened: Sequence[tuple[bytes, dict[str, str | int], bytes | None]]
+) -> None:
+    held = references.all_of(uow, [subject for subject, _, _ in happened])
     queue(
         uow,
         [
-            Happened(brand, reference, kind, detail)
-            for subject, detail in wanted
+            Happened(brand, reference, kind, detail, cause)
+            for subject, detail, cause in happened
             for brand, reference in held.get(subject, ())
         ],
     )
@@ -223,6 +230,12 @@ def ledger(conn: Connection, *, done: bool) -> list[Standing]:
     """Return who has not acknowledged what, oldest first; with `done` everybody who was ever told."""
     rows = select(_EVENT).order_by(_EVENT.c.created_at, _EVENT.c.id)
     rows = rows if done else rows.where(_EVENT.c.state == EventState.PENDING.value)
+    return [_standing(dict(row)) for row in conn.execute(rows).mappings()]
+
+
+def notices(conn: Connection, cause: bytes) -> list[Standing]:
+    """Return who was told of an erasure, and whether they have acknowledged (GDPR Art. 19)."""
+    rows = select(_EVENT).where(_EVENT.c.cause == cause).order_by(_EVENT.c.created_at, _EVENT.c.id)
     return [_standing(dict(row)) for row in conn.execute(rows).mappings()]
 
 

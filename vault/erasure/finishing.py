@@ -55,6 +55,11 @@ _UNNAME: Final = (
     .where(_ERASURE.c.subject_id.in_(bindparam("subjects", expanding=True)), _ERASURE.c.state == "done")
     .values(subject_id=None)
 )
+_UNNAME_REQUESTS: Final = (
+    update(metadata.tables["subject_request"])
+    .where(metadata.tables["subject_request"].c.subject_id.in_(bindparam("subjects", expanding=True)))
+    .values(subject_id=None)
+)
 _EMPTY: Final = tuple(
     delete(table).where(tuple_(table.c.subject_id, table.c.category_id).in_(bindparam("compartments", expanding=True)))
     for table in (_VALUE, _COMPARTMENT)
@@ -111,7 +116,7 @@ class _Finishing:
         if self.wiped:
             subjects = {"subjects": padded(list(self.wiped))}
             references.forget(self.uow, list(self.wiped))
-            for statement in (*_WIPE, _GUARDING, _FORGET):
+            for statement in (*_WIPE, _GUARDING, _UNNAME_REQUESTS, _FORGET):
                 conn.execute(statement, subjects)
         strangers = set(self.wiped) | {each.subject for each in pending if each.person is None}
         if strangers:

@@ -24,6 +24,8 @@ from vault.erasure.records import LOG_LEAF, Cause, ErasureState, Leaf, LeafState
 from vault.erasure.rekeying import delete_field
 from vault.erasure.settling import queue
 from vault.errors import KeyUnavailable, NothingToErase, UnknownReference, VaultError
+from vault.requests import content
+from vault.rotation.rekeying import retire_left
 from vault.store.bulk import insert_rows
 from vault.store.engine import clear_journal
 from vault.store.tables import metadata
@@ -115,6 +117,7 @@ def erase(vault: Vault, asked: Sequence[Erase]) -> list[Requested | VaultError]:
     """
     answers = execute(vault, settled(request), asked)
     queue(vault, [each.erasure for each in answers if isinstance(each, Requested)])
+    retire_left(vault)  # the leaves of what the person had written into requests
     clear_journal(vault.engine)  # search tokens and single fields are deleted by now
     return answers
 
@@ -188,7 +191,8 @@ class _Requests:
             conn.execute(_STEP, [{"of_subject": each, "to_state": state} for each, state in self.stepped.items()])
         insert_rows(conn, _ERASURE, self.erasures)
         insert_rows(conn, _LEAF, self.leaves)
-        outbox.queue_erased(self.uow, [(row["subject_id"], self._told(row)) for row in self.erasures])
+        content.forget_people(self.uow, [each for each, state in self.stepped.items() if state == ERASING])
+        outbox.queue_erased(self.uow, [(row["subject_id"], self._told(row), row["id"]) for row in self.erasures])
 
     def _told(self, row: dict[str, Any]) -> dict[str, str | int]:
         """Say what is erased, as brands hear it: by names of the catalogue."""

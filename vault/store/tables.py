@@ -30,6 +30,7 @@ from vault.store.ddl.governance import (
     PolicySignature,
     PolicyVersion,
 )
+from vault.store.ddl.requests import IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
 from vault.store.ddl.row import CLUSTERED, Row, metadata
 from vault.store.ddl.subjects import (
     BrandJoin,
@@ -66,16 +67,20 @@ __all__ = [
     "GuardianLink",
     "Hold",
     "IdempotentRequest",
+    "IdentityCode",
     "ImportRow",
     "LeftLeaf",
+    "Letter",
     "Officer",
     "OfficerKey",
     "OutgoingEvent",
+    "PackageLink",
     "PolicySignature",
     "PolicyVersion",
     "PredicateDay",
     "Reference",
     "Relation",
+    "RequestStep",
     "Restoration",
     "Restriction",
     "Row",
@@ -83,6 +88,7 @@ __all__ = [
     "SeenProof",
     "Signer",
     "Subject",
+    "SubjectRequest",
     "System",
     "TokenSubject",
     "metadata",

@@ -57,3 +57,4 @@ class OutgoingEvent(Row, table=True):
     attempts: int
     problem: str = Field(sa_type=String(32))  # of the last attempt, a code
     acknowledged_at: int | None = Field(default=None, sa_type=BigInteger)
+    cause: bytes | None = Field(default=None, sa_type=LargeBinary(16))  # the erasure it tells of

@@ -1,0 +1,283 @@
+"""Requests as stored: the register's row, the steps behind it, and what of either may be shown. No personal data in any.
+
+A row outlives its subject: an erasure takes the subject's id and the content off it and leaves what an authority may ask
+for, which right was exercised when, by whom it was handled and how it ended.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from policies.deadlines import Clock, Deadline, due_at
+from policies.rights import Assurance, Right, Rights
+from vault.errors import VaultError
+from vault.requests.states import OVER, Move, State
+from vault.store.tables import metadata
+
+ID_BYTES: Final = 16
+PAGE: Final = 500
+
+_REQUEST: Final = metadata.tables["subject_request"]
+_STEP: Final = metadata.tables["request_step"]
+
+
+class UnknownRequest(VaultError):
+    """No such request, or not this brand's: one answer."""
+
+    code = "unknown_request"
+
+
+class Source(StrEnum):
+    """Where a request came in."""
+
+    BRAND = "brand"
+    PORTAL = "portal"
+    OFFICER = "officer"
+
+
+class Requester(StrEnum):
+    """Who asks."""
+
+    SELF = "self"
+    AGENT = "agent"  # with a mandate
+    GUARDIAN = "guardian"  # of a minor, linked at the brand
+
+
+class Outcome(StrEnum):
+    """How a request ended, or will."""
+
+    OPEN = ""
+    GRANTED = "granted"
+    PARTIALLY_GRANTED = "partially_granted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    DUPLICATE = "duplicate"
+    UNVERIFIED = "unverified"
+
+
+class Ground(StrEnum):
+    """Why a request is refused, wholly or in part. The first seven are the reasons of the Data Rights Protocol."""
+
+    SUSPECTED_FRAUD = "suspected_fraud"
+    INSUF_VERIFICATION = "insuf_verification"
+    NO_MATCH = "no_match"
+    CLAIM_NOT_COVERED = "claim_not_covered"
+    OUTSIDE_JURISDICTION = "outside_jurisdiction"
+    TOO_MANY_REQUESTS = "too_many_requests"
+    OTHER = "other"
+    UNFOUNDED = "unfounded"  # manifestly: Art. 12(5), and the controller proves it
+    LEGAL_OBLIGATION = "legal_obligation"  # Art. 17(3)(b)
+    LEGAL_CLAIMS = "legal_claims"  # Art. 17(3)(e), 18(2), 21(1)
+    PUBLIC_HEALTH = "public_health"  # Art. 17(3)(c)
+    ARCHIVES = "archives"  # Art. 17(3)(d)
+    EXPRESSION = "expression"  # Art. 17(3)(a)
+    RIGHTS_OF_OTHERS = "rights_of_others"  # Art. 15(4), 20(4)
+    COMPELLING_GROUNDS = "compelling_grounds"  # Art. 21(1)
+
+
+_DRP: Final[Mapping[Ground, Ground]] = MappingProxyType(
+    {
+        Ground.UNFOUNDED: Ground.OTHER,
+        Ground.COMPELLING_GROUNDS: Ground.OTHER,
+        Ground.RIGHTS_OF_OTHERS: Ground.OTHER,
+    }
+)
+_OWN: Final = frozenset(list(Ground)[:7])
+
+
+def protocol_reason(ground: Ground) -> str:
+    """Return the Data Rights Protocol's reason for a ground: an exception of the law is a claim not covered."""
+    return (ground if ground in _OWN else _DRP.get(ground, Ground.CLAIM_NOT_COVERED)).value
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the register holds it. Times in UTC seconds. `subject` is None once that person was erased."""
+
+    id: bytes
+    subject: bytes | None = field(repr=False)
+    brand: str
+    right: Right
+    jurisdiction: str
+    names: tuple[str, ...]
+    source: Source
+    received_by: str
+    requester: Requester
+    language: str
+    assurance: Assurance
+    state: State
+    held_from: str
+    outcome: Outcome
+    ground: Ground | None
+    kept: tuple[str, ...]
+    clock: Clock
+    due_at: int
+    closed_at: int | None
+    duplicate_of: bytes | None
+    erasure: bytes | None
+    version: int
+    has_content: bool
+
+    @property
+    def name(self) -> str:
+        """Return the id as people, answers and the log write it."""
+        return self.id.hex()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is still owed."""
+        return self.state not in OVER
+
+    def rule(self, rights: Rights) -> Deadline:
+        """Return the rule that its clock runs by: the one in force on the day of receipt."""
+        return rule_at(rights, self.right, self.jurisdiction, self.clock.received_at)
+
+    def due(self, rights: Rights, now: int) -> int:
+        """Return when it is due, a pause under way counted in."""
+        return due_at(self.rule(rights), self.clock, now) if self.clock.paused_at is not None else self.due_at
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step, as the register holds it. `signed`: an officer's key vouches for it, and not a session."""
+
+    number: int
+    move: Move
+    state: State
+    actor_kind: str
+    actor_id: str
+    said: tuple[str, ...]
+    signed: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows of the register. None and empty mean all."""
+
+    brand: str | None = None
+    subject: bytes | None = field(default=None, repr=False)
+    rights: Collection[Right] = ()
+    states: Collection[State] = ()
+    open_only: bool = False
+    received_from: int | None = None
+    received_until: int | None = None  # exclusive
+    due_before: int | None = None
+    after: bytes = b""  # the id of the last row of the page before; rows then come in the order of their ids
+    most: int = PAGE
+
+
+def rule_at(rights: Rights, right: Right, jurisdiction: str, received_at: int) -> Deadline:
+    """Return the rule in force when a request came in."""
+    return rights.deadline(right, jurisdiction, datetime.fromtimestamp(received_at, UTC).date())
+
+
+def get(conn: Connection, request_id: bytes, brand: str | None = None) -> Request:
+    """Return one request, of one brand if named. Raises `UnknownRequest`."""
+    wanted = select(_REQUEST).where(_REQUEST.c.id == request_id)
+    row = conn.execute(wanted if brand is None else wanted.where(_REQUEST.c.brand == brand)).one_or_none()
+    if row is None:
+        raise UnknownRequest
+    return read(row)
+
+
+def identifier(name: str) -> bytes:
+    """Read the id of a request as written. Raises `UnknownRequest`."""
+    try:
+        found = bytes.fromhex(name)
+    except ValueError:
+        found = b""
+    if len(found) != ID_BYTES or found.hex() != name:
+        raise UnknownRequest
+    return found
+
+
+def listed(conn: Connection, wanted: Wanted) -> list[Request]:
+    """Return rows of the register, the one due first at the top; at most `wanted.most`."""
+    table = _REQUEST.c
+    rows = select(_REQUEST).limit(wanted.most)
+    rows = (
+        rows.where(table.id > wanted.after).order_by(table.id)
+        if wanted.after
+        else rows.order_by(table.due_at, table.id)
+    )
+    for column, value in ((table.brand, wanted.brand), (table.subject_id, wanted.subject)):
+        rows = rows if value is None else rows.where(column == value)
+    if wanted.rights:
+        rows = rows.where(table.kind.in_(sorted(wanted.rights)))
+    if wanted.states:
+        rows = rows.where(table.state.in_(sorted(wanted.states)))
+    if wanted.open_only:
+        rows = rows.where(table.state.not_in(sorted(OVER)))
+    if wanted.received_from is not None:
+        rows = rows.where(table.received_at >= wanted.received_from)
+    if wanted.received_until is not None:
+        rows = rows.where(table.received_at < wanted.received_until)
+    if wanted.due_before is not None:
+        rows = rows.where(table.due_at <= wanted.due_before)
+    return [read(row) for row in conn.execute(rows)]
+
+
+def steps(conn: Connection, request_id: bytes) -> list[Step]:
+    """Return every step of a request, in order."""
+    rows = conn.execute(select(_STEP).where(_STEP.c.request_id == request_id).order_by(_STEP.c.number))
+    return [
+        Step(
+            row.number,
+            Move(row.move),
+            State(row.state),
+            row.actor_kind,
+            row.actor_id,
+            tuple(row.said.split()),
+            row.signature is not None,
+            row.at,
+        )
+        for row in rows
+    ]
+
+
+def message(deployment: str, request_id: bytes, number: int, move: Move, said: Sequence[str]) -> bytes:
+    """Return the text that an officer signs for a step, ASCII (docs/formats.md). The number makes it good once."""
+    lines = (
+        "ecrin-request v1",
+        f"deployment: {deployment}",
+        f"request: {request_id.hex()}",
+        f"step: {number}",
+        f"move: {move}",
+        f"said: {' '.join(said)}",
+    )
+    return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def read(row: Any) -> Request:
+    """Read a row of the table."""
+    return Request(
+        id=row.id,
+        subject=row.subject_id,
+        brand=row.brand,
+        right=Right(row.kind),
+        jurisdiction=row.jurisdiction,
+        names=tuple(row.names.split()),
+        source=Source(row.source),
+        received_by=row.received_by,
+        requester=Requester(row.requester),
+        language=row.language,
+        assurance=Assurance(row.assurance),
+        state=State(row.state),
+        held_from=row.held_from,
+        outcome=Outcome(row.outcome),
+        ground=Ground(row.ground) if row.ground else None,
+        kept=tuple(row.kept.split()),
+        clock=Clock(row.received_at, row.extended, row.paused_days, row.paused_at),
+        due_at=row.due_at,
+        closed_at=row.closed_at,
+        duplicate_of=row.duplicate_of,
+        erasure=row.erasure_id,
+        version=row.version,
+        has_content=row.content is not None,
+    )

@@ -1,0 +1,246 @@
+"""One step of a request: the table asked, who may, the clock moved, row and step and log entry in one unit of work.
+
+A subject's row is locked before its request's row, as everywhere else where both are, so that no two units wait for
+each other.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from sqlalchemy import select, update
+
+from audit.entry import Act, Actor, ActorKind, Entry
+from audit.entry import Outcome as Ended
+from policies.deadlines import Clock, due_at, may_pause, running_pause
+from policies.errors import PolicyError
+from vault import locked, officers
+from vault.errors import Conflict, InvalidFields, NotSigned, Refused, UnknownOfficer, VaultError
+from vault.governance import officerkeys
+from vault.governance.signatures import Sign
+from vault.locked import Locked
+from vault.officers import OfficerStatus, Role
+from vault.requests import content, records
+from vault.requests.records import Outcome, Request
+from vault.requests.states import OVER, IllegalMove, Move, State, after
+from vault.store.bulk import insert_rows
+from vault.store.tables import metadata
+from vault.unit import UnitOfWork, Vault
+
+PORTAL: Final = "portal"
+
+_REQUEST: Final = metadata.tables["subject_request"]
+_STEP: Final = metadata.tables["request_step"]
+
+_HANDLING: Final = frozenset({Role.COMPLIANCE, Role.APPROVER})
+# What is not an officer's to do: a brand hands a person's word on, the vault itself does what follows by rule.
+_OF_SYSTEMS: Final = frozenset({Move.RECEIVE, Move.WITHDRAW})
+_OF_VAULT: Final = frozenset(
+    {
+        Move.RECEIVE, Move.ACKNOWLEDGE, Move.ASK_IDENTITY, Move.ACCEPT_IDENTITY, Move.FAIL_IDENTITY, Move.DELIVER,
+        Move.WITHDRAW, Move.CLOSE, Move.NOTE_NOTIFIED, Move.NOTE_EXPIRED, Move.CERTIFY,
+    }
+)  # fmt: skip
+_ACT: Final = {
+    Move.RECEIVE: Act.REQUEST_RECEIVED,
+    Move.CONFIRM_REFUSAL: Act.REQUEST_REFUSED,
+    Move.CONFIRM_PARTIAL: Act.REQUEST_REFUSED,
+    Move.WITHDRAW: Act.REQUEST_WITHDRAWN,
+    Move.CLOSE: Act.REQUEST_CLOSED,
+}
+_DENIED: Final = (VaultError, PolicyError)
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who takes a step. `sign` makes an officer's signature over it; without one a session vouched for the officer."""
+
+    actor: Actor
+    sign: Sign | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A request with its rows locked. `person` is None once the subject is erased or being erased."""
+
+    request: Request
+    person: Locked | None = field(repr=False)
+
+    @property
+    def log_key(self) -> bytes | None:
+        """Return the key that relates an entry to the person, while there is one."""
+        return None if self.person is None else self.person.log_key
+
+
+def by_officer(officer_id: str, sign: Sign | None = None) -> By:
+    """Name an officer. Raises `UnknownOfficer` for what is no id."""
+    if not officers.is_id(officer_id):
+        raise UnknownOfficer
+    return By(Actor(ActorKind.OFFICER, officer_id), sign)
+
+
+def by_vault(vault: Vault) -> By:
+    """Name the vault itself."""
+    return By(Actor(ActorKind.VAULT, vault.deployment))
+
+
+def by_person(vault: Vault) -> By:
+    """Name the person's own hand, through the portal: who it is the entry's reference to the subject says."""
+    return By(Actor(ActorKind.VAULT, vault.deployment, PORTAL))
+
+
+def lock(uow: UnitOfWork, request_id: bytes, brand: str | None = None) -> Held:
+    """Lock a request and its subject. Raises `UnknownRequest`, or `Conflict` when its subject went meanwhile."""
+    seen = records.get(uow.conn, request_id, brand)
+    people = locked.by_id(uow, {seen.subject} if seen.subject is not None else set())
+    row = uow.conn.execute(select(_REQUEST).where(_REQUEST.c.id == request_id).with_for_update()).one()
+    found = records.read(row)
+    if found.subject != seen.subject:
+        raise Conflict("subject_request")
+    return Held(found, people.get(found.subject))
+
+
+def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ...] = (), **changes: Any) -> Held:
+    """Take one step of a locked request. `changes` are columns that the act sets; `said` are codes for register and log.
+
+    Raises `IllegalMove`, `UnknownOfficer`, `NotSigned`, `Refused`.
+    """
+    request, number = held.request, held.request.version + 1
+    to = after(request.right, request.state, move, request.held_from)
+    fingerprint, signature = _vouch(uow, by, request.id, number, move, said)
+    clock = _moved(uow, request, move, to)
+    changes["held_from"] = _held_from(request, to)
+    if to in OVER:
+        changes |= {"closed_at": uow.now, "outcome": _ended(request, move)} | changes
+        content.forget(uow, [request.id])
+    changes |= {
+        "state": to.value,
+        "extended": clock.extended,
+        "paused_days": clock.paused_days,
+        "paused_at": clock.paused_at,
+        "due_at": due_at(request.rule(uow.vault.bundle.rights), clock, uow.now),
+        "version": number,
+    }
+    unmoved = (_REQUEST.c.id == request.id, _REQUEST.c.version == request.version)
+    if uow.conn.execute(update(_REQUEST).where(*unmoved).values(**changes)).rowcount != 1:
+        raise Conflict("subject_request")
+    note(uow, request.id, number, move, to, by.actor, said, fingerprint, signature)
+    pol = (f"request:{request.name}", f"right:{request.right}", f"move:{move}", f"state:{to}", *said)
+    act = _ACT.get(move, Act.REQUEST_ADVANCED)
+    uow.record(Entry(act, Ended.ALLOW, by.actor, pol=pol), log_key=held.log_key)
+    return replace(held, request=records.get(uow.conn, request.id))
+
+
+def note(
+    uow: UnitOfWork,
+    request_id: bytes,
+    number: int,
+    move: Move,
+    to: State,
+    actor: Actor,
+    said: tuple[str, ...],
+    fingerprint: str = "",
+    signature: bytes | None = None,
+) -> None:
+    """Keep a step."""
+    row = {
+        "request_id": request_id,
+        "number": number,
+        "move": move.value,
+        "state": to.value,
+        "actor_kind": actor.kind.value,
+        "actor_id": actor.id,
+        "said": " ".join(said),
+        "fingerprint": fingerprint,
+        "signature": signature,
+        "at": uow.now,
+    }
+    insert_rows(uow.conn, _STEP, [row])
+
+
+def last_officer(uow: UnitOfWork, request: Request, *moves: Move) -> str:
+    """Return who took the last step of these kinds; empty if nobody did."""
+    taken = [each.actor_id for each in records.steps(uow.conn, request.id) if each.move in moves]
+    return taken[-1] if taken else ""
+
+
+def another(uow: UnitOfWork, request: Request, by: By, *moves: Move) -> None:
+    """Raise `NotSigned` unless somebody else took the last step of these kinds."""
+    first = last_officer(uow, request, *moves)
+    if by.actor.kind is not ActorKind.OFFICER or not first or first == by.actor.id:
+        raise NotSigned("nobody approves their own")
+
+
+@contextmanager
+def denials(vault: Vault, request_id: bytes, move: Move, by: By) -> Iterator[None]:
+    """Record `request.denied` for a step that was turned away, in a unit of its own."""
+    try:
+        yield
+    except _DENIED as error:
+        pol = (f"request:{request_id.hex()}", f"move:{move}", f"request.{error.code}")
+        with vault.unit() as uow:
+            uow.record(Entry(Act.REQUEST_DENIED, Ended.DENY, by.actor, pol=pol))
+            uow.commit()
+        raise
+
+
+def handling(uow: UnitOfWork, officer_id: str) -> None:
+    """Raise `UnknownOfficer` or `NotSigned` unless the officer may handle requests: active, no founder, of the role."""
+    found = officers.get(uow.conn, officer_id)
+    if found is None or found.status is not OfficerStatus.ACTIVE:
+        raise UnknownOfficer
+    if officer_id in officers.FOUNDERS:
+        raise NotSigned("a founder signs policy versions and nothing else")
+    if found.role not in _HANDLING:
+        raise NotSigned(f"the role {found.role} does not cover this")
+
+
+def _vouch(
+    uow: UnitOfWork, by: By, request_id: bytes, number: int, move: Move, said: tuple[str, ...]
+) -> tuple[str, bytes | None]:
+    kind = by.actor.kind
+    if kind is not ActorKind.OFFICER:
+        if move not in (_OF_SYSTEMS if kind is ActorKind.SYSTEM else _OF_VAULT):
+            raise Refused("not_permitted")
+        return "", None
+    handling(uow, by.actor.id)
+    if by.sign is None:
+        return "", None
+    signer = officerkeys.signatory(uow.conn, by.actor.id)
+    text = records.message(uow.vault.deployment, request_id, number, move, said)
+    signature = by.sign(text)
+    signer.check(text, signature)
+    return signer.fingerprint, signature
+
+
+def _moved(uow: UnitOfWork, request: Request, move: Move, to: State) -> Clock:
+    rule, clock = request.rule(uow.vault.bundle.rights), request.clock
+    if move is Move.EXTEND:
+        if clock.extended or rule.extension.is_none or uow.now >= due_at(rule, clock, uow.now):
+            raise IllegalMove  # there is none, it was used, or the person hears of it too late
+        return replace(clock, extended=True)
+    if to is State.IDENTITY_CHECK:
+        begins = clock.paused_at is None and may_pause(rule, clock.received_at, uow.now)
+        return replace(clock, paused_at=uow.now) if begins else clock
+    if clock.paused_at is not None:
+        return replace(clock, paused_at=None, paused_days=clock.paused_days + running_pause(rule, clock, uow.now))
+    return clock
+
+
+def _held_from(request: Request, to: State) -> str:
+    return request.state.value if to in {State.ON_HOLD, State.REFUSAL_PROPOSED} else ""
+
+
+def _ended(request: Request, move: Move) -> str:
+    if move is Move.WITHDRAW:
+        return Outcome.WITHDRAWN.value
+    if request.state is State.IDENTITY_FAILED:
+        return Outcome.UNVERIFIED.value
+    return request.outcome.value or Outcome.GRANTED.value
+
+
+def checked(problems: list[tuple[str, str]]) -> None:
+    """Raise `InvalidFields` if there are problems."""
+    if problems:
+        raise InvalidFields(tuple(problems))
