@@ -7,6 +7,8 @@ places of storage. Names of controllers are those of brands.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -16,11 +18,62 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _TYPES = ("controller", "processor", "third_party")
 _PARTY_KEYS = {"name", "address", "country", "contact", "type"}
+_TRANSFER_KEYS = {"safeguard", "assessment", "assessed"}
+_ASSESSMENT = re.compile(r"[A-Za-z0-9._/-]{1,64}")
+
+EEA = frozenset(
+    [
+        "AT",
+        "BE",
+        "BG",
+        "CY",
+        "CZ",
+        "DE",
+        "DK",
+        "EE",
+        "ES",
+        "FI",
+        "FR",
+        "GR",
+        "HR",
+        "HU",
+        "IE",
+        "IS",
+        "IT",
+        "LI",
+        "LT",
+        "LU",
+        "LV",
+        "MT",
+        "NL",
+        "NO",
+        "PL",
+        "PT",
+        "RO",
+        "SE",
+        "SI",
+        "SK",
+    ]
+)
+"""Countries to which a transfer needs no ground of its own (EEA Agreement, annex XI; GDPR Art. 44)."""
+
+
+class Safeguard(StrEnum):
+    """On what ground data may leave the EEA (GDPR Art. 45 to 49)."""
+
+    ADEQUACY = "adequacy"  # 45: a decision of the Commission
+    CLAUSES = "clauses"  # 46(2)(c): standard contractual clauses
+    BINDING_RULES = "binding_rules"  # 47
+    DEROGATION = "derogation"  # 49: of this person, for this case
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One party. `type` is one of controller, processor, third_party; `contact` is where a person may write to."""
+    """One party. `type` is one of controller, processor, third_party; `contact` is where a person may write to.
+
+    Of a party outside the EEA: the `safeguard` of transfers to it ("" if none was said), the reference of the transfer
+    impact `assessment`, and the day it was made (ISO 8601).
+    """
 
     id: str
     name: str
@@ -28,6 +81,14 @@ class Party:
     country: str
     contact: str
     type: str
+    safeguard: str = ""
+    assessment: str = ""
+    assessed: str = ""
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether what goes to it leaves the EEA; unknown countries are not counted as inside."""
+        return self.country not in EEA
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +120,7 @@ def read_parties(file: str, content: bytes, find: Finder) -> Parties:
 
 
 def _party(identifier: str, table: dict[str, Any], where: str, find: Finder) -> Party:
-    unknown_keys(table, _PARTY_KEYS, where, find)
+    unknown_keys(table, _PARTY_KEYS | _TRANSFER_KEYS, where, find)
     if not _NAME.fullmatch(identifier):
         find(f"{where}: a party is named in small letters")
     told = {each: member(table, each, str, where, find, "") for each in _PARTY_KEYS}
@@ -69,4 +130,21 @@ def _party(identifier: str, table: dict[str, Any], where: str, find: Finder) -> 
         find(f"{where}: `type` must be one of {', '.join(_TYPES)}")
     if not _COUNTRY.fullmatch(told["country"]):
         find(f"{where}: `country` is two capital letters")
-    return Party(id=identifier, **told)
+    return Party(id=identifier, **told, **_transfer(table, where, find))
+
+
+def _transfer(table: dict[str, Any], where: str, find: Finder) -> dict[str, str]:
+    safeguard = member(table, "safeguard", str, where, find, "") if "safeguard" in table else ""
+    assessment = member(table, "assessment", str, where, find, "") if "assessment" in table else ""
+    assessed = member(table, "assessed", date, where, find, date.min) if "assessed" in table else None
+    if safeguard and safeguard not in set(Safeguard):
+        find(f"{where}: `safeguard` must be one of {', '.join(Safeguard)}")
+    if assessment and not _ASSESSMENT.fullmatch(assessment):
+        find(f"{where}: `assessment` is a reference of 64 letters, digits, dots, hyphens or slashes at most")
+    if bool(assessment) != (assessed is not None):
+        find(f"{where}: `assessment` and `assessed`, its day, go together")
+    return {
+        "safeguard": safeguard,
+        "assessment": assessment,
+        "assessed": "" if assessed is None else assessed.isoformat(),
+    }

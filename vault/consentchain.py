@@ -12,9 +12,9 @@ and the columns of `HASHED[1]`; in what they do not hash they must hold nothing.
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Protocol, TypedDict
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from vault.consentfold import Projected, fold
 from vault.errors import IntegrityFailure
@@ -68,6 +68,15 @@ _PROJECTION = select(
     _STATE.c.notice_version,
     _STATE.c.points,
 ).where(_STATE.c.subject_id == bindparam("subject"), _STATE.c.brand == bindparam("brand"))
+
+
+class Connected(Protocol):
+    """Whoever has a connection in a transaction: a unit of work, or a report's snapshot."""
+
+    @property
+    def conn(self) -> Connection:
+        """The connection."""
+        ...
 
 
 class EventRow(TypedDict):
@@ -145,7 +154,7 @@ def heads(uow: UnitOfWork, subjects: Iterable[bytes]) -> dict[tuple[bytes, str],
     return last
 
 
-def events(uow: UnitOfWork, subject: bytes, brand: str) -> list[Mapping[str, Any]]:
+def events(uow: Connected, subject: bytes, brand: str) -> list[Mapping[str, Any]]:
     """Return a chain's events in order, each checked against its hash and linked to the one before.
 
     Raises `IntegrityFailure` for a changed, added or reordered event, and for one missing before the end.
@@ -171,7 +180,7 @@ def events(uow: UnitOfWork, subject: bytes, brand: str) -> list[Mapping[str, Any
     return chain
 
 
-def verify_chain(uow: UnitOfWork, subject: bytes, brand: str) -> int:
+def verify_chain(uow: Connected, subject: bytes, brand: str) -> int:
     """Check every hash and link of a chain, and that the projection is its fold. Returns the number of events.
 
     Raises `IntegrityFailure` for a changed, missing, added or reordered event and for a projection that disagrees.

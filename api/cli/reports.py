@@ -41,10 +41,10 @@ Until = Annotated[str, typer.Option("--to", help="Last day, or the moment it end
 def list_(*, json: Json = False) -> None:
     """List the reports and the question that each answers."""
     rows = [
-        {"name": each.name, "question": each.question, "days": each.days, "of_person": each.of_person}
+        {"name": each.name, "question": each.question, "days": each.days, "filter": " ".join(sorted(each.knows))}
         for each in catalog.DEFINITIONS.values()
     ]
-    Output(json=json).rows("reports", ("name", "question", "days", "of_person"), rows)
+    Output(json=json).rows("reports", ("name", "question", "days", "filter"), rows)
 
 
 @app.command()

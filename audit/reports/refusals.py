@@ -1,13 +1,13 @@
 """Where rules bite: what was refused, by rule and by who met it, the most frequent first."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from audit.entry import Outcome
 from audit.reports.asked import Actors, Asked
 from audit.reports.lines import Line
 from audit.reports.table import Body, Column, Kind, Table, total
+from audit.reports.uses import Times
 
 COLUMNS: Final = (
     Column("rule"),
@@ -29,16 +29,9 @@ class _Met(NamedTuple):
     act: str
 
 
-@dataclass(slots=True)
-class _Times:
-    count: int
-    first: str
-    last: str
-
-
 def refusals(lines: Iterable[Line], actors: Actors, asked: Asked) -> Body:
     """Count what was denied among `lines`; a refusal by several rules counts under each of them."""
-    met: dict[_Met, _Times] = {}
+    met: dict[_Met, Times] = {}
     for line in lines:
         content = line.content
         if content["out"] != Outcome.DENY or not actors.concern(line, asked):
@@ -48,9 +41,7 @@ def refusals(lines: Iterable[Line], actors: Actors, asked: Asked) -> Body:
         count = content["n"] if "auth.counted" in content.get("pol", ()) else 1
         for rule in _rules(content.get("pol", ())):
             key = _Met(rule, brand, actor, content.get("pur", ""), content["act"])
-            times = met.setdefault(key, _Times(0, line.at, line.at))
-            times.count += count
-            times.first, times.last = min(times.first, line.at), max(times.last, line.at)
+            met.setdefault(key, Times(0, line.at, line.at)).add(line.at, count)
     table = Table(COLUMNS, asked.most)
     for key, times in sorted(met.items(), key=lambda each: (-each[1].count, each[0])):
         table.add(*key, times.count, times.first, times.last)

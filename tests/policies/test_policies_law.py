@@ -39,6 +39,19 @@ def test_without_a_file_the_codes_own_age_holds(shipped_files):
     assert bundle.parties.named("aurelle").name == "aurelle"
 
 
+def test_a_party_outside_the_eea_says_on_what_ground_it_is_given_data(maisons, shipped_files):
+    assert (maisons.parties.named("vantier").is_outside, maisons.parties.named("vantier").safeguard) == (
+        True,
+        "adequacy",
+    )
+    assert not maisons.parties.named("solenne").is_outside
+    assert maisons.parties.named("a-stranger").is_outside  # of an unknown country nothing is supposed
+    said = 'safeguard = "clauses"\nassessment = "TIA-2026/3"\nassessed = 2026-03-02'
+    text = shipped_files[PARTIES].decode().replace('safeguard = "adequacy"', said)
+    vantier = parse_bundle("m", shipped_files | {PARTIES: text.encode()}).parties.named("vantier")
+    assert (vantier.safeguard, vantier.assessment, vantier.assessed) == ("clauses", "TIA-2026/3", "2026-03-02")
+
+
 def test_a_rule_on_prospects_holds_from_its_day(maisons):
     assert maisons.law.prospect_rule(dt.date(2005, 6, 9)) is None
     assert maisons.law.prospect_rule(TODAY).days == 1095
@@ -60,6 +73,11 @@ def test_a_rule_on_prospects_holds_from_its_day(maisons):
         (PARTIES, 'contact = "privacy@aurelle.example"\n', "", "`contact` must be given as str"),
         (PARTIES, 'type = "controller"', 'type = "friend"', "`type` must be one of"),
         (PARTIES, 'country = "IT"', 'country = "Italy"', "two capital letters"),
+        (PARTIES, 'safeguard = "adequacy"', 'safeguard = "trust"', "`safeguard` must be one of"),
+        (PARTIES, 'safeguard = "adequacy"', "safeguard = 1", "`safeguard` must be given as str"),
+        (PARTIES, 'safeguard = "adequacy"', 'assessment = "TIA-7"', "go together"),
+        (PARTIES, 'safeguard = "adequacy"', "assessed = 2026-03-02", "go together"),
+        (PARTIES, 'safeguard = "adequacy"', 'assessment = "T A"\nassessed = 2026-03-02', "is a reference"),
         (PURPOSES, 'channel = "email"', 'channel = "name"', "`channel` names a list field with a search index"),
         (PURPOSES, 'notice = "hospitality"', 'notice = "hospitality"\nnotice_from = 2', "newer than the newest"),
         (PURPOSES, 'notice = "hospitality"', 'notice = "hospitality"\nnotice_from = 0', "must be at least 1"),

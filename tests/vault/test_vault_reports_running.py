@@ -20,7 +20,7 @@ from vault.reports import catalog, running
 from vault.reports.view import View
 
 DISCLOSED = {"fld": ("phone:masked",), "pur": "clienteling.in_store", "bas": "consent", "pol": ("store.contact",)}
-REFUSED = {"act": Act.FIELD_DENIED, "out": Outcome.DENY, "fld": ("notes:raw",), "pol": ("floor.minor",)}
+REFUSED = {"act": Act.FIELD_DENIED, "out": Outcome.DENY, "fld": ("advisor_notes:raw",), "pol": ("floor.minor",)}
 
 
 def last_entry(vault):

@@ -22,7 +22,8 @@ from vault.unit import Vault
 PIECE: Final = 1_000  # entries read at once
 MOST_DIFFERENT: Final = 10_000  # decisions told one by one; what is beyond is counted
 
-_ACTS: Final = frozenset({Act.FIELD_DISCLOSED.value, Act.FIELD_DENIED.value, Act.TOKEN_REFUSED.value})
+ACTS: Final = frozenset({Act.FIELD_DISCLOSED, Act.FIELD_DENIED, Act.TOKEN_REFUSED})
+"""The acts whose entries hold decisions that can be replayed."""
 
 
 class Flip(NamedTuple):
@@ -51,10 +52,10 @@ def replay(vault: Vault, draft: Bundle, since: int) -> Report:
     with vault.reading() as conn:
         brands = {each.id: each.brand for each in systems.listed(conn)}
         for entry in _entries(conn, vault.shards, since):
-            if entry["act"] not in _ACTS or not entry.get("fld"):
+            if entry["act"] not in ACTS or not entry.get("fld"):
                 continue
             entries += 1
-            for record in _records(entry, brands):
+            for record in records(entry, brands):
                 replayed = machine.answer(record)
                 verdicts[replayed.verdict] += 1
                 if replayed.verdict in {Verdict.FLIPS, Verdict.MAY_FLIP}:
@@ -74,7 +75,8 @@ def _entries(conn: Connection, shards: int, since: int) -> Iterator[Mapping[str,
             yield from (decode(record.body) for record in piece)
 
 
-def _records(entry: Mapping[str, Any], brands: Mapping[str, str]) -> Iterator[Recorded]:
+def records(entry: Mapping[str, Any], brands: Mapping[str, str]) -> Iterator[Recorded]:
+    """Give one record for each field of an entry that a rule decided; none for other entries."""
     actor, decided = entry["actor"], entry.get("pol", ())
     if actor["k"] != ActorKind.SYSTEM or entry["out"] == Outcome.ERROR:
         return

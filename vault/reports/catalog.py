@@ -1,38 +1,80 @@
 """Which reports there are: name, the question that each answers, what its filter knows, and its query."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from audit.reports import access, refusals
+from audit.reports import access, anomalies, refusals
+from audit.reports.table import Body
 from vault.errors import UnknownReport
-from vault.reports.view import Query
+from vault.reports.appendix import appendix
+from vault.reports.consents import consents
+from vault.reports.dormant import dormant
+from vault.reports.leak import blast_radius
+from vault.reports.policychanges import policy_changes
+from vault.reports.processing import processing
+from vault.reports.retention import retention
+from vault.reports.transfers import transfers
+from vault.reports.view import Query, View
+
+_ACTORS: Final = frozenset({"brand", "system", "purpose"})
+_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One report. `days` is its usual period; `of_person`: a reference may be asked for, or must be (`needs_person`)."""
+    """One report. `days` is its usual period.
+
+    `knows` are the words of the filter that it heeds; others are refused, so that nobody takes a whole for a part.
+    """
 
     name: str
     question: str
     query: Query
     days: int = 30
-    of_person: bool = False
+    knows: frozenset[str] = _ACTORS
+
+
+def _anomalies(view: View) -> Body:
+    asked = view.asked
+    since = max(0, asked.since - anomalies.BASELINE_DAYS * _DAY)
+    return anomalies.anomalies(view.lines(anomalies.ACTS, replace(asked, since=since)), view.actors, asked)
 
 
 _ALL: Final = (
     Definition(
+        "processing", "What do we do with whose data (Art. 30)?", processing, 365, frozenset({"brand", "purpose"})
+    ),
+    Definition(
         "access",
         "Who saw what, when and why?",
         lambda view: access.access(view.lines(access.ACTS), view.actors, view.asked),
-        of_person=True,
+        knows=_ACTORS | {"reference"},
+    ),
+    Definition(
+        "consents", "Can we prove a consent, of a person or a campaign?", consents, 365, _ACTORS | {"reference"}
+    ),
+    Definition(
+        "blast_radius", "This credential leaked: who is hit (Art. 33, 34)?", blast_radius, 7, frozenset({"system"})
+    ),
+    Definition("transfers", "What left the EEA?", transfers),
+    Definition("retention", "What must go next?", retention, 30, frozenset()),
+    Definition("dormant", "Who could, but does not?", dormant, 90),
+    Definition(
+        "policy_changes",
+        "Who changed the rules, and what moved?",
+        policy_changes,
+        90,
+        frozenset({"brand", "system"}),
     ),
     Definition(
         "refusals",
         "Where do the rules bite?",
         lambda view: refusals.refusals(view.lines(), view.actors, view.asked),
     ),
+    Definition("dpia", "Which facts does an impact assessment need?", appendix, 365),
+    Definition("anomalies", "Is somebody harvesting?", _anomalies, 7, frozenset({"brand", "system"})),
 )
 
 DEFINITIONS: Final[Mapping[str, Definition]] = MappingProxyType({each.name: each for each in _ALL})

@@ -53,10 +53,11 @@ def report_key_name(vault: Vault) -> str:
 
 
 def _person(vault: Vault, wanted: Definition, asked: Asked) -> Person | None:
+    unknown = asked.said().keys() - {"since", "until"} - wanted.knows
+    if unknown:
+        raise InvalidReport(f"this report does not filter by {', '.join(sorted(unknown))}")
     if not asked.reference:
         return None
-    if not wanted.of_person:
-        raise InvalidReport("this report is not about one person")
     if not asked.brand:
         raise InvalidReport("a reference is of a brand: name it")
     with vault.unit() as uow:  # resolves only; nothing is written

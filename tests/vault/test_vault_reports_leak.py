@@ -1,0 +1,118 @@
+"""The blast radius: whom a leaked credential saw, by country and level, with the clock of Art. 33 and a draft."""
+
+import pytest
+from maison_people import AURELLE, FIELDS, VANTIER, rows
+from report_scene import OPERATOR, told
+
+from audit.entry import Act, Outcome
+from audit.reports.lines import told as written
+from vault import systems
+from vault.errors import InvalidReport
+from vault.reports import people
+
+HOUR = 3_600
+
+
+def seen(*fields):
+    return {"fld": fields, "pur": "clienteling.in_store", "bas": "consent", "pol": ("store.contact",)}
+
+
+@pytest.fixture
+def leaked(reporting):
+    """Six people of France and one of Japan, looked at by a system; a seventh of France that nobody looked at."""
+    reporting.system("aurelle-pos")
+    reporting.system("aurelle-crm")
+    reporting.french = [reporting.person(FIELDS | {"client_number": f"AU-1{place}"}) for place in range(7)]
+    reporting.abroad = reporting.person(FIELDS | {"client_number": "AU-2"}, region="jp")
+    reporting.clock.advance(HOUR)
+    reporting.since = reporting.clock.now()
+    for who in reporting.french[:6]:
+        reporting.did("aurelle-pos", whom=who, times=2, **seen("phone:masked"))
+    reporting.did("aurelle-pos", whom=reporting.abroad, **seen("phone:raw", "ring_size:raw"))
+    reporting.did("aurelle-crm", whom=reporting.french[6], **seen("phone:raw"))
+    return reporting
+
+
+def run(scene, **more):
+    return scene.run("blast_radius", since=scene.since, system="aurelle-pos", **more)
+
+
+def test_people_are_found_by_country_and_level_and_few_are_not_told(leaked):
+    report = run(leaked)
+    france, japan = told(report)
+    assert (france["country"], france["people"], france["people_masked"], france["people_raw"]) == ("fr", 6, 6, 0)
+    assert france["disclosures"] == 12
+    assert (japan["country"], japan["people"], japan["people_raw"]) == ("jp", "<5", "<5")
+    totals = dict(report.body.totals)
+    assert totals["people"] == ">=6"
+    assert (totals["records_given_out"], totals["records_with_raw_values"], totals["fields"]) == (13, "<5", 2)
+
+
+def test_only_that_system_and_only_since_that_moment(leaked):
+    report = leaked.run("blast_radius", since=leaked.since + 1, system="aurelle-pos")
+    assert dict(report.body.totals)["records_given_out"] == 0
+    other = leaked.run("blast_radius", since=leaked.since, system="aurelle-crm")
+    assert dict(other.body.totals)["records_given_out"] == "<5"
+
+
+def test_without_a_system_or_for_an_unknown_one_there_is_no_radius(leaked):
+    for more in ({}, {"system": "nobody"}):
+        with pytest.raises(InvalidReport):
+            leaked.run("blast_radius", **more)
+
+
+def test_the_clock_runs_from_the_entry_that_stopped_the_system(leaked):
+    unknown = dict(run(leaked).body.totals)
+    assert (unknown["system"], unknown["hours_left"]) == ("active", 72)
+    assert any("STILL ACTIVE" in each for each in run(leaked).body.notes)
+    leaked.clock.advance(10 * HOUR)
+    stopped = leaked.clock.now()
+    with leaked.vault.unit() as uow:
+        systems.disable(uow, "aurelle-pos", OPERATOR)
+        uow.commit()
+    leaked.clock.advance(5 * HOUR + 1)
+    report = run(leaked)
+    totals = dict(report.body.totals)
+    assert (totals["system"], totals["known_since"]) == ("disabled", written(stopped))
+    assert (totals["notify_by"], totals["hours_left"]) == (written(stopped + 72 * HOUR), 66)
+    leaked.clock.advance(100 * HOUR)
+    assert dict(run(leaked).body.totals)["hours_left"] == 0
+
+
+def test_the_draft_says_what_article_33_asks_for_and_names_nobody(leaked):
+    notes = run(leaked).body.notes
+    for part in ("33(3)(a)", "33(3)(b)", "33(3)(c)", "33(3)(d)"):
+        assert [each for each in notes if part in each], part
+    text = " ".join(notes)
+    assert "privacy@aurelle.example" in text
+    assert "contact, measurements" in text
+    for who in (*leaked.french, leaked.abroad):
+        assert who.references[AURELLE] not in text
+
+
+def test_who_was_erased_since_is_not_found_and_is_counted(leaked):
+    subject = leaked.abroad.subject
+    rows(leaked.vault, "DELETE FROM relation WHERE subject_id = ?", subject)
+    report = run(leaked)
+    assert [row["country"] for row in told(report)] == ["fr"]
+    assert dict(report.body.totals)["people_not_found_any_more"] == "<5"
+
+
+def test_too_much_work_is_not_begun_and_the_bounds_are_told(leaked):
+    leaked.sign()
+    entries = [(place, bytes(16), bytes(32)) for place in range(10)]
+    with leaked.vault.reading() as conn:
+        found = people.resolve(conn, leaked.vault.keys, AURELLE, entries, most=79)
+        assert (found.exact, found.people, found.known) == (False, (), 8)
+        found = people.resolve(conn, leaked.vault.keys, AURELLE, entries, most=80)
+        assert (found.exact, found.people, found.unmatched) == (True, (), 10)
+        assert people.resolve(conn, leaked.vault.keys, VANTIER, entries).known == 0
+
+
+def test_searches_refusals_and_what_was_usual_are_counted_beside(leaked):
+    leaked.did("aurelle-pos", act=Act.SUBJECT_SEARCHED, times=7, fld=("phone",), n=1)
+    leaked.did("aurelle-pos", act=Act.FIELD_DENIED, out=Outcome.DENY, times=6, **seen("advisor_notes:raw"))
+    totals = dict(run(leaked).body.totals)
+    assert (totals["searches"], totals["refused"], totals["fullest_hour_looks"]) == (7, 6, 13)
+    assert totals["fullest_hour_usually"] == 0
+    assert (totals["tokens_dead"], totals["tokens_alive"]) == (0, 0)

@@ -1,0 +1,208 @@
+"""The blast radius of a leaked credential (GDPR Art. 33, 34): whom it could see since a moment, and by when to tell.
+
+`system` of the filter is whose key leaked, `since` the moment from which it may have been in other hands. The 72 hours of
+Art. 33(1) run from when the controller knew: from the entry that disabled or froze the system, else from the run.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from audit.entry import Act, Outcome
+from audit.reports.asked import Asked
+from audit.reports.lines import second, told
+from audit.reports.profiles import LOOKS, Hours
+from audit.reports.table import Body, Cell, Column, Kind, Table, few, total
+from policies.levels import Level
+from vault.errors import InvalidReport
+from vault.reports.people import Found, Resolved, resolve
+from vault.reports.view import View
+from vault.store.tables import metadata
+from vault.systems import SystemRecord, SystemStatus
+
+COLUMNS: Final = (
+    Column("country"),
+    Column("people", Kind.COUNT),
+    Column("minors", Kind.COUNT),
+    *[Column(f"people_{each}", Kind.COUNT) for each in reversed(Level)],
+    Column("people_special", Kind.COUNT),
+    Column("disclosures", Kind.COUNT),
+)
+CLOCK_SECONDS: Final = 72 * 3600
+_BASELINE: Final = 30 * 86_400
+_ACTS: Final = LOOKS | {Act.SUBJECT_SEARCHED, Act.FIELD_DENIED, Act.SYSTEM_DISABLED, Act.SYSTEM_FROZEN}
+_TOKEN: Final = metadata.tables["access_token"]
+
+
+@dataclass(slots=True)
+class _Leak:
+    """What the system did in the period."""
+
+    entries: dict[int, tuple[str, ...]] = field(default_factory=dict)  # index -> fields with levels
+    named: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    hours: Hours = field(default_factory=Hours)
+    searches: int = 0
+    refused: int = 0
+    first: str = ""
+    last: str = ""
+    known_at: str = ""
+
+
+def blast_radius(view: View) -> Body:
+    """Tell whom the system saw, by country, with the facts and a draft for the notification."""
+    system = view.systems.get(view.asked.system)
+    if system is None:
+        raise InvalidReport("name the system whose credential leaked")
+    leak = _gather(view, system)
+    found = resolve(view.conn, view.vault.keys, system.brand, leak.named)
+    table = Table(COLUMNS, view.asked.most)
+    special = {each.name for each in view.bundle.catalogue.fields.values() if each.special} | {
+        each.name for category in view.bundle.catalogue.categories if category.special for each in category.fields
+    }
+    by_country: dict[str, list[Found]] = {}
+    for person in found.people:
+        by_country.setdefault(person.region, []).append(person)
+    for country, people in sorted(by_country.items()):
+        table.add(country, *_row(people, leak, special))
+    totals = _totals(view, system, leak, found)
+    return table.body(totals, _notes(view, system, leak, found, dict(totals), special))
+
+
+def _gather(view: View, system: SystemRecord) -> _Leak:
+    leak = _Leak()
+    for line in view.lines(_ACTS):
+        content = line.content
+        if content["act"] in {Act.SYSTEM_DISABLED, Act.SYSTEM_FROZEN}:
+            if f"system:{system.id}" in content.get("pol", ()):
+                leak.known_at = leak.known_at or line.at
+            continue
+        if content["actor"]["id"] != system.id:
+            continue
+        leak.first, leak.last = leak.first or line.at, line.at
+        if content["out"] != Outcome.ALLOW:
+            leak.refused += 1
+        elif content["act"] == Act.SUBJECT_SEARCHED:
+            leak.searches += 1
+        else:
+            leak.entries[line.idx] = tuple(content.get("fld", ()))
+            leak.hours.add(line.at)
+            if "sref" in content:
+                leak.named.append((line.idx, bytes.fromhex(content["id"]), bytes.fromhex(content["sref"])))
+    return leak
+
+
+def _row(people: list[Found], leak: _Leak, special: set[str]) -> list[Cell]:
+    counts: Counter[str] = Counter()
+    disclosures = 0
+    for person in people:
+        fields = [name for index in person.entries for name in leak.entries[index]]
+        disclosures += len(person.entries)
+        counts.update({name.split(":")[1] for name in fields if ":" in name})
+        counts["special"] += any(name.partition(":")[0] in special for name in fields)
+    return [
+        len(people),
+        sum(person.minor for person in people),
+        *[counts[each] for each in reversed(Level)],
+        counts["special"],
+        disclosures,
+    ]
+
+
+def _totals(view: View, system: SystemRecord, leak: _Leak, found: Resolved) -> list[tuple[str, Cell]]:
+    parts = Counter(person.region for person in found.people).values()
+    at_most = min(len(leak.named), found.known)
+    fields = {name.partition(":")[0] for names in leak.entries.values() for name in names}
+    raw = sum(any(name.endswith(":raw") for name in names) for names in leak.entries.values())
+    killed, living = _tokens(view, system)
+    known = second(leak.known_at) if leak.known_at else view.now
+    return [
+        ("people", total(parts) if found.exact else f"at most {few(at_most)}"),
+        ("people_not_found_any_more", few(found.unmatched) if found.exact else "not counted"),
+        ("records_given_out", few(len(leak.entries))),
+        ("records_with_raw_values", few(raw)),
+        ("fields", len(fields)),
+        ("searches", few(leak.searches)),
+        ("refused", few(leak.refused)),
+        ("first_use", leak.first),
+        ("last_use", leak.last),
+        ("fullest_hour", leak.hours.peak[0]),
+        ("fullest_hour_looks", few(leak.hours.peak[1])),
+        ("fullest_hour_usually", few(_usual(view, system))),
+        ("tokens_dead", killed),
+        ("tokens_alive", living),
+        ("system", system.status.value),
+        ("known_since", told(known)),
+        ("notify_by", told(known + CLOCK_SECONDS)),
+        ("hours_left", max(0, known + CLOCK_SECONDS - view.now) // 3600),
+    ]
+
+
+def _usual(view: View, system: SystemRecord) -> int:
+    """Return the fullest hour of the 30 days before the period."""
+    since = view.asked.since
+    hours = Hours()
+    for line in view.lines(LOOKS, Asked(max(0, since - _BASELINE), since)):
+        if line.content["actor"]["id"] == system.id and line.content["out"] == Outcome.ALLOW:
+            hours.add(line.at)
+    return hours.peak[1]
+
+
+def _tokens(view: View, system: SystemRecord) -> tuple[int, int]:
+    """Count the system's tokens that have not expired: dead by revocation, epoch or status, and alive."""
+    unexpired = select(_TOKEN.c.system_epoch, _TOKEN.c.revoked, func.count()).where(
+        _TOKEN.c.system_id == system.id, _TOKEN.c.expires_at > view.now
+    )
+    dead = alive = 0
+    for epoch, revoked, count in view.conn.execute(unexpired.group_by(_TOKEN.c.system_epoch, _TOKEN.c.revoked)):
+        if system.status is SystemStatus.ACTIVE and epoch == system.epoch and not revoked:
+            alive += count
+        else:
+            dead += count
+    return dead, alive
+
+
+def _notes(
+    view: View, system: SystemRecord, leak: _Leak, found: Resolved, totals: Mapping[str, Any], special: set[str]
+) -> list[str]:
+    fields = sorted({name for names in leak.entries.values() for name in names})
+    categories = sorted(
+        {
+            view.bundle.catalogue.fields[each.partition(":")[0]].category
+            for each in fields
+            if each.partition(":")[0] in view.bundle.catalogue.fields
+        }
+    )
+    touched = any(each.partition(":")[0] in special for each in fields)
+    stopped = system.status is SystemStatus.DISABLED
+    return [
+        "The 72 hours run from when the controller knew (Art. 33(1)): "
+        + ("from the entry that stopped the system." if leak.known_at else "no entry says so yet, so from this run."),
+        "People are those whom the controller knows; who was erased since is not found any more."
+        if found.exact
+        else f"Too many to find each: {len(leak.named)} records among {found.known} people; ask for a shorter period.",
+        (
+            f"DRAFT Art. 33(3)(a), nature: from {leak.first or told(view.asked.since)} to {leak.last or told(view.asked.until)} "
+            f"the credential of {system.id} ({system.brand}) may have been used by others. People: {totals['people']}; records: "
+            f"{totals['records_given_out']}, of which with values in clear: {totals['records_with_raw_values']}. "
+            f"Categories: {', '.join(categories) or 'none'}. Fields: {', '.join(fields) or 'none'}."
+        ),
+        f"DRAFT Art. 33(3)(b), contact: {view.bundle.parties.named(system.brand).contact or 'to be named'}.",
+        "DRAFT Art. 33(3)(c), likely consequences: "
+        + (
+            "values in clear were given out; "
+            if totals["records_with_raw_values"]
+            else "no value in clear was given out; "
+        )
+        + ("among them of special categories (Art. 9); " if touched else "none of special categories; ")
+        + "to be judged by the controller.",
+        "DRAFT Art. 33(3)(d), measures: "
+        + (
+            "the system is disabled and its tokens are dead; "
+            if stopped
+            else "THE SYSTEM IS STILL ACTIVE: disable it; "
+        )
+        + f"{totals['tokens_dead']} tokens dead, {totals['tokens_alive']} alive; every look of the period is in the access report.",
+    ]

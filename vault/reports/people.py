@@ -1,0 +1,88 @@
+"""Who is behind entries of the log: found by trying each person's log key, as far as the work is bounded.
+
+Nothing ties an entry to a person but that key (design §10). So whom a system saw is found by recomputing the pseudonyms of
+its entries under the key of everybody whom its brand knows. Beyond a bound of work only the bounds of the answer are told.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from audit.entry import sref
+from vault.keys.service import KeyService, Slot
+from vault.store.tables import metadata
+
+MOST_WORK: Final = 10_000_000
+"""Pseudonyms recomputed at most: about 20 s."""
+
+_PAGE: Final = 1_000
+_SUBJECT: Final = metadata.tables["subject"]
+_RELATION: Final = metadata.tables["relation"]
+_COUNT: Final = select(func.count()).where(_RELATION.c.brand == bindparam("brand"))
+_NEXT: Final = (
+    select(
+        _SUBJECT.c.id,
+        _SUBJECT.c.region,
+        _SUBJECT.c.minor,
+        _SUBJECT.c.log_slot,
+        _SUBJECT.c.log_generation,
+        _SUBJECT.c.log_key,
+    )
+    .join(_RELATION, _RELATION.c.subject_id == _SUBJECT.c.id)
+    .where(_RELATION.c.brand == bindparam("brand"), _SUBJECT.c.id > bindparam("after"))
+    .order_by(_SUBJECT.c.id)
+    .limit(_PAGE)
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """One person, and the entries that are theirs. `region` is where they live, as stored."""
+
+    region: str
+    minor: bool
+    entries: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The people behind entries. Not `exact`: too much work, `people` is empty, and `known` bounds their number.
+
+    `unmatched` entries are of people who were erased since, or whom the brand does not know any more.
+    """
+
+    people: tuple[Found, ...]
+    exact: bool
+    unmatched: int
+    known: int
+
+
+def resolve(
+    conn: Connection, keys: KeyService, brand: str, entries: Sequence[tuple[int, bytes, bytes]], most: int = MOST_WORK
+) -> Resolved:
+    """Find the people behind `entries`: (index, 16-byte id, 32-byte pseudonym), among those whom a brand knows."""
+    known = int(conn.scalar(_COUNT, {"brand": brand}) or 0)
+    if len(entries) * known > most:
+        return Resolved((), exact=False, unmatched=len(entries), known=known)
+    left = {index: (entry_id, pseudonym) for index, entry_id, pseudonym in entries}
+    people = []
+    for row, key in _keys(conn, keys, brand):
+        if not left:
+            break
+        own = [index for index, (entry_id, pseudonym) in left.items() if sref(key, entry_id) == pseudonym]
+        if own:
+            people.append(Found(row.region, bool(row.minor), own))
+            for index in own:
+                del left[index]
+    return Resolved(tuple(people), exact=True, unmatched=len(left), known=known)
+
+
+def _keys(conn: Connection, keys: KeyService, brand: str) -> Iterator[tuple[Any, bytes]]:
+    after = b""
+    while rows := conn.execute(_NEXT, {"brand": brand, "after": after}).all():
+        after = rows[-1].id
+        opened = keys.unwrap([(Slot(row.log_slot, row.log_generation), row.log_key) for row in rows])
+        # A key that does not open is of somebody whose erasure has begun.
+        yield from ((row, key) for row, key in zip(rows, opened, strict=True) if key is not None)
