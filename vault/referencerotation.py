@@ -2,21 +2,26 @@
 
 What was granted is bound to the subject and not to the reference, so tokens live on. Without a grace the old reference
 is from then on what a stranger's is; with one it resolves until the second named, while searches and events spell the new one.
+
+No rotation lengthens the life of an older reference, and each may shorten it: what was replaced before ends with the
+grace asked for now, or earlier if that was its end. Without a grace everything but the fresh reference dies.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from sqlalchemy import bindparam, delete, select, update
 
 from vault import facts, references
-from vault.errors import Conflict, UnknownReference
+from vault.errors import Conflict, IntegrityFailure, UnknownReference
 from vault.references import RANDOM_BYTES
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 
-LONGEST_GRACE = 30 * 86_400
+LONGEST_GRACE: Final = 30 * 86_400
+MOST_REPLACED: Final = 8  # that may still resolve beside the one in force; of more the oldest die early
 
 _RELATION = metadata.tables["relation"]
 _REFERENCE = metadata.tables["reference"]
@@ -68,24 +73,41 @@ def _rotate(uow: UnitOfWork, asked: Rotation, subject: bytes) -> Rotated | Unkno
     row = uow.conn.execute(_LOCKED, {"of": brand, "subjects": padded([subject])}).first()
     if row is None:
         return UnknownReference()
-    ((_, current),) = references.opened(keys, brand, [(subject, row.reference_sealed)])
+    (held,) = keys.open(f"relation/{brand}", [(subject, row.reference_sealed)])
+    if held is None:
+        raise IntegrityFailure
     until = uow.now + asked.grace if asked.grace else None
-    if current != asked.reference:
-        return Rotated(subject, current, None, fresh=False)
-    (old,) = references.macs(keys, brand, [references.decode(current) or b""])
+    current, *replaced = references.split(held)
+    if references.encode(current) != asked.reference:
+        asked_by = references.decode(asked.reference) or b""
+        _end(uow, brand, [asked_by, *replaced], until)
+        (mac,) = references.macs(keys, brand, [asked_by])
+        ends = uow.conn.scalar(select(_REFERENCE.c.expires_at).where(_REFERENCE.c.mac == mac))
+        return Rotated(subject, references.encode(current), ends, fresh=False)
     bits = uow.vault.entropy.bytes(RANDOM_BYTES)
     (new,) = references.macs(keys, brand, [bits])
     (pointer,) = keys.seal(f"pointer/{brand}", [(new, subject)])
-    (sealed,) = keys.seal(f"relation/{brand}", [(subject, bits)])
-    ours = _REFERENCE.c.mac == old
-    changed = uow.conn.execute(
-        delete(_REFERENCE).where(ours) if until is None else update(_REFERENCE).where(ours).values(expires_at=until)
-    )
-    if changed.rowcount != 1:
+    kept = [] if until is None else [current, *replaced][:MOST_REPLACED]
+    # Why safe: AES-SIV needs no nonce; beside the row before this one the fresh bits make the message another.
+    (sealed,) = keys.seal(f"relation/{brand}", [(subject, b"".join([bits, *kept]))])
+    if not _end(uow, brand, [current], until):
         raise Conflict
+    _end(uow, brand, [each for each in replaced if each in kept], until)
+    _end(uow, brand, [each for each in replaced if each not in kept], None)
     shard = uow.vault.shard_of(subject)
     fresh = {"mac": new, "brand": brand, "shard": shard, "pointer": pointer, "created_at": uow.now}
     uow.conn.execute(_REFERENCE.insert(), fresh)
     mine = (_RELATION.c.subject_id == subject, _RELATION.c.brand == brand)
     uow.conn.execute(update(_RELATION).where(*mine).values(reference_sealed=sealed))
     return Rotated(subject, references.encode(bits), until, fresh=True)
+
+
+def _end(uow: UnitOfWork, brand: str, bits: Sequence[bytes], until: int | None) -> int:
+    """Have references resolve until then at the longest, or not at all from now on. Returns how many were there."""
+    if not bits:
+        return 0
+    ours = _REFERENCE.c.mac.in_(padded(references.macs(uow.vault.keys, brand, bits)))
+    if until is None:
+        return uow.conn.execute(delete(_REFERENCE).where(ours)).rowcount
+    later = (_REFERENCE.c.expires_at.is_(None)) | (_REFERENCE.c.expires_at > until)
+    return uow.conn.execute(update(_REFERENCE).where(ours, later).values(expires_at=until)).rowcount

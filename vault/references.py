@@ -4,7 +4,8 @@ A reference is `ref_` and 26 characters for 128 random bits. It is drawn, not de
 brands, and it opens nothing by itself. Two rows carry it, and neither links anything in a dump of the database:
 
 * `reference`: keyed hash of the bits -> subject id, sealed under the brand's pointer key (resolving);
-* `relation`: subject and brand -> the bits, sealed under the brand's relation key (giving out the same one again).
+* `relation`: subject and brand -> the bits, sealed under the brand's relation key (giving out the same one again);
+  behind them those of references that were replaced and may still resolve, so that they are found to be deleted.
 
 A brand (the legal controller) is the pseudonymisation domain, not the single system: its till and its CRM share one
 reference, two brands never do. Keys are per brand, so a reference presented by another brand hashes to a row that does
@@ -209,8 +210,8 @@ def forget(uow: UnitOfWork, subjects: Sequence[bytes]) -> None:
     gone: list[bytes] = []
     for brand, items in sealed.items():
         # One that does not open leaves a pointer to nobody behind, which resolves to a subject without a row.
-        bits = [each for each in keys.open(f"relation/{brand}", items) if each is not None]
-        gone += macs(keys, brand, bits)
+        opened_rows = [each for each in keys.open(f"relation/{brand}", items) if each is not None]
+        gone += macs(keys, brand, [bits for each in opened_rows for bits in split(each)])
     if gone:
         uow.conn.execute(delete(_REFERENCE).where(_REFERENCE.c.mac.in_(padded(gone))))
     uow.conn.execute(delete(_RELATION).where(_RELATION.c.subject_id.in_(padded(subjects))))
@@ -222,8 +223,13 @@ def opened(keys: KeyService, brand: str, items: Sequence[tuple[bytes, bytes]]) -
     for (subject, _), bits in zip(items, keys.open(f"relation/{brand}", items), strict=True):
         if bits is None:
             raise IntegrityFailure
-        answer.append((subject, encode(bits)))
+        answer.append((subject, encode(split(bits)[0])))
     return answer
+
+
+def split(bits: bytes) -> list[bytes]:
+    """Take what a relation's row seals apart: the bits of its reference, then those of replaced ones, newest first."""
+    return [bits[start : start + RANDOM_BYTES] for start in range(0, len(bits), RANDOM_BYTES)]
 
 
 def macs(keys: KeyService, brand: str, bits: Sequence[bytes]) -> list[bytes]:

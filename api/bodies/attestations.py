@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from api.authn.jwk import public_key
 from api.bodies.common import Answer, Body, Name, Reference
+from vault.attestations import LONGEST_SECONDS
 
 Coordinate = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{43}$")]
 StatusListName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$", max_length=32)]
@@ -33,7 +34,7 @@ class AttestedAsked(Body):
     fields: list[Name] | None = Field(default=None, min_length=1, max_length=128)
     audience: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,512}$", max_length=512)]
     key: HolderKey
-    seconds: int = Field(default=3600, ge=60, le=86_400)
+    seconds: int = Field(default=3600, ge=60, le=LONGEST_SECONDS)
 
 
 class Attested(Answer):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api.bodies.common import Answer, Body, FieldInput, Name, Reference, Region
 from api.bodies.consents import ConsentGiven
+from vault.referencerotation import LONGEST_GRACE
 
 
 class Holding(Body):
@@ -40,7 +41,7 @@ class UpdateSubject(Body):
 class RotateReference(Body):
     """Replace a reference; the old one resolves for `grace_seconds` more, by default not at all."""
 
-    grace_seconds: int = Field(default=0, ge=0, le=30 * 86_400)
+    grace_seconds: int = Field(default=0, ge=0, le=LONGEST_GRACE)
 
 
 class RotationAnswer(Answer):

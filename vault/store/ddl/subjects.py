@@ -41,7 +41,7 @@ class Relation(Row, table=True):
     subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
     brand: str = Field(primary_key=True, sa_type=String(32))
     shard: int = Field(sa_type=SmallInteger)
-    reference_sealed: bytes = Field(sa_type=LargeBinary(64))
+    reference_sealed: bytes = Field(sa_type=LargeBinary(160))  # with those it replaced, while they may resolve
     created_at: int = Field(sa_type=BigInteger)
 
 
