@@ -38,7 +38,7 @@ Act = Callable[[UnitOfWork, Sequence[tuple[Session, T]]], list[R | VaultError]]
 class Write:
     """A write and the key under which it happens at most once. `request` is method, path and body, to compare."""
 
-    asked: Any
+    asked: Any = field(repr=False)
     key: str = field(repr=False)
     request: bytes = field(repr=False)
 
@@ -47,7 +47,7 @@ class Write:
 class Written:
     """What a write leaves to tell: a small answer without personal values, and whether it was told before."""
 
-    answer: Answer
+    answer: Answer = field(repr=False)
     replayed: bool = False
 
 
@@ -64,7 +64,7 @@ class Creation:
 class Amendment:
     """Changes of one subject's values; the members are those of `vault.amendments.Update`."""
 
-    reference: str
+    reference: str = field(repr=False)
     expected_version: int
     changes: Mapping[str, Any] = field(repr=False)
 
@@ -73,7 +73,7 @@ class Amendment:
 class ConsentChange:
     """A consent event of the subject behind a reference."""
 
-    reference: str
+    reference: str = field(repr=False)
     event: ConsentEvent
 
 

@@ -13,7 +13,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from vault.errors import Overloaded, StoreUnavailable, VaultError
@@ -32,7 +32,7 @@ class _Waiting:
     """One item, the batch function it is for, and whoever waits for it."""
 
     batch: Batch[Any, Any]
-    item: Any
+    item: Any = field(repr=False)
     future: asyncio.Future[Any]
 
 

@@ -18,7 +18,7 @@ from vault.unit import Commit, Finish, UnitOfWork
 class Signal:
     """A browser's signal against sale and sharing, as a brand's site received it."""
 
-    reference: str
+    reference: str = field(repr=False)
     channel: str
     on: bool
 
@@ -27,10 +27,10 @@ class Signal:
 class Guarding:
     """A link between a minor and a guardian; to end one, the two are enough."""
 
-    reference: str
-    guardian: str
+    reference: str = field(repr=False)
+    guardian: str = field(repr=False)
     proof: str = ""
-    proof_hash: bytes = b""
+    proof_hash: bytes = field(default=b"", repr=False)
     of_age_on: dt.date = field(default=dt.date.max, repr=False)
 
 
@@ -38,7 +38,7 @@ class Guarding:
 class Contact:
     """A contact that was made."""
 
-    reference: str
+    reference: str = field(repr=False)
     kind: str
     at: int | None
 
@@ -117,10 +117,10 @@ records = guarded("consent.write", _record)
 class MayContact:
     """A question: may the person be contacted now, for a purpose, by a channel, perhaps by a member of staff."""
 
-    reference: str
+    reference: str = field(repr=False)
     purpose: str
     channel: str
-    staff: str
+    staff: str = field(repr=False)
 
 
 def evaluations(uow: UnitOfWork, calls: Sequence[Call[MayContact]]) -> Finish[Answer]:

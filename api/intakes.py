@@ -1,7 +1,7 @@
 """The batch functions of an import: begin under a token, take in chunk by chunk, note the end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from api import trail
@@ -30,7 +30,7 @@ class Chunk:
     """Some rows of an import, as read."""
 
     session: Importing
-    key: str
+    key: str = field(repr=False)
     reads: tuple[Read, ...]
 
 

@@ -4,7 +4,7 @@ The stages that it goes through are those of `api.pipeline`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Generic, NamedTuple, TypeVar
 
@@ -25,7 +25,7 @@ class Call(Generic[T]):
 
     credential: Credential
     request_id: str
-    asked: T
+    asked: T = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Look:
     `only` names the levels that what is asked must be at, where it shall leave as an attestation.
     """
 
-    reference: str | None
+    reference: str | None = field(repr=False)
     fields: tuple[str, ...] | None
     only: frozenset[Level] | None = None
 
@@ -48,6 +48,9 @@ class Given(NamedTuple):
     decision: Decision
     log_key: bytes | None
 
+    def __repr__(self) -> str:
+        return "Given(…)"
+
 
 @dataclass(slots=True)
 class Item:
@@ -56,7 +59,7 @@ class Item:
     call: Call[tuple[Look, ...]]
     look: Look
     session: Session | None = None
-    reference: str = ""
+    reference: str = field(default="", repr=False)
     subject: bytes | None = None
     named: tokens.Named | None = None
     known: Known | None = None
@@ -65,7 +68,9 @@ class Item:
     decision: Decision | None = None
     grant: Grant | None = None
     entry: bytes = b""
-    trace: tuple[bytes | None, bytes] = (None, b"")  # the subject's log key and the hidden request id
+    trace: tuple[bytes | None, bytes] = field(
+        default=(None, b""), repr=False
+    )  # the subject's log key and the hidden request id
     error: VaultError | None = None
 
 

@@ -46,7 +46,7 @@ class Update:
     value for a single field, `[{"item": …, "value": …}]` for a list field.
     """
 
-    reference: str
+    reference: str = field(repr=False)
     brand: str
     system_id: str
     expected_version: int | None
@@ -60,7 +60,7 @@ class Update:
 class Amended:
     """A subject changed: its new version, and the log entries that name the fields and value versions written."""
 
-    reference: str
+    reference: str = field(repr=False)
     version: int
     entries: tuple[bytes, ...]
 

@@ -56,7 +56,7 @@ class Looked:
     system: SystemRecord
     subject: bytes = field(repr=False)
     purpose: str
-    staff: str
+    staff: str = field(repr=False)
     shape: int
     weight: int
 

@@ -32,7 +32,7 @@ from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
-from vault.values import FieldValue, JsonValue
+from vault.values import Dated, FieldValue
 
 DEK_BYTES: Final = 32
 ACTIVE: Final = "active"
@@ -85,14 +85,6 @@ _COUNT = (
 
 
 _COMPARTMENT_OF: Final = attrgetter("subject", "category_id")
-
-
-class Dated(NamedTuple):
-    """A canonical value and the days it holds, both ends inclusive; None leaves an end open."""
-
-    value: JsonValue
-    valid_from: date | None = None
-    valid_until: date | None = None
 
 
 @dataclass(slots=True, repr=False)

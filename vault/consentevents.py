@@ -5,6 +5,7 @@ pseudonyms, times and hashes: an event lies in clear and outlives a withdrawal.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -16,6 +17,10 @@ from policies.purposes import Basis, Purpose
 CLOCK_SKEW: Final = 300  # seconds an event may lie ahead of our clock before we call its time wrong
 # Pseudonyms and codes only: these columns are in clear, so nothing that could spell an address or a name with a space.
 _WORD = re.compile(r"[A-Za-z0-9._:/-]+", re.ASCII)
+# An e-mail address has no way through `_WORD`; a telephone number has: seven digits and nothing else (ITU-T E.164 allows
+# fifteen), or nine in a row whatever stands around them. A member of staff's number behind a letter is shorter.
+_TELEPHONE = re.compile(r"[._:/-]*(?:[0-9][._:/-]*){7,}|.*(?:[0-9][._:/-]*){9}.*", re.ASCII)
+_DIALLED: Final = frozenset({"channel", "place", "collector"})
 _LONGEST: Final = {"channel": 24, "place": 64, "collector": 64, "jurisdiction": 8}
 _HASH_BYTES: Final = 32
 
@@ -89,7 +94,8 @@ class Notice:
 class ConsentEvent:
     """One act, without the person.
 
-    `notice` is required to give a consent. `collector` is a staff pseudonym, `place` a store code. `event_at` is UTC
+    `notice` is required to give a consent. `collector` is a staff pseudonym, `place` a store code; both lie in clear, and
+    what could be a telephone number or an e-mail address is refused. `event_at` is UTC
     seconds, None for now. `jurisdiction` empty means that of the subject's region. `explicit` None means what the
     purpose's basis asks for. `evidence_hash` is SHA-256 of the proof that the brand keeps. `contact` is one address of
     the purpose's channel, personal data; left out, a consent is for those on file now and a withdrawal for all.
@@ -99,15 +105,15 @@ class ConsentEvent:
     act: ConsentAct
     channel: str
     notice: Notice | None = None
-    place: str = ""
-    collector: str = ""
+    place: str = field(default="", repr=False)
+    collector: str = field(default="", repr=False)
     event_at: int | None = None
     jurisdiction: str = ""
     method: Method = Method.UNSTATED
     explicit: bool | None = None
     actor: Who = Who.SELF
     source: Source = Source.PERSON
-    evidence_hash: bytes | None = None
+    evidence_hash: bytes | None = field(default=None, repr=False)
     contact: str | None = field(default=None, repr=False)
 
 
@@ -124,11 +130,7 @@ def check(bundle: Bundle, event: ConsentEvent, now: int) -> list[tuple[str, str]
     purpose = purpose_of(bundle, event)
     if purpose is None:
         return [("purpose", "unknown_purpose")]
-    found: list[tuple[str, str]] = []
-    for name, longest in _LONGEST.items():
-        word = getattr(event, name)
-        if (word or name == "channel") and not (len(word) <= longest and _WORD.fullmatch(word)):
-            found.append((name, "not_a_code"))
+    found = list(_misspelt(event))
     if event.event_at is not None and not 0 <= event.event_at <= now + CLOCK_SKEW:
         found.append(("event_at", "not_in_the_past"))
     if event.evidence_hash is not None and len(event.evidence_hash) != _HASH_BYTES:
@@ -147,6 +149,15 @@ def check(bundle: Bundle, event: ConsentEvent, now: int) -> list[tuple[str, str]
     elif event.act in GIVING:
         found += _shown(purpose, event)
     return found
+
+
+def _misspelt(event: ConsentEvent) -> Iterator[tuple[str, str]]:
+    for name, longest in _LONGEST.items():
+        word = getattr(event, name)
+        if (word or name == "channel") and not (len(word) <= longest and _WORD.fullmatch(word)):
+            yield name, "not_a_code"
+        elif name in _DIALLED and _TELEPHONE.fullmatch(word):
+            yield name, "looks_like_contact_data"
 
 
 def _shown(purpose: Purpose, event: ConsentEvent) -> list[tuple[str, str]]:

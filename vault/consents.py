@@ -6,7 +6,7 @@ recorded, `vault.consentrecording` says. Withdrawing needs no field that giving 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from policies.bundle import Bundle
 from policies.model import ConsentStatus
@@ -42,7 +42,7 @@ __all__ = [
 class Change:
     """A consent event of the subject behind a brand's reference."""
 
-    reference: str
+    reference: str = field(repr=False)
     brand: str
     system_id: str
     event: ConsentEvent

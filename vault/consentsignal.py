@@ -6,7 +6,7 @@ browser's next request: only an objection that no later consent answers stands.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import bindparam, select
@@ -32,7 +32,7 @@ _CONSENTED: Final = frozenset({ConsentStatus.GIVEN, ConsentStatus.GUARDED})
 class Signal:
     """A signal that a brand's site received from the browser of the person behind a reference."""
 
-    reference: str
+    reference: str = field(repr=False)
     brand: str
     system_id: str
     channel: str

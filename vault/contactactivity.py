@@ -5,7 +5,7 @@ mail programs open them by themselves. Kept are a time and a word, never what it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -50,7 +50,7 @@ COUNTING: Final = frozenset(Kind) - {Kind.EMAIL_OPEN}
 class Activity:
     """A contact with the person behind a reference. `at` is UTC seconds, None for now."""
 
-    reference: str
+    reference: str = field(repr=False)
     brand: str
     system_id: str
     kind: Kind

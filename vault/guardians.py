@@ -8,7 +8,7 @@ guardian gave has to be asked of the person anew (`vault.consentterms`).
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -78,21 +78,21 @@ class Proof(StrEnum):
 class Link:
     """A guardian to be linked to a minor. `proof_hash` is SHA-256 of what the brand keeps as proof."""
 
-    reference: str
-    guardian: str
+    reference: str = field(repr=False)
+    guardian: str = field(repr=False)
     brand: str
     system_id: str
     proof: Proof
-    proof_hash: bytes
-    of_age_on: dt.date
+    proof_hash: bytes = field(repr=False)
+    of_age_on: dt.date = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class End:
     """A link that ends: the guardian changed, or the review at majority is done."""
 
-    reference: str
-    guardian: str
+    reference: str = field(repr=False)
+    guardian: str = field(repr=False)
     brand: str
     system_id: str
 

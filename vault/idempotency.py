@@ -49,8 +49,8 @@ class Asked:
     """A write under an Idempotency-Key. `request` is everything that makes it that request: method, path, body."""
 
     system_id: str
-    key: str
-    request: bytes
+    key: str = field(repr=False)
+    request: bytes = field(repr=False)
 
     def __repr__(self) -> str:
         return "<Asked>"

@@ -17,9 +17,8 @@ from policies.catalogue import Catalogue, Field, FieldKind
 from policies.errors import InvalidValue
 from policies.fieldtypes import validate
 from vault import search
-from vault.compartments import Dated
 from vault.normalise import NotNormalisable
-from vault.values import JsonValue
+from vault.values import Dated, JsonValue
 
 MOST_VALUES: Final = 256  # of one field in one input: bounds the work that one item of a batch can ask for
 

@@ -67,7 +67,7 @@ class Happened:
     brand: str
     reference: str = field(repr=False)
     kind: EventKind
-    detail: dict[str, str | int]
+    detail: dict[str, str | int] = field(repr=False)
     cause: bytes | None = None  # the erasure it tells of
 
 
@@ -80,7 +80,7 @@ class Due:
     url: str
     kind: EventKind
     reference: str = field(repr=False)
-    detail: dict[str, str | int]
+    detail: dict[str, str | int] = field(repr=False)
     happened_at: int
 
 

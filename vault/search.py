@@ -99,7 +99,7 @@ class Candidate:
     """A subject that may be the one. `since` is the month, `YYYY-MM`, in which the brand came to know it."""
 
     subject: bytes = field(repr=False)
-    reference: str
+    reference: str = field(repr=False)
     since: str
     version: int
     log_key: bytes = field(repr=False)
@@ -126,6 +126,9 @@ class Indexed(NamedTuple):
     field: Field
     item: int
     message: bytes
+
+    def __repr__(self) -> str:
+        return "Indexed(…)"
 
 
 class Forgotten(NamedTuple):

@@ -84,7 +84,7 @@ class Registered:
     """A subject taken in: its id (never leaves the vault), each brand's reference, its version and its log entry."""
 
     subject: bytes = field(repr=False)
-    references: Mapping[str, str]
+    references: Mapping[str, str] = field(repr=False)
     version: int
     entry: bytes
 
@@ -93,7 +93,7 @@ class Registered:
 class Description:
     """What a brand may always know of its own reference. `since` is a month, `YYYY-MM`."""
 
-    reference: str
+    reference: str = field(repr=False)
     version: int
     since: str
 

@@ -8,7 +8,7 @@ inside the caller's unit of work: a proof is burned, and a use counted, exactly 
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -84,7 +84,7 @@ class Session:
     kind: Kind
     scopes: frozenset[str]
     purpose: str
-    detail: str
+    detail: str = field(repr=False)
     token_hash: bytes
     policy_hash: bytes
     issued_at: int
@@ -114,7 +114,7 @@ class NewToken:
     scopes: frozenset[str]
     lifetime: int
     purpose: str = ""
-    detail: str = ""
+    detail: str = field(default="", repr=False)
     policy_hash: bytes = NO_POLICY
     subjects: tuple[Named, ...] = ()
     parent: bytes | None = None
@@ -126,7 +126,7 @@ class NewToken:
 class IssuedToken:
     """The one time that the token itself is seen: 43 characters of base64url. Never stored, never logged."""
 
-    token: str
+    token: str = field(repr=False)
     token_hash: bytes
     expires_at: int
 

@@ -32,6 +32,17 @@ _JSON = (
 _tuple = tuple.__new__  # what a named tuple's own constructor calls in the end, in a third of the time
 
 
+class Dated(NamedTuple):
+    """A canonical value and the days it holds, both ends inclusive; None leaves an end open."""
+
+    value: JsonValue
+    valid_from: dt.date | None = None
+    valid_until: dt.date | None = None
+
+    def __repr__(self) -> str:
+        return "Dated(…)"
+
+
 class FieldValue(NamedTuple):
     """One recorded value. `source`: the system's id. `recorded_at`: UTC seconds. `valid_*`: inclusive days, or open.
 

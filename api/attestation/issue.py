@@ -27,7 +27,7 @@ ATTESTED: Final = frozenset({Level.PREDICATE, Level.GENERALISED})
 class Attest:
     """An attestation asked for: whom about, for whom, bound to which public key (a JWK), for how many seconds."""
 
-    reference: str | None
+    reference: str | None = field(repr=False)
     fields: tuple[str, ...] | None
     audience: str
     key: Mapping[str, str] = field(repr=False)

@@ -17,13 +17,20 @@ FieldInput = Any
 """A field's input as the catalogue's types define it: a value, `{value, valid_from, valid_until}`, or a list of either."""
 
 
-class Body(BaseModel):
+class _Unspoken(BaseModel):
+    """What a person is asked for or told about: no `repr` of it says any of that."""
+
+    def __repr_args__(self) -> tuple[()]:
+        return ()
+
+
+class Body(_Unspoken):
     """Base of every request body: unknown members are refused, nothing is coerced from another JSON type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Answer(BaseModel):
+class Answer(_Unspoken):
     """Base of every answer body."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

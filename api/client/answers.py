@@ -51,7 +51,7 @@ class DisclosureToken:
 class SubjectRecord:
     """A subject as its own brand may always know it. `etag` goes into the next `update_subject`."""
 
-    reference: str
+    reference: str = field(repr=False)
     version: int
     etag: str
     state: str
@@ -61,7 +61,7 @@ class SubjectRecord:
 class Candidate:
     """One search hit: this brand's reference, and masked hints to tell two people apart."""
 
-    reference: str
+    reference: str = field(repr=False)
     hints: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -127,7 +127,7 @@ class Disclosure:
     `error` is its stable code and `fields` is empty.
     """
 
-    reference: str
+    reference: str = field(repr=False)
     fields: Mapping[str, Disclosed] = field(default_factory=dict)
     entry: str = ""
     receipt: str = field(default="", repr=False)
@@ -145,7 +145,7 @@ class Disclosure:
 class RowResult:
     """What became of one import row, named by the caller's own `ref`. `references` maps brand to reference."""
 
-    ref: str
+    ref: str = field(repr=False)
     status: str
     references: Mapping[str, str] = field(default_factory=dict, repr=False)
     code: str = ""
@@ -165,7 +165,7 @@ class VerifierKeys:
 class Rotated:
     """A brand's new reference to somebody; `until` (UTC seconds) is when the old one stops resolving, None at once."""
 
-    reference: str
+    reference: str = field(repr=False)
     until: int | None
 
 

@@ -25,6 +25,7 @@ from api.client.answers import (
 from api.client.errors import EcrinUnreachable
 from api.client.exchange import Exchange, Settings
 from api.client.identity import Identity
+from api.client.requestlog import keep_references_out
 from api.client.wire import Call, Reply, Steps
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class AsyncEcrin:
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
+        keep_references_out()
         self._settings = settings or Settings(base_url)
         self._exchange = Exchange(identity, self._settings)
         self._http = httpx2.AsyncClient(

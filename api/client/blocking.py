@@ -25,6 +25,7 @@ from api.client.answers import (
 from api.client.errors import EcrinUnreachable
 from api.client.exchange import Exchange, Settings
 from api.client.identity import Identity
+from api.client.requestlog import keep_references_out
 from api.client.wire import Call, Reply, Steps
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class Ecrin:
         *,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
+        keep_references_out()
         self._settings = settings or Settings(base_url)
         self._exchange = Exchange(identity, self._settings)
         self._http = httpx2.Client(

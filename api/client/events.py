@@ -29,7 +29,7 @@ class VaultEvent:
     kind: str
     reference: str = field(repr=False)
     time: int  # UTC seconds since 1970
-    detail: Mapping[str, Any]
+    detail: Mapping[str, Any] = field(repr=False)
 
 
 def verify_event(token: bytes | str, jwks: Mapping[str, Any], *, issuer: str, system: str, now: int) -> VaultEvent:
@@ -83,7 +83,7 @@ def _key(jwks: Mapping[str, Any], kid: object) -> Ed25519PublicKey:
 def _object(part: str) -> dict[str, Any]:
     try:
         content = json.loads(_decoded(part))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise EventInvalid("not a token") from None
     if not isinstance(content, dict):
         raise EventInvalid("not a token")

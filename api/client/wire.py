@@ -18,7 +18,7 @@ class Call:
     """
 
     method: str
-    path: str
+    path: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     content: bytes = field(default=b"", repr=False)
     after: float = 0.0
@@ -46,6 +46,6 @@ def json_object(content: bytes) -> dict[str, Any]:
     """Parse a JSON object; anything else gives an empty one, so that callers state what they miss."""
     try:
         parsed = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}

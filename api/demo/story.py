@@ -50,7 +50,7 @@ class StoryBroken(Exception):
 class Seen:
     """What the boutique has in hand after its first disclosure."""
 
-    token: DisclosureToken
+    token: DisclosureToken = field(repr=False)
     keys: VerifierKeys
 
 

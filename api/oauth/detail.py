@@ -5,7 +5,7 @@ staff only a keyed hash, so that decisions know that there is one and budgets wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 
@@ -24,7 +24,7 @@ class TokenDetail:
     """
 
     wanted: tuple[Wanted, ...]
-    staff: str
+    staff: str = field(repr=False)
     known_on: date | None
     raw: bool
 

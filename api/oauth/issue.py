@@ -10,7 +10,7 @@ whole: asking for a token is no way to find out who exists.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api import rar
@@ -51,11 +51,11 @@ class TokenRequest:
 class _Item:
     """One request on its way. `error` ends it."""
 
-    request: TokenRequest
+    request: TokenRequest = field(repr=False)
     system: SystemRecord | None = None
     narrowed: Narrowed | None = None
     known: tuple[Known, ...] = ()
-    log_keys: tuple[bytes, ...] = ()
+    log_keys: tuple[bytes, ...] = field(default=(), repr=False)
     decisions: tuple[Decision, ...] = ()
     granted: GrantedEntry | None = None
     issued: IssuedToken | None = None

@@ -11,7 +11,7 @@ like any other request, so it may turn out narrower still. It ends with its pare
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from api import rar
@@ -38,8 +38,8 @@ ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S
 class Exchange:
     """The hashes of the tokens that an exchange presents: the one to narrow, and the actor's, if it is to be another's."""
 
-    subject_token: bytes
-    actor_token: bytes | None
+    subject_token: bytes = field(repr=False)
+    actor_token: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,6 +320,14 @@ def signed(vault, header, claims):
     return ".".join([*parts, urlsafe_b64encode(signature).rstrip(b"=").decode()])
 
 
+@pytest.mark.parametrize("part", [b"[" * 4000, b'{"a":' * 1500, b"null", b"\xff"])
+def test_a_token_whose_parts_are_no_objects_is_refused_as_that(vault, part):
+    nested = urlsafe_b64encode(part).rstrip(b"=").decode()
+    with pytest.raises(EventInvalid) as refused:
+        checked(vault, f"{nested}.{nested[:8]}.{nested[:8]}")
+    assert (str(refused.value), refused.value.__cause__) == ("not a token", None)
+
+
 def test_what_is_not_quite_an_event_of_ours_is_refused(vault):
     kid = eventpush.public_jwk(vault.keys)["kid"]
     header = {"typ": "secevent+jwt", "alg": "EdDSA", "kid": kid}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import socket
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,7 @@ from api.client.errors import EcrinProblem, EcrinProtocolError, EcrinUnreachable
 from api.client.exchange import Settings
 from api.client.identity import Identity, SigningKey
 from api.client.verbs import ROWS_PER_REQUEST
+from api.client.wire import json_object
 
 CANARY = "+33612345678"
 SUBJECT = (200, {"ETag": '"3"'}, b'{"reference":"ref_a","version":3}')
@@ -456,3 +458,31 @@ def test_what_a_verifier_needs_is_fetched_without_a_token(client, stub):
 def test_both_clients_have_the_same_verbs():
     of = [{name for name in vars(client) if not name.startswith("_")} for client in (Ecrin, AsyncEcrin)]
     assert of[0] == of[1]
+
+
+def test_nothing_that_the_http_library_logs_names_a_person(client, stub, caplog):
+    caplog.set_level(logging.DEBUG)
+    stub.answers["/v1/subjects/ref_a"] = [SUBJECT]
+    stub.answers["/v1/consents/ref_a"] = [problem(404, "unknown_reference")]
+    stub.answers["/v1/subjects/ref_a/rotation"] = [(200, {}, b'{"reference":"ref_b","until":null}')]
+    client.get_subject("ref_a")
+    client.rotate_reference("ref_a")
+    with pytest.raises(EcrinProblem):
+        client.consent_history("ref_a")
+    paths = [seen.path for seen in stub.seen]
+    assert {path for path in paths if "ref_a" in path} == set(stub.answers)
+    assert not [each.getMessage() for each in caplog.records if "ref_" in each.getMessage()]
+    # What names nobody is the application's to read, as before.
+    assert sum("/oauth/token" in each.getMessage() for each in caplog.records if each.name == "httpx2") == stub.tokens
+
+
+def test_many_clients_quiet_the_library_once(stub, identity):
+    for _ in range(3):
+        with Driver("blocking", stub.url, identity):
+            pass
+    assert len(logging.getLogger("httpx2").filters) == 1
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000])
+def test_an_answer_nested_without_end_is_no_answer(body):
+    assert json_object(body) == {}

@@ -79,6 +79,12 @@ def test_withdrawing_needs_no_field_that_giving_does_not_need(vault, registered)
         (given(place="Place Vendôme"), ("place", "not_a_code")),
         (given(collector="jeanne@example.com"), ("collector", "not_a_code")),
         (given(collector="x" * 65), ("collector", "not_a_code")),
+        (given(collector="0639981234"), ("collector", "looks_like_contact_data")),
+        (given(collector="06.39.98.12.34"), ("collector", "looks_like_contact_data")),
+        (given(place="tel:33-6-39-98-12-34"), ("place", "looks_like_contact_data")),
+        (given(place="00971/50/123/4567/shop"), ("place", "looks_like_contact_data")),
+        (given(place="123-4567"), ("place", "looks_like_contact_data")),
+        (ConsentEvent(KEY, ConsentAct.WITHDRAWN, "33639981234"), ("channel", "looks_like_contact_data")),
         (given(event_at=9_999_999_999), ("event_at", "not_in_the_past")),
         (given(event_at=-1), ("event_at", "not_in_the_past")),
         (given("service.repair", notice="clienteling"), ("purpose", "takes_no_consent")),
@@ -89,6 +95,14 @@ def test_what_would_be_no_evidence_is_refused(vault, registered, event, problem)
     assert isinstance(error, InvalidFields)
     assert problem in error.problems
     assert rows(vault, "SELECT count(*) FROM consent_event") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "word", ["s-1234567", "advisor.17", "par:8:0042", "2026-11", "staff-00012345", "1234.56", "7fa93c02e1"]
+)
+def test_codes_with_digits_are_codes(vault, registered, word):
+    (taken,) = tell(vault, registered, given(place=word, collector=word))
+    assert taken.state is ConsentStatus.GIVEN
 
 
 def test_strangers_and_unknown_purposes_fail_alone(vault, registered):
