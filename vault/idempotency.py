@@ -108,7 +108,8 @@ def begin(uow: UnitOfWork, asked: Sequence[Asked]) -> list[Claim | Replay | Idem
 def finish(uow: UnitOfWork, outcomes: Sequence[tuple[Claim, int, bytes]]) -> None:
     """Keep (claim, HTTP status, outcome) for a day. An unfinished claim leaves nothing: asked again, it is new.
 
-    Kept under each epoch that lives. Raises KeyUnavailable, with nothing done, when one ended during the unit.
+    Kept under each epoch that was named. Raises `Conflict`, with nothing done, when one of them ended during the unit,
+    which then runs again.
     """
     kept = [
         (claim, handle, status, _packed(claim.named | set(_NAMED.findall(outcome)), outcome))

@@ -58,7 +58,10 @@ def handles(keys: KeyService, kind: str, asked: Sequence[tuple[Sequence[str], by
 
 
 def seal(keys: KeyService, kind: str, items: Sequence[tuple[Handle, bytes]]) -> list[bytes]:
-    """Seal (handle, outcome) pairs so that each opens under its handle alone. Raises KeyUnavailable for an ended epoch."""
+    """Seal (handle, outcome) pairs so that each opens under its handle alone.
+
+    Raises `Conflict` where the epoch of a handle ended since it was named: run the unit again, with handles made anew.
+    """
     label = [kind.encode()]
     ciphers = _ciphers(keys, kind, [handle for handle, _ in items])
     return [cipher.encrypt(outcome, label) for cipher, (_, outcome) in zip(ciphers, items, strict=True)]
@@ -90,6 +93,11 @@ def _ciphers(keys: KeyService, kind: str, sealing: Sequence[Handle]) -> list[AES
     ciphers: list[AESSIV] = []
     for epoch, group in groupby(sealing, key=lambda each: each.epoch):
         messages = [bytes([block]) + each.key + each.content for each in group for block in range(_BLOCKS)]
-        blocks = keys.blind(f"{kind}/outcome/2", messages, epoch)
+        try:
+            blocks = keys.blind(f"{kind}/outcome/2", messages, epoch)
+        except KeyUnavailable:
+            if epoch in keys.index_epochs():
+                raise
+            raise Conflict(kind) from None
         ciphers += [AESSIV(b"".join(blocks[at : at + _BLOCKS])) for at in range(0, len(blocks), _BLOCKS)]
     return ciphers

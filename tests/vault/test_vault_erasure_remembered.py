@@ -1,5 +1,7 @@
 """What a thief of an old backup learns of requests and import rows of somebody who was erased: nothing, with every key."""
 
+import threading
+
 import orjson
 import pytest
 from maison_people import AURELLE, FIELDS, person
@@ -159,3 +161,51 @@ def test_what_is_asked_while_an_epoch_retires_is_kept_under_both(scene):
     assert isinstance(guess(vault, OTHER), Replay)
     assert isinstance(guess(vault, VICTIM), Replay)
     assert isinstance(guess(vault, VICTIM | {"known_as": "x"}), IdempotencyMismatch)
+
+
+@pytest.mark.parametrize("when", ["sealing", "opening"])
+def test_a_write_whose_epoch_ends_under_it_runs_again_and_is_remembered(scene, when):
+    """Both epochs are named, then the old root is destroyed, and only then is the outcome sealed, or the one before opened."""
+    vault = scene.vault
+    registered(vault)
+    if when == "opening":
+        write(vault, OTHER)
+    ready, go, seen = threading.Event(), threading.Event(), []
+
+    def before_destroy():
+        if when == "opening":
+            rememberedepochs.move(vault)
+        ready.set()
+        assert go.wait(60)
+
+    changing = threading.Thread(target=lambda: scene.changing().run(before_destroy))
+    changing.start()
+    assert ready.wait(60)
+
+    class Overtaken:
+        """The vault's keys, whose old epoch ends as soon as it was blinded under and the unit goes on."""
+
+        def __getattr__(self, name):
+            return getattr(keys, name)
+
+        def blind(self, label, messages, epoch):
+            if "/outcome/" in label and not go.is_set():
+                go.set()
+                changing.join(60)
+            seen.append((label, epoch))
+            return keys.blind(label, messages, epoch)
+
+    keys = vault.keys
+    vault.keys = Overtaken()
+    try:
+        answer = write(vault, OTHER)
+    finally:
+        vault.keys = keys
+        go.set()
+        changing.join(60)
+    assert len({epoch for label, epoch in seen if label == f"{idempotency.KIND}/2"}) == 2
+    assert len(vault.keys.index_epochs()) == 1
+    assert isinstance(answer, Replay if when == "opening" else subjects.Registered), answer
+    (row,) = remembered(vault)["idempotent_request"]
+    assert row["epoch"] == vault.keys.index_epochs()[0]
+    assert isinstance(guess(vault, OTHER), Replay)

@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 
 from vault.errors import Conflict, IdempotencyMismatch, IntegrityFailure, KeyUnavailable
 from vault.idempotency import KEPT_SECONDS, Asked, Claim, Replay, begin, finish
-from vault.remembering import handles
+from vault.remembering import Handle, handles, opened, seal
 from vault.store.tables import IdempotentRequest, SeenProof
 from vault.tokens import claim_proof
 from vault.unit import execute
@@ -137,6 +137,17 @@ def test_an_epoch_that_ends_meanwhile_is_not_asked_again():
     assert [each.epoch for each in handles(Ending(1), "idempotency", asked)[0]] == [2]
     with pytest.raises(Conflict):
         handles(Ending(99), "idempotency", asked)
+
+
+@pytest.mark.parametrize("act", [seal, opened])
+def test_an_epoch_that_ends_before_the_outcome_is_a_conflict_and_no_missing_key(act):
+    old = Handle(1, bytes(16), bytes(16))
+    with pytest.raises(Conflict) as ended:
+        act(Ending(1), "idempotency", [(old, bytes(32))])
+    assert ended.value.__suppress_context__
+    # While the epoch is named, a key that is not given out is just that: running again would change nothing.
+    with pytest.raises(KeyUnavailable):
+        act(Ending(2), "idempotency", [(old, bytes(32))])
 
 
 @pytest.mark.parametrize("other", [(("a", "bc"), b""), (("ab", "c"), b"x"), (("ab", "c", ""), b"")])
