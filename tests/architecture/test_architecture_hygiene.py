@@ -19,13 +19,16 @@ SENSITIVE = re.compile(
     r"|value|message|dated|answer|asked|request|log_keys?|top_key|private|secret|key|trace|reason_given|bits|wishes"
 )
 SENSITIVE_TYPE = re.compile(r"\bAny$|^T$|\bJsonValue\b|\bFieldInput\b|\bDated\b|PrivateKey\b")
-HARMLESS_TYPE = re.compile(r"(int|bool|float|Path)( \| None)?|Callable\[.*|Entropy|tuple\[Column, \.\.\.\]")
+HARMLESS_TYPE = re.compile(
+    r"(int|bool|float|Path)( \| None)?|Callable\[.*|Entropy|(Cosigner|Verifier)Key|tuple\[Column, \.\.\.\]"
+)
 # What is called like one of them and is none.
 HARMLESS = {
     "api/authn/jwk.py::PublicKey.key": "a public key",
     "api/demo/people.py::Person.place": "a country and its cities, of a made-up person",
     "api/demo/tampering.py::Evidence.key": "a verifier's key",
     "api/settings.py::Described.value": "secrets are masked before",
+    "vault/reports/view.py::View.asked": "hides the reference in it",
     "audit/findings.py::Finding.message": "our own words",
     "audit/note.py::Signature.value": "a published signature",
     "policies/probes.py::_Situation.request": "of nobody",
