@@ -145,6 +145,7 @@ class Act(StrEnum):
     REQUEST_LISTED = "request.listed", "D08"
     REQUEST_CODE_SENT = "request.code_sent", "D09"
     REQUEST_CODE_CHECKED = "request.code_checked", "D10"
+    REQUEST_LETTER_SENT = "request.letter_sent", "D11"
 
     POLICY_LOADED = "policy.loaded", "P01"
     POLICY_CHANGED = "policy.changed", "P02"

@@ -8,7 +8,7 @@ This module alone builds `Decision` and `Grant` (held by tests/architecture/test
 without a grant, so whoever reads this file has seen every way to one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -29,15 +29,17 @@ from policies.model import (
     FieldAnswer,
     GrantedField,
     Reason,
+    SubjectFacts,
     Wanted,
 )
-from policies.purposes import GROUP_SHARING
+from policies.purposes import GROUP_SHARING, Basis
 from policies.rules import Question, RuleAnswer
 
 __all__ = ["CEILING", "NOT_OFFERED", "Grant", "GrantedField", "decide", "decide_afresh", "mint"]
 
 CEILING = "purpose.ceiling"
 NOT_OFFERED = "catalogue.level_not_offered"
+OWN = "data_subject.own"  # stands for system and purpose where a person is given their own values
 
 _MOST_DECISIONS = 32_768
 _MOST_ANSWERS = 32_768
@@ -124,6 +126,19 @@ def grant_wishes(request: DecisionRequest, bundle: Bundle, subject: bytes) -> Gr
     fields = bundle.catalogue.fields
     wishes = tuple(GrantedField(fields[name], Level.RAW) for name in WISHES if name in fields)
     return Grant(subject, inputs.brand, inputs.system_id, inputs.purpose, facts.basis.value, wishes, group_values=False)
+
+
+def grant_own(facts: SubjectFacts, brand: str, subject: bytes, fields: Iterable[Field]) -> Grant | None:
+    """Return a grant of a person's own values at one brand, to the person: GDPR Art. 15 and 20, and to write to them.
+
+    No bundle can refuse it and no restriction, objection or age stands against it: it is the person's right and not a
+    use of the brand's. What was erased, and what another brand holds, it does not reach. Nothing but a request of the
+    person, whose identity was checked, leads here (`vault.requests`).
+    """
+    if facts.erased or not facts.known_to_brand:
+        return None
+    wanted = tuple(GrantedField(each, Level.RAW) for each in fields)
+    return Grant(subject, brand, OWN, OWN, Basis.LEGAL_OBLIGATION.value, wanted, group_values=False)
 
 
 def inputs_of(request: DecisionRequest, bundle: Bundle) -> Inputs:

@@ -18,7 +18,9 @@ ROWS_PER_UNIT: Final = 500
 
 _TOKEN: Final = metadata.tables["access_token"]
 _TOKEN_SUBJECT: Final = metadata.tables["token_subject"]
-_EXPIRING: Final = ("seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference")
+_EXPIRING: Final = (
+    "seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference", "identity_code", "letter", "package_link",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class Purged:
     attestations: int
     predicate_days: int
     references: int
+    codes: int
+    letters: int
+    links: int
 
 
 def purge(vault: Vault, most_units: int = 1000) -> Purged:

@@ -72,11 +72,12 @@ class IdentityCode(Row, table=True):
     """A one-time code, as a keyed hash: to whom it went the letter knows. Nobody behind it looks the same."""
 
     __tablename__ = "identity_code"
-    __table_args__ = (Index(None, "expires_at"),)
+    __table_args__ = (Index(None, "expires_at"), Index(None, "whom_mac"))
 
     id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
     shard: int = Field(sa_type=SmallInteger)
-    subject: bytes = Field(sa_type=LargeBinary)  # sealed: the subject and the request, or nobody in as many bytes
+    whom: bytes = Field(sa_type=LargeBinary)  # sealed: the subject and the request, or nobody in as many bytes
+    whom_mac: bytes = Field(sa_type=LargeBinary(32))  # of brand and contact point as asked: so few go to one in a while
     brand: str = Field(sa_type=String(32))
     code_mac: bytes = Field(sa_type=LargeBinary(32))
     tries_left: int = Field(sa_type=SmallInteger)

@@ -19,7 +19,8 @@ def upgrade() -> None:
         "identity_code",
         sa.Column("id", sa.LargeBinary(length=16), nullable=False),
         sa.Column("shard", sa.SmallInteger(), nullable=False),
-        sa.Column("subject", sa.LargeBinary(), nullable=False),
+        sa.Column("whom", sa.LargeBinary(), nullable=False),
+        sa.Column("whom_mac", sa.LargeBinary(length=32), nullable=False),
         sa.Column("brand", sa.String(length=32), nullable=False),
         sa.Column("code_mac", sa.LargeBinary(length=32), nullable=False),
         sa.Column("tries_left", sa.SmallInteger(), nullable=False),
@@ -27,6 +28,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_code")),
     )
     op.create_index(op.f("ix_identity_code_expires_at"), "identity_code", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_identity_code_whom_mac"), "identity_code", ["whom_mac"], unique=False)
     op.create_table(
         "letter",
         sa.Column("id", sa.LargeBinary(length=16), nullable=False),
