@@ -2,30 +2,28 @@
 
 Only addresses that an operator registered are called, never one from a request or an answer: https, or http on the
 loopback interface. Certificates are verified, redirects are not followed, proxies of the environment are not used, and of
-an answer nothing but its status is read. A token is signed with the receipt key, as EdDSA (RFC 8037), and names it by its
-thumbprint (RFC 7638). Why one key for two kinds of statement is safe: a receipt's signed text has line feeds, a token's
-has none.
+an answer nothing but its status is read. A token is signed with a key that signs events and nothing else
+(`SignedAs.EVENT`), and names it by its thumbprint (RFC 7638).
 """
 
 import ipaddress
-from base64 import urlsafe_b64encode
-from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
-import orjson
 
+from api import jws
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.sealing import Sealing
-from vault import outbox
-from vault.keys.service import KeyService, SigningKey
+from vault import outbox, signers
 from vault.outbox import LONGEST_URL, Due, Told
+from vault.signers import OpenSigner, SignedAs
 from vault.unit import Vault
 
 EVENT_URN: Final = "urn:ecrin:event:{kind}:v1"
-MEDIA_TYPE: Final = "application/secevent+jwt"
+TYPE: Final = "secevent+jwt"
+MEDIA_TYPE: Final = f"application/{TYPE}"
 LOOK_SECONDS: Final = 2.0
 PUSH_SECONDS: Final = 5.0  # for each event; a batch stays well within its lease
 MOST_AT_ONCE: Final = 20
@@ -56,21 +54,10 @@ def address_fault(url: str) -> str | None:
     return None
 
 
-def public_jwk(keys: KeyService) -> dict[str, str]:
-    """Return the public key that tokens are signed with, as a JWK (RFC 8037) with its thumbprint as `kid`."""
-    jwk = {"crv": "Ed25519", "kty": "OKP", "x": _base64(keys.public_key(SigningKey.RECEIPT))}
-    # RFC 7638 §3: the required members in order, without spaces.
-    thumbprint = _base64(sha256(orjson.dumps(jwk, option=orjson.OPT_SORT_KEYS)).digest())
-    return jwk | {"kid": thumbprint, "alg": "EdDSA", "use": "sig"}
-
-
-def tokens_of(keys: KeyService, issuer: str, due: list[Due]) -> list[str]:
-    """Sign one token per event. The same event is the same token whenever it is told."""
-    kid = public_jwk(keys)["kid"]
-    header = _base64(orjson.dumps({"typ": "secevent+jwt", "alg": "EdDSA", "kid": kid}))
-    inputs = [f"{header}.{_base64(orjson.dumps(_claims(issuer, each)))}" for each in due]
-    signatures = keys.sign(SigningKey.RECEIPT, [each.encode() for each in inputs]) if inputs else []
-    return [f"{text}.{_base64(signature)}" for text, signature in zip(inputs, signatures, strict=True)]
+def tokens_of(signer: OpenSigner, issuer: str, due: list[Due]) -> list[str]:
+    """Sign one token per event. Under one key the same event is the same token whenever it is told."""
+    texts = [jws.unsigned(TYPE, signer.kid, _claims(issuer, each)) for each in due]
+    return [jws.signed(each, signer.sign) for each in texts]
 
 
 class EventPush:
@@ -89,10 +76,11 @@ class EventPush:
         due = outbox.claim(self._vault, MOST_AT_ONCE)
         if not due:
             return
+        tokens = tokens_of(signers.ready(self._vault, SignedAs.EVENT), self._issuer, due)
         outcomes: list[Told] = []
         unreachable: set[str] = set()
         with httpx2.Client(verify=True, follow_redirects=False, trust_env=False, timeout=PUSH_SECONDS) as http:
-            for each, token in zip(due, tokens_of(self._vault.keys, self._issuer, due), strict=True):
+            for each, token in zip(due, tokens, strict=True):
                 # An address that did not answer is not waited for again in the same turn.
                 problem = "unreachable" if each.url in unreachable else push(http, each.url, token)
                 if problem == "unreachable":
@@ -125,7 +113,3 @@ def _claims(issuer: str, due: Due) -> dict[str, Any]:
         "sub_id": {"format": "opaque", "id": due.reference},  # RFC 9493 §3.2.8
         "events": {EVENT_URN.format(kind=due.kind): due.detail},
     }
-
-
-def _base64(content: bytes) -> str:
-    return urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -19,8 +19,9 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlmodel import col
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
-from vault import references, systems
+from vault import references, signers, systems
 from vault.errors import UnknownSystem
+from vault.signers import SignedAs
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import EventEndpoint, OutgoingEvent, System
@@ -115,6 +116,7 @@ def listen(uow: UnitOfWork, system_id: str, url: str, by: Actor) -> None:
         raise UnknownSystem
     uow.conn.execute(delete(_ENDPOINT).where(_ENDPOINT.c.system_id == system_id))
     if url:
+        signers.opened(uow, SignedAs.EVENT)  # whoever is told can then fetch the key before the first event
         insert_rows(uow.conn, _ENDPOINT, [{"system_id": system_id, "url": url, "created_at": uow.now}])
     uow.record(Entry(Act.SYSTEM_CHANGED, Outcome.ALLOW, by, pol=(f"system:{system_id}", "change:event_endpoint")))
 

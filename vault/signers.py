@@ -1,8 +1,8 @@
 """Keys that sign what travels as JSON Web Signatures (RFC 7515): they rotate, and old ones stay published for a while.
 
 The checkpoint, receipt and erasure keys live as long as the keystore, because what they sign is kept for ever. What is
-signed here lives for a day: its keys are drawn in the data database, sealed by the key service, and replaced at will.
-After a rotation the key before is published as long as anything it signed may still be shown.
+signed here is looked at within a day: its keys are drawn in the data database, sealed by the key service, and replaced
+at will. After a rotation the key before is published as long as anything it signed may still be shown.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from vault.errors import IntegrityFailure
 from vault.keys.service import KeyService
 from vault.store.bulk import insert_rows
 from vault.store.tables import Signer
-from vault.unit import UnitOfWork
+from vault.unit import UnitOfWork, Vault
 
 OVERLAP_SECONDS: Final = 25 * 3600  # an attestation lives for a day at most; an hour for clocks and caches
 
@@ -30,7 +30,8 @@ _SEED: Final = 32
 class SignedAs(StrEnum):
     """What a key signs: one kind of statement each."""
 
-    ATTESTATION = "attestation"
+    ATTESTATION = "attestation"  # and the status lists that say whether one stands
+    EVENT = "event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +57,8 @@ class OpenSigner:
 
 def opened(uow: UnitOfWork, purpose: SignedAs) -> OpenSigner:
     """Open the key in use; the first time, draw it. Raises what the key service raises, and `IntegrityFailure`."""
-    row = uow.conn.execute(
-        select(col(Signer.kid), col(Signer.sealed))
-        .where(col(Signer.purpose) == purpose.value, col(Signer.until_at).is_(None))
-        .order_by(col(Signer.created_at).desc(), col(Signer.kid))
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return _draw(uow, purpose, Actor(ActorKind.VAULT, uow.vault.deployment))
-    return _open(uow.vault.keys, purpose, row.kid, row.sealed)
+    found = in_use(uow.conn, uow.vault.keys, purpose)
+    return found or _draw(uow, purpose, Actor(ActorKind.VAULT, uow.vault.deployment))
 
 
 def in_use(conn: Connection, keys: KeyService, purpose: SignedAs) -> OpenSigner | None:
@@ -76,6 +70,18 @@ def in_use(conn: Connection, keys: KeyService, purpose: SignedAs) -> OpenSigner 
         .limit(1)
     ).one_or_none()
     return None if row is None else _open(keys, purpose, row.kid, row.sealed)
+
+
+def ready(vault: Vault, purpose: SignedAs) -> OpenSigner:
+    """Open the key in use for work outside any unit of work; the first time, draw it in a unit of its own."""
+    with vault.reading() as conn:
+        found = in_use(conn, vault.keys, purpose)
+    if found is not None:
+        return found
+    with vault.unit() as uow:
+        drawn = opened(uow, purpose)
+        uow.commit()
+    return drawn
 
 
 def published(conn: Connection, now: int) -> list[PublicSigner]:

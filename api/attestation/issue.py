@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from api import pipeline, trail
+from api import jws, pipeline, trail
 from api.attestation import sdjwt, statuslist
 from api.looks import Call, Given, Look
 from audit.entry import Act, Entry, Outcome
@@ -66,7 +66,7 @@ def attest(uow: UnitOfWork, calls: Sequence[Call[Attest]]) -> Finish[dict[str, A
             asked = calls[place].asked
             members, disclosures = sdjwt.conceal(hidden, uow.vault.entropy.bytes)
             payload = _payload(asked, str(told["purpose"]), places[place], uow.now) | members
-            jwt = sdjwt.signed(sdjwt.unsigned(sdjwt.TYPE, signer.kid, payload), signer.sign)
+            jwt = jws.signed(jws.unsigned(sdjwt.TYPE, signer.kid, payload), signer.sign)
             answers.append(
                 {
                     "reference": told["reference"],

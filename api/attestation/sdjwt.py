@@ -37,17 +37,6 @@ def conceal(hidden: Mapping[str, Any], entropy: Callable[[int], bytes]) -> tuple
     return {"_sd": sorted(digests), "_sd_alg": "sha-256"}, written
 
 
-def unsigned(kind: str, kid: str, payload: Mapping[str, Any]) -> str:
-    """Write header and payload of a JWT signed by Ed25519 (RFC 8037 §3.1): what is signed, and what precedes it."""
-    header = {"alg": "EdDSA", "typ": kind, "kid": kid}
-    return f"{encode_segment(orjson.dumps(header))}.{encode_segment(orjson.dumps(payload))}"
-
-
-def signed(text: str, sign: Callable[[bytes], bytes]) -> str:
-    """Add the signature."""
-    return f"{text}.{encode_segment(sign(text.encode('ascii')))}"
-
-
 def combined(jwt: str, disclosures: list[str]) -> str:
     """Join a signed JWT and its disclosures (§4): each is followed by a tilde."""
     return "~".join([jwt, *disclosures, ""])

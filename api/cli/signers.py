@@ -1,6 +1,7 @@
-"""`ecrin signer`: the keys that sign attestations and status lists, listed and rotated."""
+"""`ecrin signer`: the keys that sign attestations, status lists and events, listed and rotated."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
@@ -9,7 +10,7 @@ from api.cli.output import Json, Output
 from vault import signers
 from vault.signers import OVERLAP_SECONDS, SignedAs
 
-app = typer.Typer(no_args_is_help=True, help="Keys that sign attestations and status lists.")
+app = typer.Typer(no_args_is_help=True, help="Keys that sign attestations, status lists and events.")
 
 
 @app.command("list")
@@ -22,11 +23,15 @@ def list_(*, json: Json = False) -> None:
 
 
 @app.command()
-def rotate(*, json: Json = False) -> None:
+def rotate(
+    *,
+    signs: Annotated[SignedAs, typer.Option(help="Whose key: what it signs.")] = SignedAs.ATTESTATION,
+    json: Json = False,
+) -> None:
     """Draw a new key; the one before verifies as long as anything it signed may be shown."""
     with opened() as vault:
         with vault.unit() as uow:
-            kid = signers.rotate(uow, SignedAs.ATTESTATION, OPERATOR)
+            kid = signers.rotate(uow, signs, OPERATOR)
             uow.commit()
         until = datetime.fromtimestamp(vault.clock.now() + OVERLAP_SECONDS, UTC)
     text = f"Key {kid} signs from now on. The one before is published until {until:%Y-%m-%d %H:%M} UTC."

@@ -1,16 +1,14 @@
 """Attestations, and what their verifiers need: status lists and the keys of our signatures."""
 
 import anyio.to_thread
-import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.attestation import sdjwt, statuslist
+from api import jws
+from api.attestation import statuslist
 from api.attestation.issue import Attest, attest
 from api.authn.credential import Bearer
-from api.authn.jwk import encode_segment
 from api.bodies.attestations import Attested, AttestedAsked, StatusListName
-from api.eventpush import public_jwk
 from api.looks import Call
 from api.oauth import metadata
 from api.problems import Problem, request_id_of
@@ -55,8 +53,8 @@ async def status(request: Request, status_list: StatusListName) -> Response:
 @router.get(metadata.JWKS_PATH)
 async def jwks(request: Request) -> Response:
     """Publish the keys that our JSON Web Signatures verify with (RFC 7517), retired ones as long as they may be needed."""
-    vault = services_of(request).vault
-    return Response(await anyio.to_thread.run_sync(_jwks, vault), 200, _SHORT, "application/jwk-set+json")
+    keys = await anyio.to_thread.run_sync(_jwks, services_of(request).vault)
+    return Response(keys, 200, _SHORT, "application/jwk-set+json")
 
 
 def _status(vault: Vault, name: str, uri: str) -> str | None:
@@ -66,12 +64,9 @@ def _status(vault: Vault, name: str, uri: str) -> str | None:
     if fallen is None or signer is None:
         return None
     claims = statuslist.claims(uri, statuslist.bits(attestations.CAPACITY, fallen), vault.clock.now())
-    return sdjwt.signed(sdjwt.unsigned(statuslist.TYPE, signer.kid, claims), signer.sign)
+    return jws.signed(jws.unsigned(statuslist.TYPE, signer.kid, claims), signer.sign)
 
 
 def _jwks(vault: Vault) -> bytes:
     with vault.reading() as conn:
-        published = signers.published(conn, vault.clock.now())
-    fixed = {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA"}
-    own = [{**fixed, "x": encode_segment(each.public), "kid": each.kid} for each in published]
-    return orjson.dumps({"keys": [*own, public_jwk(vault.keys)]})
+        return jws.key_set(conn, vault.clock.now(), SignedAs)

@@ -16,18 +16,18 @@ import pytest
 from event_receiver import receiving
 from maison_callers import CONSENT, PERSON, PUBLIC
 
-from api import eventpush
+from api import eventpush, jws
 from api.cli.opened import OPERATOR
 from api.client.errors import EventInvalid
 from api.client.events import verify_event
 from api.client.identity import Identity, SigningKey
 from api.eventpush import EventPush
 from api.observability.logs import Log
-from vault import outbox, systems
+from vault import outbox, signers, systems
 from vault.erasure import requests
 from vault.errors import UnknownSystem
-from vault.keys.service import SigningKey as ServiceKey
 from vault.outbox import FIRST_PAUSE, LEASE_SECONDS, EventKind, Happened
+from vault.signers import SignedAs
 from vault.systems import NewSystem
 
 REFERENCE = "ref_7gy7sf7x7nyvvzhyftzfyfvzqz"
@@ -65,9 +65,15 @@ def ledger(vault, *, done=True):
         return outbox.ledger(conn, done=done)
 
 
+def published(vault, *uses):
+    with vault.reading() as conn:
+        return json.loads(jws.key_set(conn, vault.clock.now(), uses or [SignedAs.EVENT]))
+
+
 def checked(vault, token, **more):
-    jwks = {"keys": [eventpush.public_jwk(vault.keys)]}
-    return verify_event(token, jwks, **({"issuer": PUBLIC, "system": "crm", "now": vault.clock.now()} | more))
+    return verify_event(
+        token, published(vault), **({"issuer": PUBLIC, "system": "crm", "now": vault.clock.now()} | more)
+    )
 
 
 # --- queued with the act
@@ -280,13 +286,14 @@ def test_addresses_that_are_admissible(url, fits):
 
 def token_of(vault, **more):
     due = outbox.Due(bytes(16), "crm", NOWHERE, EventKind.ERASED, REFERENCE, {"scope": "subject"}, vault.clock.now())
-    return eventpush.tokens_of(vault.keys, PUBLIC, [replace(due, **more)])[0]
+    return eventpush.tokens_of(signers.ready(vault, SignedAs.EVENT), PUBLIC, [replace(due, **more)])[0]
 
 
 def test_another_library_verifies_the_token_by_the_published_keys(maison, pos):
     vault = maison.vault
-    published = maison.http.get("/events/jwks").json()
-    key = jwt.PyJWKSet.from_dict(published)[eventpush.public_jwk(vault.keys)["kid"]]
+    listening(maison, pos)  # from then on there is a key to fetch, before there is any event
+    told = maison.http.get("/events/jwks").json()
+    key = jwt.PyJWKSet.from_dict(told)[jwt.get_unverified_header(token_of(vault))["kid"]]
     options = {"audience": "crm", "issuer": PUBLIC, "options": {"verify_iat": False}}
     claims = jwt.decode(token_of(vault), key, algorithms=["EdDSA"], **options)
     assert claims["sub_id"] == {"format": "opaque", "id": REFERENCE}
@@ -298,8 +305,30 @@ def test_another_library_verifies_the_token_by_the_published_keys(maison, pos):
 def test_the_key_is_named_by_its_thumbprint():
     """RFC 8037 Appendix A.3."""
     key = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
-    keys = SimpleNamespace(public_key=lambda _: key)
-    assert eventpush.public_jwk(keys)["kid"] == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+    assert signers.thumbprint(key) == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+
+
+def test_events_have_a_key_of_their_own_that_rotates(maison, pos, clock):
+    listening(maison, pos)
+    vault = maison.vault
+    assert maison.http.get("/events/jwks").json() == maison.http.get("/oauth/jwks").json() == published(vault)
+    with vault.unit() as uow:
+        attesting = signers.opened(uow, SignedAs.ATTESTATION)
+        uow.commit()
+    before = token_of(vault, system_id="aurelle-pos")
+    forged = jws.signed(jws.unsigned(eventpush.TYPE, attesting.kid, {"iss": PUBLIC}), attesting.sign)
+    with pytest.raises(EventInvalid, match="key"):  # what attests tells no events
+        checked(vault, forged)
+    with vault.unit() as uow:
+        kid = signers.rotate(uow, SignedAs.EVENT, OPERATOR)
+        uow.commit()
+    after = token_of(vault, system_id="aurelle-pos")
+    assert jwt.get_unverified_header(after)["kid"] == kid
+    for token in (before, after):
+        assert checked(vault, token, system="aurelle-pos").kind == "erased"
+    clock.advance(signers.OVERLAP_SECONDS)
+    assert [each["kid"] for each in published(vault)["keys"]] == [kid]
+    assert {each["kid"] for each in maison.http.get("/oauth/jwks").json()["keys"]} == {kid, attesting.kid}
 
 
 @pytest.mark.parametrize(
@@ -316,8 +345,7 @@ def test_an_event_that_waited_long_is_good(vault):
 
 def signed(vault, header, claims):
     parts = [urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=").decode() for each in (header, claims)]
-    signature = vault.keys.sign(ServiceKey.RECEIPT, [".".join(parts).encode()])[0]
-    return ".".join([*parts, urlsafe_b64encode(signature).rstrip(b"=").decode()])
+    return jws.signed(".".join(parts), signers.ready(vault, SignedAs.EVENT).sign)
 
 
 @pytest.mark.parametrize("part", [b"[" * 4000, b'{"a":' * 1500, b"null", b"\xff"])
@@ -329,7 +357,7 @@ def test_a_token_whose_parts_are_no_objects_is_refused_as_that(vault, part):
 
 
 def test_what_is_not_quite_an_event_of_ours_is_refused(vault):
-    kid = eventpush.public_jwk(vault.keys)["kid"]
+    kid = signers.ready(vault, SignedAs.EVENT).kid
     header = {"typ": "secevent+jwt", "alg": "EdDSA", "kid": kid}
     events = {"urn:ecrin:event:erased:v1": {"scope": "subject"}}
     subject = {"format": "opaque", "id": REFERENCE}

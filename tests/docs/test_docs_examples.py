@@ -11,11 +11,12 @@ from served_maison import maison, pos  # noqa: F401 - fixtures
 
 from api import rar
 from api.app import create_app
+from api.cli.opened import OPERATOR
 from api.oauth.errors import _STATUS
 from api.oauth.issue import SERVICE_SECONDS
 from api.problems import KINDS
 from api.settings import load
-from vault import evidence
+from vault import evidence, outbox
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 EXAMPLES = examples(TEXT)
@@ -52,6 +53,9 @@ def means(example, routes):
 
 
 def test_every_example_runs_as_documented(maison, pos, tmp_path):  # noqa: F811
+    with maison.vault.unit() as uow:  # who listens can fetch the key
+        outbox.listen(uow, pos.id, "https://crm.example/events", OPERATOR)
+        uow.commit()
     reader = Reader(pos)
     promised = schemathesis.openapi.from_dict(maison.http.app.openapi())
     operations = {(each.ok().method.upper(), each.ok().path): each.ok() for each in promised.get_all_operations()}
