@@ -36,11 +36,10 @@ from api.routes import (
 from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
-from policies.bundle import Bundle
 from vault import census, consentterms, evidence, housekeeping
 from vault.errors import KeyHolderUnavailable, Sealed
 from vault.governance import watch
-from vault.governance.watch import BundleWatch
+from vault.governance.watch import BundleWatch, Noticed
 from vault.keys.service import KeyService
 from vault.runtime import SystemClock, SystemEntropy
 from vault.unit import Vault
@@ -82,7 +81,15 @@ def create_app(
             raise
         own = (lambda: reopen(settings, vault)) if settings.keyd_socket is None else None
         sealing = Sealing(settings, vault, log, roots.seal_mark(settings), own)
+
+        def tell_bundle(noticed: Noticed) -> None:
+            if noticed is Noticed.TAKEN:
+                log.info(Event.BUNDLE_LOADED, bundle=vault.bundle.hash.hex()[:16])
+            else:
+                log.warning(Event.BUNDLE_REFUSED if noticed is Noticed.REFUSED else Event.BUNDLE_LOST)
+
         try:
+            bundles = BundleWatch(vault, tell_bundle)
             sealing.look()
         except Exception as error:
             log.fault(Event.FAILED, error)
@@ -95,12 +102,6 @@ def create_app(
             with suppress(Sealed, KeyHolderUnavailable):  # the door is about to close, or closed: told there
                 evidence.vouch(vault, settings.checkpoint_file, settings.publish_folder)
 
-        def tell_bundle(bundle: Bundle | None) -> None:
-            if bundle is None:
-                log.warning(Event.BUNDLE_REFUSED)
-            else:
-                log.info(Event.BUNDLE_LOADED, bundle=bundle.hash.hex()[:16])
-
         stopping = threading.Event()
 
         count_crowds = _while_open(lambda: census.turn(vault, stopping.wait))
@@ -108,9 +109,7 @@ def create_app(
         jobs = (
             Periodic(CONSENT_SECONDS, end_consents, log, Event.CONSENTS_FAILED, last=False),
             Periodic(census.TURN_SECONDS, count_crowds, log, Event.CENSUS_FAILED, last=False),
-            Periodic(
-                watch.LOOK_SECONDS, BundleWatch(vault, tell_bundle).look, log, Event.BUNDLE_UNREADABLE, last=False
-            ),
+            Periodic(watch.LOOK_SECONDS, bundles.look, log, Event.BUNDLE_UNREADABLE, last=False),
             Periodic(LOOK_SECONDS, sealing.look, log, Event.SEAL_UNREADABLE),
             Periodic(settings.checkpoint_seconds, sign_checkpoints, log, Event.CHECKPOINT_REFUSED),
             Periodic(HOUSEKEEPING_SECONDS, lambda: _keep_house(vault), log, Event.STORE_LOST),
@@ -131,7 +130,7 @@ def create_app(
             ),
         )
         app.state.services = Services(
-            settings, vault, batcher, Nonces(vault), Rates(settings.system_rate, monotonic), sealing
+            settings, vault, batcher, Nonces(vault), Rates(settings.system_rate, monotonic), bundles, sealing
         )
         batcher.start()
         for job in jobs:

@@ -10,6 +10,7 @@ from api.rates import Rates
 from api.sealing import Sealing
 from api.settings import Settings
 from vault.errors import Sealed
+from vault.governance.watch import BundleWatch
 from vault.unit import Vault
 
 
@@ -22,6 +23,7 @@ class Services:
     batcher: Batcher
     nonces: Nonces
     rates: Rates
+    watch: BundleWatch
     sealing: Sealing | None = None  # None: always open
 
 

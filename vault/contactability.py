@@ -2,7 +2,8 @@
 
 Three things must hold: no floor refuses the purpose; where the purpose has a channel, an address on file is covered;
 and the person's own wishes let it be (`policies.contactability`). Wishes are opened under a grant after the entry that
-records the question is durable, and what they say leaves only as guidance.
+records the question is durable, and what they say leaves only as guidance. Wishes that do not open leave a second entry,
+with the outcome `error`, as a disclosure's values do.
 """
 
 import datetime as dt
@@ -27,7 +28,7 @@ from vault.revealed import Revealed
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.systems import SystemRecord
-from vault.unit import Commit, UnitOfWork, Vault
+from vault.unit import Commit, UnitOfWork, Vault, record_apart
 
 NOT_PERMITTED: Final = "not_permitted"  # no floor is named: some must not be
 NO_CONTACT: Final = "no_contact"
@@ -65,6 +66,8 @@ class Answer:
 class _Granted:
     grant: Grant
     entry: bytes
+    said: Entry = field(repr=False)
+    log_key: bytes = field(repr=False)
     barred: tuple[str, ...]  # what stands against it besides wishes
 
 
@@ -96,9 +99,16 @@ def ask(uow: UnitOfWork, asks: Sequence[Ask]) -> Callable[[Commit], list[Answer 
     selection = disclosure.select(uow, [each.grant for each in granted])
 
     def finish(commit: Commit) -> list[Answer | VaultError]:
-        opened = iter(disclosure.reveal(uow.vault, commit, selection, [each.entry for each in granted]))
+        try:
+            opened = disclosure.reveal(uow.vault, commit, selection, [each.entry for each in granted])
+        except VaultError as error:
+            record_apart(uow.vault, [_failed(each, error) for each in granted])
+            raise
+        unread = [(each, error) for each, part in zip(granted, opened, strict=True) for _, error in part.failures()]
+        record_apart(uow.vault, [_failed(each, error) for each, error in unread])
+        wishes = iter(opened)
         return [
-            _weighed(uow.vault, asked, item.barred, next(opened)) if isinstance(item, _Granted) else item
+            _weighed(uow.vault, asked, item.barred, next(wishes)) if isinstance(item, _Granted) else item
             for asked, item in zip(asks, items, strict=True)
         ]
 
@@ -138,7 +148,7 @@ class _Weighing:
         recorded = self._uow.record(entry, log_key=log_key)
         if grant is None:
             return Answer(allowed=False, why=(NOT_PERMITTED,))
-        return _Granted(grant, recorded, self._barred(asked, purpose, basis, known.subject_id))
+        return _Granted(grant, recorded, entry, log_key, self._barred(asked, purpose, basis, known.subject_id))
 
     def _barred(self, asked: Ask, purpose: Purpose, basis: Basis, subject: bytes) -> tuple[str, ...]:
         if not purpose.channel:
@@ -150,6 +160,12 @@ class _Weighing:
         if basis.needs_consent:
             held &= self._covered.get((subject, asked.system.brand, purpose.key), set())
         return () if held else (NO_CONTACT,)
+
+
+def _failed(item: _Granted, error: VaultError) -> tuple[Entry, bytes]:
+    # No wish is named: which of them this person has is not the log's to tell.
+    said, why = item.said, (f"failed.{error.code}",)
+    return Entry(said.act, Outcome.ERROR, said.actor, pur=said.pur, bas=said.bas, pol=why), item.log_key
 
 
 def _turned_away(uow: UnitOfWork, asked: Ask, refused: VaultError, log_key: bytes) -> VaultError:

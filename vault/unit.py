@@ -218,6 +218,15 @@ class UnitOfWork:
         return Commit(first, size, MappingProxyType(entries), leaves, _WITNESS)
 
 
+def record_apart(vault: Vault, entries: Sequence[tuple[Entry, bytes | None]]) -> None:
+    """Record entries, each with its subject's log key or None, in a unit of their own: the act's is over or was undone."""
+    if entries:
+        with vault.unit() as uow:
+            for entry, log_key in entries:
+                uow.record(entry, log_key=log_key)
+            uow.commit()
+
+
 def settled(act: Callable[[UnitOfWork, Sequence[T]], list[R | VaultError]]) -> Batch[T, R]:
     """Make a batch function of an act whose results are known before the commit: they are handed out after it."""
 

@@ -16,7 +16,7 @@ from api.settings import Settings, load
 from policies.errors import InvalidBundle
 from vault import officers
 from vault.errors import VaultError
-from vault.governance import cases, versions
+from vault.governance import cases, founding, versions
 from vault.governance.signatures import Part
 from vault.governance.versions import State
 from vault.keys.keyd.client import KeydClient
@@ -148,10 +148,13 @@ def _check_bundle(settings: Settings) -> str:
         with vault.reading() as conn:
             version = versions.named(conn, State.ACTIVE)
             founders = officers.active_founders(conn)
+            overdue = founding.is_overdue(conn, version)
     finally:
         vault.close()
     signers = " and ".join(version.signers[part] for part in (Part.AUTHOR, Part.APPROVER))
     text = f"version {version.number}, {bundle.name}, hash {bundle.hash.hex()[:16]}, signed by {signers}"
+    if overdue:
+        raise _Overdue(f"{text}: officers of the house have keys, and propose and sign a version of their own")
     if versions.is_founding(version):
         return f"{text}: no second pair of eyes yet"
     if founders:

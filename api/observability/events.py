@@ -41,6 +41,7 @@ class Event(StrEnum):
     CONSENTS_FAILED = "consents.failed"
     BUNDLE_LOADED = "bundle.loaded"
     BUNDLE_REFUSED = "bundle.refused"
+    BUNDLE_LOST = "bundle.lost"
     BUNDLE_UNREADABLE = "bundle.unreadable"
     CENSUS_FAILED = "census.failed"
     IMPORT_FINISHED = "import.finished"

@@ -21,14 +21,16 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> dict[str, str]:
-    """Answer 200 only if a disclosure could be served now: keys open, database there and at this release's schema."""
-    vault = services_of(request).vault
+    """Answer 200 only if a disclosure could be served now: keys open, a policy in force, the database at our schema."""
+    services = services_of(request)
     try:
-        sealed = await anyio.to_thread.run_sync(_probe, vault)
+        sealed = await anyio.to_thread.run_sync(_probe, services.vault)
     except VaultError:
         raise Problem("not_ready") from None
     if sealed:
         raise Problem("sealed")
+    if services.watch.lost:
+        raise Problem("not_ready")
     return {"status": "ready"}
 
 

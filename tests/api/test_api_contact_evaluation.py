@@ -61,6 +61,21 @@ def test_wishes_narrow_what_a_consent_allows(pos, wishes, why):
         assert may(pos, reference, staff="advisor-7")["allowed"]
 
 
+def test_a_wish_that_does_not_open_is_no_wish_and_leaves_a_second_entry(maison, pos):
+    reference = pos.created(PERSON | {"discretion": ["gifts_kept_secret"]}, CONSENT)
+    with maison.vault.unit() as uow:
+        uow.conn.exec_driver_sql("UPDATE field_value SET schema_version = schema_version + 1")
+        uow.commit()
+    body = {"reference": reference, "purpose": "clienteling", "channel": "phone"}
+    answer = pos.send("POST", "/v1/contact/evaluation", pos.service("lookup"), body)
+    problem_of(answer, 500, "integrity_failure")
+    asked, failed = [each.read for each in maison.entries()[-2:]]
+    assert (asked["act"], asked["out"]) == ("contact.evaluated", "allow")
+    assert (failed["act"], failed["out"], failed["pol"]) == ("contact.evaluated", "error", ["failed.integrity_failure"])
+    assert {"sref", "pur", "bas"} <= failed.keys()
+    assert "fld" not in failed  # which wishes there are is not told
+
+
 def test_what_is_to_be_minded_is_told_and_no_address_is(maison, pos):
     reference = pos.created(PERSON | {"discretion": ["gifts_kept_secret", "plain_packaging"]}, CONSENT)
     body = {"reference": reference, "purpose": "clienteling", "channel": "phone"}

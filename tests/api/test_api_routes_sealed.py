@@ -2,6 +2,8 @@
 
 import pytest
 from maison_callers import ELSEWHERE, STRANGER, app_of, problem_of
+from policy_officers import FILES, Officers
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from api import roots
@@ -59,6 +61,19 @@ def test_the_process_is_alive_all_the_same(sealed):
 def test_an_open_vault_is_ready(maison):
     assert maison.http.get("/healthz").json() == {"status": "ok"}
     assert maison.http.get("/readyz").json() == {"status": "ready"}
+
+
+def test_a_vault_whose_policy_is_gone_is_not_ready(maison):
+    watch = maison.http.app.state.services.watch
+    made = Officers(maison.vault).adopt(FILES)
+    watch.look()
+    assert maison.http.get("/readyz").status_code == 200
+    with maison.vault.unit() as uow:
+        uow.conn.execute(text("UPDATE policy_version SET state = 'retired' WHERE number = :n"), {"n": made.number})
+        uow.commit()
+    watch.look()
+    problem_of(maison.http.get("/readyz"), 503, "not_ready")
+    assert maison.http.get("/healthz").status_code == 200
 
 
 def test_a_vault_that_cannot_open_for_another_reason_does_not_serve(tmp_path):

@@ -31,6 +31,7 @@ from policies.model import Caller, ConsentStatus, DecisionRequest, SubjectFacts
 from vault import envelope, references, values
 from vault.compartments import domain
 from vault.envelope import FieldContext
+from vault.governance.watch import BundleWatch
 from vault.keys.service import SigningKey, Slot
 from vault.store.tables import (
     AccessToken,
@@ -49,7 +50,9 @@ from vault.store.tables import (
 async def _lifespan(app):
     settings = load()
     vault = bootstrap.open_from(settings)
-    app.state.services = Services(settings, vault, None, Nonces(vault), Rates(1_000_000, monotonic))
+    app.state.services = Services(
+        settings, vault, None, Nonces(vault), Rates(1_000_000, monotonic), BundleWatch(vault, lambda _: None)
+    )
     yield
     app.state.services.vault.close()
 

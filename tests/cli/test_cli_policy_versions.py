@@ -54,7 +54,8 @@ def by(desks, officer):
 def test_a_bundle_on_its_way_through_two_officers(ecrin, desks, draft, tmp_path):
     founded = ecrin("policy", "list", "--json").json["versions"]
     assert [(each["number"], each["state"], each["author"]) for each in founded] == [(1, "active", "founder-author")]
-    assert "no second pair of eyes" in ecrin("doctor").out
+    waiting = ecrin("doctor")  # two officers with keys, and still the founders' version: that is a failure
+    assert (waiting.code, "overdue" in waiting.out, "a version of their own" in waiting.out) == (1, True, True)
     proposed = ecrin("policy", "propose", draft, *by(desks, "m.lefevre"), "--json")
     assert (proposed.code, proposed.json["number"], proposed.json["state"]) == (0, 2, "draft")
     own = ecrin("policy", "sign", "2", *by(desks, "m.lefevre"))
@@ -87,6 +88,23 @@ def test_a_bundle_on_its_way_through_two_officers(ecrin, desks, draft, tmp_path)
     asked = ("clienteling.in_store", "advisor_notes", "--consent", "clienteling", "--staffed")
     assert ecrin("policy", "explain", *asked, "--json").json["fields"][0]["granted"] == "raw"
     assert ecrin("policy", "explain", *asked, "--bundle", "active", "--json").json["fields"][0]["granted"] is None
+
+
+def test_the_doctor_tells_who_governs_and_fails_once_the_house_could(ecrin, desks):
+    def policies():
+        told = ecrin("doctor", "--json")
+        (check,) = [each for each in told.json["checks"] if each["check"] == "policies"]
+        return told.code, check["result"], check["detail"]
+
+    assert policies()[:2] == (1, "overdue")
+    assert ecrin("officer", "disable", "a.moreau").code == 0  # half a house governs nothing
+    code, result, detail = policies()
+    assert (code, result, "no second pair of eyes yet" in detail) == (0, "ok", True)
+    with open_from(load()).unit() as uow:
+        uow.conn.execute(sql("UPDATE policy_version SET state = 'retired'"))
+        uow.commit()
+    code, result, detail = policies()
+    assert (code, result, "no_policy" in detail) == (1, "failed", True)
 
 
 def test_a_refused_draft_and_wrong_calls(ecrin, desks, draft, tmp_path):

@@ -14,7 +14,7 @@ from vault.errors import Conflict, InvalidRegistration, NoPolicy, NotSigned, Unk
 from vault.governance import founding, officerkeys, signatures, versions
 from vault.governance.signatures import Part
 from vault.governance.versions import State
-from vault.governance.watch import BundleWatch
+from vault.governance.watch import BundleWatch, Noticed
 from vault.officers import Role
 from vault.setup import bundle_in_force
 
@@ -286,7 +286,7 @@ def test_a_version_that_does_not_stand_is_not_taken_up(opening, bundle, two):
     watch.look()
     watch.look()
     assert serving.bundle is bundle
-    assert told == [None]
+    assert told == [Noticed.REFUSED]
     with two.vault.unit() as uow:  # nor is an older number, put back by hand
         uow.conn.execute(text("UPDATE policy_version SET state = 'retired' WHERE number = 2"))
         uow.commit()
@@ -300,6 +300,33 @@ def test_a_version_that_does_not_stand_is_not_taken_up(opening, bundle, two):
     watch.look()
     assert serving.bundle.hash == bundle_hash(changed())
     assert [out for _, out, _, _ in acts(two.vault, "policy.refused")] == ["deny", "deny"]
+
+
+def test_that_no_version_is_in_force_any_more_is_told_once_and_so_is_its_end(opening, bundle, two):
+    never = BundleWatch(two.vault, pytest.fail)
+    never.look()
+    assert not never.lost  # nothing is lost that never was
+    first = two.adopt(FILES)
+    serving, told = opening(bundle), []
+    watch = BundleWatch(serving, told.append)
+    put = text("UPDATE policy_version SET state = :state WHERE number = :n")
+
+    def make(state):
+        with two.vault.unit() as uow:
+            uow.conn.execute(put, {"state": state, "n": first.number})
+            uow.commit()
+        watch.look()
+        watch.look()
+
+    make("retired")  # before its first look, too
+    assert (watch.lost, told) == (True, [Noticed.LOST])
+    assert serving.bundle is bundle  # the last one stays
+    make("active")
+    assert (watch.lost, told) == (False, [Noticed.LOST])
+    make("retired")
+    two.adopt(changed())
+    watch.look()
+    assert (watch.lost, told) == (False, [Noticed.LOST, Noticed.LOST, Noticed.TAKEN])
 
 
 # ----------------------------------------------------------------------------------------------------------- founding

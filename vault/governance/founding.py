@@ -2,9 +2,9 @@
 
 Two founding officers are added whose keys were drawn a moment ago, and both really sign. On one host, in one process,
 that is no second pair of eyes, and nothing says so: their names begin with `founder-`, the log shows them created and
-signing, and `ecrin doctor` goes on to tell until officers of the house have signed a version of their own
-(docs/decisions/0032-signed-bundles.md). With that version the founders are disabled; until then they sign policy
-versions and nothing else.
+signing, and `ecrin doctor` tells until officers of the house have signed a version of their own: as a fact while there
+is nobody who could, as a failure from then on (docs/decisions/0032-signed-bundles.md). With that version the founders
+are disabled; until then they sign policy versions and nothing else.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import Connection
 
 from audit.entry import Actor, ActorKind
 from vault import officers
@@ -23,6 +24,11 @@ AUTHOR, APPROVER = officers.FOUNDERS
 ROLES: Final[Mapping[str, Role]] = {AUTHOR: Role.COMPLIANCE, APPROVER: Role.APPROVER}
 
 _FOUNDING = Actor(ActorKind.VAULT, "founding")
+
+
+def is_overdue(conn: Connection, version: versions.Version) -> bool:
+    """Whether a version rests on a founder although the house has an author and an approver with keys by now."""
+    return versions.is_founding(version) and set(ROLES.values()) <= officerkeys.roles_of_the_house(conn)
 
 
 def is_unfounded(vault: Vault) -> bool:

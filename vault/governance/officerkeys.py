@@ -128,6 +128,13 @@ def signatory(conn: Connection, officer_id: str) -> Signatory:
     return Signatory(officer_id, officer.role, row.fingerprint, _loaded(row.public_key))
 
 
+def roles_of_the_house(conn: Connection) -> set[Role]:
+    """Return the roles in which officers other than the founders could sign now."""
+    columns = select(col(OfficerKey.officer_id)).where(col(OfficerKey.retired_at).is_(None))
+    keyed = set(conn.scalars(columns)) - set(officers.FOUNDERS)
+    return {each.role for each in officers.listed(conn) if each.id in keyed and each.status is OfficerStatus.ACTIVE}
+
+
 def key_of(conn: Connection, officer_id: str, fingerprint: str) -> PublicKey:
     """Return a key an officer signed with, retired or not. Raises `NotSigned` if it never was this officer's."""
     found: bytes | None = conn.execute(

@@ -2,10 +2,13 @@
 
 A request reads `vault.bundle` once and pays nothing for this. Between two looks the processes of a deployment may
 decide by two bundles; each decision names the one it was made by. A version that does not stand is refused and told
-once, and the one before stays in force.
+once, and the one before stays in force. So does the last one where none is in force any more, which only somebody who
+writes to the tables brings about: that is told once too, and the process is not ready until it is over, because no new one
+would start.
 """
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import Connection
@@ -20,20 +23,37 @@ from vault.unit import Vault
 LOOK_SECONDS: Final = 1.0
 
 
-class BundleWatch:
-    """What one process knows of the versions. `told` hears of each bundle taken up (None: one was refused)."""
+class Noticed(StrEnum):
+    """What a look found that somebody should hear of."""
 
-    def __init__(self, vault: Vault, told: Callable[[Bundle | None], None]) -> None:
+    TAKEN = "taken"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+class BundleWatch:
+    """What one process knows of the versions. `told` hears of what changed, after it did.
+
+    `lost` says that a version was in force and none is now; a vault that never had one is not served at all.
+    """
+
+    def __init__(self, vault: Vault, told: Callable[[Noticed], None]) -> None:
+        self.lost = False
         self._vault = vault
         self._told = told
         self._number: int | None = None  # of the version that `vault.bundle` is
         self._refused: int | None = None
+        with vault.reading() as conn:
+            self._founded = versions.active_number(conn) is not None
 
     def look(self) -> None:
         """Take up the version in force if it is another one. Raises what the store raises; the next look tries again."""
         with self._vault.reading() as conn:
             number = versions.active_number(conn)
-            if number is None or number in {self._number, self._refused}:
+            self._founded = self._founded or number is not None
+            if self._lose(self._founded and number is None) or number is None:
+                return
+            if number in {self._number, self._refused}:
                 return
             version = versions.get(conn, number)
             if self._number is None and version.hash == self._vault.bundle.hash:
@@ -46,7 +66,13 @@ class BundleWatch:
             self._vault.bundle = bundle
             self._number = number
         self._record(version, taken=bundle is not None)
-        self._told(bundle)
+        self._told(Noticed.REFUSED if bundle is None else Noticed.TAKEN)
+
+    def _lose(self, lost: bool) -> bool:
+        before, self.lost = self.lost, lost
+        if lost and not before:
+            self._told(Noticed.LOST)
+        return lost
 
     def _stands(self, conn: Connection, number: int) -> Bundle | None:
         if self._number is not None and number < self._number:

@@ -13,7 +13,7 @@ from vault.officers import Role
 from vault.store.bulk import insert_rows
 from vault.store.tables import Officer
 
-FOLDER = Path(__file__).resolve().parents[2] / "policies" / "bundles" / "maisons"
+FOLDER = Path(__file__).resolve().parents[1] / "policies" / "bundles" / "maisons"
 FILES = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in FOLDER.rglob("*") if path.is_file()}
 OPERATOR = Actor(ActorKind.VAULT, "operator")
 AUTHOR, APPROVER = "m.lefevre", "a.moreau"
