@@ -21,6 +21,7 @@ from starlette.responses import Response
 from api import ratelimit
 from api.authn import nonce
 from api.authn.jwk import ALGORITHMS
+from api.oauth.metadata import RESOURCE_METADATA_PATH
 from api.services import keyless
 from policies.errors import InvalidValue, PolicyError
 from vault.errors import BudgetExhausted, InvalidFields, VaultError
@@ -220,6 +221,8 @@ def install(app: FastAPI) -> None:
     async def ours(request: Request, error: Exception) -> Response:
         code, members = _translate(error)
         answer = response(code, request_id_of(request), **members)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            answer.headers["WWW-Authenticate"] += _where_described(request)
         if isinstance(error, BudgetExhausted):
             answer.headers.update(ratelimit.exhausted(error))
         if code == "use_dpop_nonce":
@@ -247,6 +250,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(Exception, ours)
+
+
+def _where_described(request: Request) -> str:
+    """Say in a challenge where to learn how to get a token (RFC 9728 §5.1); an app that serves nothing yet says nothing."""
+    services = getattr(request.app.state, "services", None)
+    return f', resource_metadata="{services.settings.public_url}{RESOURCE_METADATA_PATH}"' if services else ""
 
 
 def request_id_of(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""The two metadata documents from which an ordinary client configures itself (RFC 8414, RFC 9728)."""
+"""The metadata documents from which ordinary clients configure themselves (RFC 8414, RFC 9728, AuthZEN)."""
 
 from typing import Any, Final
 
@@ -14,6 +14,9 @@ TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 INTROSPECTION_PATH: Final = "/oauth/introspect"
 REVOCATION_PATH: Final = "/oauth/revoke"
 JWKS_PATH: Final = "/oauth/jwks"
+
+RESOURCE_METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
+EVALUATION_PATH: Final = "/access/v1/evaluation"
 
 _METHODS: Final = ["private_key_jwt"]
 
@@ -48,6 +51,14 @@ def protected_resource(settings: Settings) -> dict[str, Any]:
         "dpop_bound_access_tokens_required": True,
     }
     return document | _certificates(settings)
+
+
+def decision_point(settings: Settings) -> dict[str, Any]:
+    """Describe the decision point (AuthZEN Authorization API 1.0 §9): of its endpoints there is the one."""
+    return {
+        "policy_decision_point": settings.public_url,
+        "access_evaluation_endpoint": settings.public_url + EVALUATION_PATH,
+    }
 
 
 def _certificates(settings: Settings) -> dict[str, Any]:

@@ -84,10 +84,16 @@ async def authorization_server(request: Request) -> Response:
     return _document(request, metadata.authorization_server)
 
 
-@router.get("/.well-known/oauth-protected-resource")
+@router.get(metadata.RESOURCE_METADATA_PATH)
 async def protected_resource(request: Request) -> Response:
     """Publish RFC 9728 metadata."""
     return _document(request, metadata.protected_resource)
+
+
+@router.get("/.well-known/authzen-configuration")
+async def decision_point(request: Request) -> Response:
+    """Publish AuthZEN metadata."""
+    return _document(request, metadata.decision_point)
 
 
 def _certificate(request: Request) -> str:

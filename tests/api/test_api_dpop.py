@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.authn import dpop
+from api.authn import dpop, jwk
 from api.authn.jwk import ALGORITHMS, decode_segment, encode_segment, public_key
 from vault.errors import Refused
 
@@ -333,6 +333,19 @@ def test_the_resource_proof_of_rfc_9449_verifies_with_its_token():
 
     assert at(RFC9449_TOKEN).jkt == RFC9449_THUMBPRINT
     assert check_of(at(RFC9449_TOKEN + "x")) == "ath"
+
+
+def test_the_thumbprint_of_rfc_7638_section_3_1():
+    """Its key is RSA, which we take from nobody: the text that it hashes stands here as the RFC prints it."""
+    modulus = (
+        "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknj"
+        "hMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQ"
+        "vRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzK"
+        "nqDKgw"
+    )
+    published = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+    assert jwk._thumbprint(f'{{"e":"AQAB","kty":"RSA","n":"{modulus}"}}') == published
+    assert public_key({"e": "AQAB", "kty": "RSA", "n": modulus}) is None
 
 
 def test_the_ed25519_key_of_rfc_8037_has_its_thumbprint_and_verifies_its_signature():

@@ -193,7 +193,9 @@ def test_a_disclosure_token_opens_what_it_says_to_the_holder_of_its_key_once(ser
 
     stolen = redeem(Party("thief"))
     assert stolen.status_code == 401
-    assert stolen.headers["www-authenticate"] == 'DPoP error="invalid_token", algs="ES256 EdDSA"'
+    assert stolen.headers["www-authenticate"] == (
+        f'DPoP error="invalid_token", algs="ES256 EdDSA", resource_metadata="{ISSUER}/.well-known/oauth-protected-resource"'
+    )
     opened = redeem(pos)
     assert opened.status_code == 200, opened.text
     assert [field["level"] for field in opened.json()["fields"]] == ["masked", "generalised"]
@@ -231,3 +233,24 @@ def test_metadata_says_what_a_client_needs(served):
     resource = served.http.get("/.well-known/oauth-protected-resource").json()
     assert resource["authorization_servers"] == [ISSUER]
     assert resource["dpop_bound_access_tokens_required"]
+
+
+def test_a_challenge_leads_to_what_a_client_needs(served):
+    """RFC 9728 §5: from a refusal to the resource's metadata, to the server's, to its token endpoint; all at our own name."""
+    challenge = served.http.get("/v1/subjects/ref_" + "0" * 26).headers["www-authenticate"]
+    described = challenge.partition('resource_metadata="')[2].partition('"')[0]
+    resource = served.http.get(described.removeprefix(ISSUER)).json()
+    assert described.startswith(resource["resource"])
+    (issuer,) = resource["authorization_servers"]
+    server = served.http.get(f"{issuer}/.well-known/oauth-authorization-server".removeprefix(ISSUER)).json()
+    assert server["token_endpoint"] == TOKEN_URL
+
+
+def test_the_decision_point_describes_itself(served):
+    """AuthZEN Authorization API 1.0 §9: the two members that it requires."""
+    answer = served.http.get("/.well-known/authzen-configuration", headers={"host": "evil.example"})
+    assert answer.headers["content-type"] == "application/json"
+    described = answer.json()
+    assert described["policy_decision_point"] == ISSUER
+    path = described["access_evaluation_endpoint"].removeprefix(ISSUER)
+    assert served.http.post(path).status_code == 401  # there it is, and asks who

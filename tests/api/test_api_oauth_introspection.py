@@ -1,5 +1,7 @@
 """Introspection and revocation on real vaults: dead tokens all look the same."""
 
+from urllib.parse import urlencode
+
 import pytest
 from oauth_parties import ISSUER, Party, ask, consent, person, take_in
 
@@ -133,3 +135,46 @@ def test_nobody_revokes_anothers_token(vault, clock, pos):
     token = service_token(vault, clock, pos)
     assert revoked(vault, clock, Party("aurelle-crm").register(vault), token) == [None]
     assert introspected(vault, clock, pos, token)["active"]
+
+
+# RFC 7662 §2.2: the two answers that it publishes.
+RFC7662_ACTIVE = {
+    "active": True,
+    "client_id": "l238j323ds-23ij4",
+    "username": "jdoe",
+    "scope": "read write dolphin",
+    "sub": "Z5O3upPC88QrAjx00dis",
+    "aud": "https://protected.example.net/resource",
+    "iss": "https://server.example.com/",
+    "exp": 1419356238,
+    "iat": 1419350238,
+    "extension_field": "twenty-seven",
+}
+RFC7662_INACTIVE = {"active": False}
+# Members that other standards registered since: RFC 6749 and 7662 (token_type), 9449 and 8705 (cnf), 9396, 8693 (act).
+REGISTERED = {"token_type", "cnf", "authorization_details", "act"}
+
+
+def test_an_active_answer_has_the_shape_that_rfc_7662_publishes(vault, clock, pos, known):
+    answers = [
+        introspected(vault, clock, pos, service_token(vault, clock, pos)),
+        introspected(vault, clock, pos, disclosure_token(vault, clock, pos, known)),
+    ]
+    for answer in answers:
+        assert set(answer) <= RFC7662_ACTIVE.keys() | REGISTERED
+        assert all(type(answer[name]) is type(RFC7662_ACTIVE[name]) for name in answer.keys() & RFC7662_ACTIVE.keys())
+        assert answer["iat"] < answer["exp"]
+        assert set(answer["scope"].split()) if "scope" in answer else answer["authorization_details"]
+        # What the RFC has and we never tell: a person's name.
+        assert not {"username", "extension_field"} & answer.keys()
+
+
+def test_the_request_of_rfc_7662_is_read_and_answered_as_it_says(served, clock):
+    """§2.1, the second figure, with its token and hint; the client proves itself as our metadata says."""
+    party = Party().register(served.vault)
+    figure = "token=mF_9.B5f-4.1JqM&token_type_hint=access_token"
+    form = urlencode({name: text for name, text in party.form(clock.now()).items() if name != "grant_type"})
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    answer = served.http.post("/oauth/introspect", content=f"{figure}&{form}", headers=kind)
+    assert (answer.status_code, answer.json()) == (200, RFC7662_INACTIVE)
+    assert answer.headers["content-type"] == "application/json"

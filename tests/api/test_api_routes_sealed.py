@@ -24,6 +24,7 @@ KEYLESS = (
     "/v1/catalogue",
     "/.well-known/oauth-authorization-server",
     "/.well-known/oauth-protected-resource",
+    "/.well-known/authzen-configuration",
 )
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

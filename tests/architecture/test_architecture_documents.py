@@ -101,6 +101,13 @@ def test_every_control_of_the_threat_model_names_its_test():
     assert not [row for row in rows if not TEST_ID.search(row) and "*open*" not in row]
 
 
+def test_every_trap_names_its_test():
+    text = (ROOT / "docs/threat-model.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| P(\d+) (.*)$", text, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 25))
+    assert not [row for _, row in rows if not TEST_ID.search(row) and "*open*" not in row]
+
+
 def test_every_decision_is_in_the_index():
     folder = ROOT / "docs/decisions"
     index = (folder / "README.md").read_text(encoding="utf-8")

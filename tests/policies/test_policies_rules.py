@@ -91,6 +91,22 @@ def test_a_bundle_with_an_erring_forbid_is_not_loaded(shipped_files):
         parse_bundle("candidate", files)
 
 
+def test_nothing_is_parsed_when_a_question_is_asked(maisons, monkeypatch):
+    """Text instead of handles costs 18 times as much, and a caller added per question twice as much."""
+    asked, real = [], cedarpy.is_authorized
+
+    def seen(request, policies, entities, schema):
+        asked.append((policies, entities, schema))
+        return real(request, policies, entities, schema)
+
+    monkeypatch.setattr(cedarpy, "is_authorized", seen)
+    for level in (Level.MASKED, Level.RAW):
+        maisons.rules.ask(replace(QUESTION, level=level))
+    handles = (cedarpy.PolicySet, cedarpy.Entities, cedarpy.Schema)
+    assert all(isinstance(each, kind) for parts in asked for each, kind in zip(parts, handles, strict=True))
+    assert all(one is other for one, other in zip(*asked, strict=True))
+
+
 def test_levels_nest_up_to_the_one_named(maisons):
     for top in Level:
         rules = rules_of(maisons, f'@id("it") permit (principal, action in Action::"up_to_{top}", resource);')

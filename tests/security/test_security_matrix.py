@@ -54,6 +54,7 @@ ROUTES = {
     ("GET", "/audit/tile/entries/{path:path}"): Expected("audit.read", path="000.p/1"),
     ("GET", "/.well-known/oauth-authorization-server"): Expected(OPEN),
     ("GET", "/.well-known/oauth-protected-resource"): Expected(OPEN),
+    ("GET", "/.well-known/authzen-configuration"): Expected(OPEN),
     ("POST", "/oauth/token"): Expected(CLIENT),
     ("POST", "/oauth/introspect"): Expected(CLIENT),
     ("POST", "/oauth/revoke"): Expected(CLIENT),

@@ -43,6 +43,7 @@ MET = {
 
 # Nothing can be made of these that does not fit: they take nothing, or a path that is any text.
 NOTHING_WRONG = {
+    "GET /.well-known/authzen-configuration",
     "GET /.well-known/oauth-authorization-server",
     "GET /.well-known/oauth-protected-resource",
     "GET /audit/checkpoint",
@@ -78,8 +79,14 @@ UNGUESSED = {
     "POST /v1/imports",
     "POST /v1/subjects",
     "POST /v1/subjects/search",
+    "POST /v1/subjects/{reference}/restriction",  # the reference is replaced by then
+    "POST /v1/subjects/{reference}/restriction/lift",
 }
-_OF_SERVICES = {"GET /v1/guardians/due", "GET /v1/subjects/{reference}", "POST /v1/subjects/{reference}/rotation"}
+_OF_SERVICES = {
+    "GET /v1/guardians/due",
+    "GET /v1/subjects/{reference}",
+    "POST /v1/subjects/{reference}/rotation",
+}
 _OF_TOKENS = {"POST /v1/disclosures", "POST /v1/disclosures/bulk"}
 WITHOUT = {
     "nobody": UNGUESSED | _OF_SERVICES | _OF_TOKENS,
@@ -93,7 +100,7 @@ def callers(maison, pos, sister):
     """Nobody; a system with every scope; a sister's disclosure token, for a person of its own."""
     reference = sister.created(PERSON, CONSENT)
     known = pos.created(PERSON, CONSENT)
-    scopes = "lookup subject.write consent.write import audit.read"
+    scopes = "lookup subject.write consent.write rights.write import audit.read"
     return {
         "nobody": (None, "", known),
         "service": (pos, pos.service(scopes), known),

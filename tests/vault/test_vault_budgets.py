@@ -1,15 +1,13 @@
 """Budgets: distinct people and weight in four windows at once, exact at the edge whoever races for it."""
 
 import itertools
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from process_racer import race
 
 from audit.entry import Actor, ActorKind
 from vault import budgetmarks, budgetraises, budgets, systems
@@ -166,16 +164,7 @@ def test_processes_that_race_for_the_last_people_get_exactly_those(store, place,
     if store.engine.dialect.name != "postgresql":
         pytest.skip("SQLite has one process")
     system(store, "system:people:10/hour")
-    script = Path(__file__).parent / "budget_racer.py"
-    command = [sys.executable, str(script), place.database, str(hour.now())]
-    racers = [subprocess.Popen([*command, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for n in range(2)]
-    for each in racers:
-        assert each.stdout.read(1) == b"r"  # ready: both are at the line before either runs
-    for each in racers:
-        each.stdin.write(b"go\n")
-        each.stdin.flush()
-    got = [int(each.communicate(timeout=60)[0]) for each in racers]
-    assert sum(got) == 10
+    assert sum(race(place.database, hour.now(), "people")) == 10
 
 
 def test_a_unit_that_rolls_back_has_counted_nobody(store, hour):
