@@ -108,6 +108,8 @@ INTERNAL: Final = frozenset(
         "nothing_to_erase",
         "unknown_erasure",
         "unknown_hold",
+        "unknown_report",
+        "invalid_report",
         "unknown_proposal",
         "no_policy",
         "unknown_version",
