@@ -15,6 +15,7 @@ from api.eventpush import EventPush
 from api.middleware.stack import stack
 from api.observability.events import Event
 from api.observability.logs import Log
+from api.pages.mount import Pages
 from api.periodic import Periodic
 from api.rates import Rates
 from api.retentions import Retentions
@@ -176,6 +177,7 @@ def create_app(
         health,
     ):
         app.include_router(module.router)
+    app.router.routes.append(Pages("/console", "api.console.site"))  # last: no brand's request ever looks at it
     openapi.install(app)
     return app
 

@@ -118,6 +118,8 @@ INTERNAL: Final = frozenset(
         "invalid_case",
         "case_closed",
         "officer_not_allowed",
+        "session_over",
+        "unknown_credential",
         # Defects of ours, between our own processes, or told field by field.
         "malformed_frame",
         "mismatched_grant",

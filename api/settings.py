@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     log_origin: str = Field(
         default="", description="Name of the audit log. Default: public host and /audit. Fixed at init."
     )
+    console_url: str = Field(
+        default="",
+        description="Base URL in officers' browsers; passkeys are bound to its host. Default: public_url, by name.",
+    )
+    console_idle_seconds: int = Field(default=900, ge=60, le=3600, description="Idle time that ends a session.")
+    console_session_seconds: int = Field(default=36000, ge=600, le=43200, description="Longest session of an officer.")
     dpop_nonces: Literal["raw", "every"] = Field(default="raw", description="What needs a nonce beside tokens.")
     host: str = Field(default="127.0.0.1", description="Address to bind.")
     port: int = Field(default=8420, ge=0, le=65535, description="Port to bind; 0 lets the system choose.")
@@ -151,6 +157,9 @@ class Settings(BaseSettings):
         values.setdefault("root_provider", "passphrase" if "root_passphrase_file" in values else "file")
         values["public_url"] = str(values.get("public_url", cls.model_fields["public_url"].default)).rstrip("/")
         values.setdefault("issuer", values["public_url"])
+        # Passkeys are bound to a name, which an address is not; browsers take a loopback address and `localhost` for one.
+        values.setdefault("console_url", values["public_url"].replace("//127.0.0.1", "//localhost"))
+        values["console_url"] = str(values["console_url"]).rstrip("/")
         # A loopback address names nothing to an outsider, so the deployment's own name stands in for it.
         scheme, _, named = values["public_url"].partition("://")
         if scheme != "https":
@@ -161,6 +170,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
         findings = [*unsafe.url_findings("public_url", self.public_url), *unsafe.url_findings("issuer", self.issuer)]
+        findings += unsafe.url_findings("console_url", self.console_url)
         findings += unsafe.binding_findings(self.host, self.public_url, self.trusted_proxies)
         findings += unsafe.certificate_findings(self.client_certificate_header, self.trusted_proxies)
         findings += unsafe.database_findings(self.database_url, self.workers)
@@ -228,6 +238,7 @@ _DERIVED = frozenset(
         "checkpoint_file",
         "public_url",
         "issuer",
+        "console_url",
         "log_origin",
     }
 )

@@ -101,6 +101,7 @@ class Act(StrEnum):
 
     AUTH_SUCCEEDED = "auth.succeeded", "A01"
     AUTH_FAILED = "auth.failed", "A02"
+    AUTH_ENDED = "auth.ended", "A03"
 
     SYSTEM_CREATED = "system.created", "I01"
     SYSTEM_DISABLED = "system.disabled", "I02"
@@ -118,6 +119,9 @@ class Act(StrEnum):
     OFFICER_ROLE_CHANGED = "officer.role_changed", "I06"
     OFFICER_KEY_REGISTERED = "officer.key_registered", "I10"
     OFFICER_DISABLED = "officer.disabled", "I11"
+    OFFICER_INVITED = "officer.invited", "I12"
+    OFFICER_CREDENTIAL_ADDED = "officer.credential_added", "I13"
+    OFFICER_CREDENTIAL_REMOVED = "officer.credential_removed", "I14"
 
     KEYS_SEALED = "keys.sealed", "K01"
     KEYS_UNSEALED = "keys.unsealed", "K02"

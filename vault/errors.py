@@ -146,6 +146,18 @@ class KeyRetired(Conflict):
     retryable = False
 
 
+class SessionOver(VaultError):
+    """A console session that was to be carried on is over: expired, ended, or carried on by another request."""
+
+    code = "session_over"
+
+
+class UnknownCredential(VaultError):
+    """No passkey or set-up code of an officer's is this one."""
+
+    code = "unknown_credential"
+
+
 class NothingToErase(VaultError):
     """The subject has nothing in this category or field, or it is being erased already."""
 

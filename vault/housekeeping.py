@@ -1,4 +1,4 @@
-"""Forget what has expired: proofs, tokens, remembered requests, import rows. A job calls `purge` now and then.
+"""Forget what has expired: proofs, tokens, remembered requests, import rows, sessions. A job calls `purge` now and then.
 
 Nothing here changes an answer: an expired row is already refused or ignored where it is read. Rows go in small units
 of work, so that a long purge never holds up a disclosure, and it may stop after any of them.
@@ -20,6 +20,7 @@ _TOKEN: Final = metadata.tables["access_token"]
 _TOKEN_SUBJECT: Final = metadata.tables["token_subject"]
 _EXPIRING: Final = (
     "seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference", "identity_code", "letter", "package_link",
+    "officer_session", "officer_invitation",
 )  # fmt: skip
 
 
@@ -37,6 +38,8 @@ class Purged:
     codes: int
     letters: int
     links: int
+    sessions: int
+    invitations: int
 
 
 def purge(vault: Vault, most_units: int = 1000) -> Purged:

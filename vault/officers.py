@@ -61,18 +61,22 @@ def add(uow: UnitOfWork, officer_id: str, role: Role, password: str, by: Actor) 
     """Add an officer and record `officer.created`. Raises `InvalidRegistration`, or `Conflict` if the id is taken."""
     if not is_id(officer_id):
         raise InvalidRegistration("id")
-    if len(password) < SHORTEST_PASSWORD or len(password.encode()) > LONGEST_PASSWORD:
-        raise InvalidRegistration("password: 12 characters at least")
     row = {
         "id": officer_id,
         "role": role.value,
         "status": OfficerStatus.ACTIVE.value,
-        "password_hash": _HASHER.hash(password, salt=uow.vault.entropy.bytes(16)),
+        "password_hash": _hash(uow, password),
         "created_at": uow.now,
     }
     insert_rows(uow.conn, Officer, [row])
     uow.record(Entry(Act.OFFICER_CREATED, Outcome.ALLOW, by, pol=(f"officer:{officer_id}", f"role:{role}")))
     return OfficerRecord(officer_id, role, OfficerStatus.ACTIVE, uow.now)
+
+
+def change_password(uow: UnitOfWork, officer_id: str, password: str) -> None:
+    """Give an officer another password; the caller records why. Raises `InvalidRegistration`."""
+    hashed = _hash(uow, password)
+    uow.conn.execute(update(Officer).where(col(Officer.id) == officer_id).values(password_hash=hashed))
 
 
 def listed(conn: Connection) -> list[OfficerRecord]:
@@ -114,6 +118,12 @@ def password_fits(conn: Connection, officer_id: str, password: str) -> bool:
     except (VerificationError, InvalidHashError):
         return False
     return row is not None and row.status == OfficerStatus.ACTIVE
+
+
+def _hash(uow: UnitOfWork, password: str) -> str:
+    if len(password) < SHORTEST_PASSWORD or len(password.encode()) > LONGEST_PASSWORD:
+        raise InvalidRegistration("password: 12 characters at least")
+    return _HASHER.hash(password, salt=uow.vault.entropy.bytes(16))
 
 
 @cache

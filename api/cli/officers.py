@@ -8,9 +8,11 @@ import typer
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail
 from api.cli.signing import key_file
+from api.settings import load
 from vault import officers
 from vault.governance import officerkeys
 from vault.officers import Role
+from vault.signin import invitations
 
 app = typer.Typer(help="Officers: the people who log in.", no_args_is_help=True)
 
@@ -59,6 +61,18 @@ def key_(
         fingerprint = officerkeys.register(uow, officer_id, key, OPERATOR)
         uow.commit()
     Output(json=json).result({"id": officer_id, "key": fingerprint}, f"Officer {officer_id} signs with {fingerprint}.")
+
+
+@app.command()
+def invite(officer_id: Id, *, json: Json = False) -> None:
+    """Make a set-up code with which an officer chooses how to sign in to the console. Hand it over in person."""
+    with opened() as vault, vault.unit() as uow:
+        code = invitations.invite(uow, officer_id, OPERATOR)
+        uow.commit()
+    # Behind the #, which browsers keep to themselves: the code is in no server's log.
+    link = f"{load().console_url}/console/set-up#{code}"
+    text = f"Set-up code of {officer_id}, good once and for a day: {code}\n{link}"
+    Output(json=json).result({"id": officer_id, "code": code, "link": link}, text)
 
 
 @app.command("list")

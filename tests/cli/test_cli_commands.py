@@ -26,7 +26,7 @@ SUBCOMMANDS = {
     "honey": ("add",),
     "events": ("listen", "pending", "endpoints"),
     "budget": ("show", "lower", "propose", "approve", "withdraw", "list"),
-    "officer": ("add", "key", "list", "disable"),
+    "officer": ("add", "key", "invite", "list", "disable"),
     "policy": ("check", "explain", "diff", "replay", "list", "propose", "sign", "refuse", "activate", "export"),
     "break-glass": ("ask", "list", "show", "approve", "refuse", "disclose", "review"),
     "audit": ("verify",),
@@ -249,6 +249,16 @@ def test_an_unknown_purpose_or_a_shapeless_name_is_refused(home, ecrin, jwks):
     for system_id, brand in (("A POS", "aurelle"), ("a-pos", "Aurelle & Co"), ("a", "aurelle")):
         assert ecrin("system", "add", system_id, "--brand", brand, *rights).code == 1
     assert ecrin("system", "add", "a-pos", "--brand", "aurelle", "--jwks", jwks).code == 1  # no scope at all
+
+
+def test_a_set_up_code_is_handed_over_behind_the_hash(home, ecrin, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text("a long enough passphrase")
+    secret.chmod(0o600)
+    assert ecrin("officer", "add", "m.lefevre", "--role", "compliance", "--password-file", secret).code == 0
+    made = json.loads(ecrin("officer", "invite", "m.lefevre", "--json").out)
+    assert made["link"] == f"http://localhost:8420/console/set-up#{made['code']}"
+    assert ecrin("officer", "invite", "nobody").code == 1
 
 
 def test_an_officers_password_comes_from_a_file_or_the_terminal_and_never_from_the_call(home, ecrin, process, tmp_path):

@@ -32,6 +32,7 @@ from vault.store.ddl.governance import (
 )
 from vault.store.ddl.requests import IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
 from vault.store.ddl.row import CLUSTERED, Row, metadata
+from vault.store.ddl.signin import OfficerCode, OfficerInvitation, OfficerPasskey, OfficerSession
 from vault.store.ddl.subjects import (
     BrandJoin,
     Compartment,
@@ -72,7 +73,11 @@ __all__ = [
     "LeftLeaf",
     "Letter",
     "Officer",
+    "OfficerCode",
+    "OfficerInvitation",
     "OfficerKey",
+    "OfficerPasskey",
+    "OfficerSession",
     "OutgoingEvent",
     "PackageLink",
     "PolicySignature",

@@ -1,0 +1,1 @@
+"""The officers' console: HTML pages under /console."""

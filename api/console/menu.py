@@ -1,0 +1,72 @@
+"""The console's pages as its menu shows them, each to the roles that may open it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from api.pages.language import N_
+from vault.officers import Role
+
+ALL: Final = frozenset(Role)
+READERS: Final = frozenset({Role.COMPLIANCE, Role.AUDITOR})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the menu."""
+
+    path: str
+    title: str
+    roles: frozenset[Role] = ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One line as one officer sees it now."""
+
+    path: str
+    title: str
+    current: bool
+
+
+GROUPS: Final[tuple[tuple[str, tuple[Item, ...]], ...]] = (
+    ("", (Item("/console", N_("Today")),)),
+    (
+        N_("Data"),
+        (
+            Item("/console/systems", N_("Systems")),
+            Item("/console/purposes", N_("Purposes")),
+            Item("/console/policy", N_("Policy")),
+            Item("/console/consents", N_("Consents")),
+        ),
+    ),
+    (
+        N_("Evidence"),
+        (
+            Item("/console/log", N_("Audit log"), READERS),
+            Item("/console/integrity", N_("Integrity")),
+            Item("/console/erasures", N_("Erasures")),
+        ),
+    ),
+    (
+        N_("Control"),
+        (
+            Item("/console/budgets", N_("Budgets")),
+            Item("/console/break-glass", N_("Break-glass")),
+            Item("/console/officers", N_("Officers")),
+        ),
+    ),
+)
+
+
+def menu_of(role: Role, here: str) -> list[tuple[str, list[Shown]]]:
+    """Return the menu of a role, groups without a line left out."""
+    groups = []
+    for title, items in GROUPS:
+        shown = [Shown(each.path, each.title, _is_at(here, each.path)) for each in items if role in each.roles]
+        if shown:
+            groups.append((title, shown))
+    return groups
+
+
+def _is_at(here: str, path: str) -> bool:
+    return here == path or (path != "/console" and here.startswith(f"{path}/"))

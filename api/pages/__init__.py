@@ -1,0 +1,1 @@
+"""What the officers' console and the subjects' portal share: templates, languages, forms, cookies, files."""

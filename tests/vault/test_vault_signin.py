@@ -1,0 +1,234 @@
+"""Officers sign in: sessions that are replaced, passkeys, one-time codes with a guard, set-up codes that are good once."""
+
+from hashlib import sha256
+
+import pytest
+from pyotp import TOTP
+
+from api.cli.opened import OPERATOR
+from vault import housekeeping, officers
+from vault.errors import Conflict, InvalidRegistration, SessionOver, UnknownCredential, UnknownOfficer
+from vault.officers import Role
+from vault.signin import codes, invitations, passkeys, sessions
+from vault.signin.sessions import Limits, Method, Stage
+
+LIMITS = Limits(900, 36_000)
+PASSWORD = "a long enough passphrase"
+
+
+def run(vault, act):
+    with vault.unit() as uow:
+        made = act(uow)
+        uow.commit()
+    return made
+
+
+@pytest.fixture
+def officer(vault):
+    return run(vault, lambda uow: officers.add(uow, "claire", Role.COMPLIANCE, PASSWORD, OPERATOR)).id
+
+
+def signed_in(vault, officer):
+    door = run(vault, sessions.begin)
+    return run(vault, lambda uow: sessions.sign_in(uow, door, officer, Method.PASSKEY, LIMITS))
+
+
+def code_of(session, clock, steps=0):
+    return TOTP(codes.spelt(session.enrolment)).at(clock.now() + 30 * steps)
+
+
+def with_code(vault, officer, clock):
+    session = signed_in(vault, officer)
+    code = code_of(session, clock)
+    run(vault, lambda uow: codes.set_up(uow, officer, PASSWORD, session.enrolment, code))
+    return session
+
+
+def acts(vault):
+    with vault.engine.connect() as conn:
+        bodies = conn.exec_driver_sql("SELECT body FROM log_entry ORDER BY idx").scalars().all()
+    return [bytes(each) for each in bodies]
+
+
+def test_a_token_is_stored_as_its_hash_alone(vault, officer):
+    session = signed_in(vault, officer)
+    with vault.engine.connect() as conn:
+        rows = conn.exec_driver_sql("SELECT * FROM officer_session").all()
+    stored = b"".join(bytes(part) if isinstance(part, bytes | memoryview) else str(part).encode() for part in rows[0])
+    assert sha256(session.token).digest() in stored
+    for secret in (session.token, session.challenge, session.enrolment):
+        assert secret not in stored
+        assert secret.hex() not in repr(session)
+    assert session.csrf.encode() not in stored
+
+
+def test_every_step_ends_the_session_before_it(vault, officer):
+    door = run(vault, sessions.begin)
+    opened = run(vault, lambda uow: sessions.sign_in(uow, door, officer, Method.PASSKEY, LIMITS))
+    raised = run(vault, lambda uow: sessions.step_up(uow, opened, Method.PASSKEY))
+    assert len({door.token, opened.token, raised.token}) == 3
+    assert len({door.challenge, opened.challenge, raised.challenge}) == 3
+    assert sessions.find(vault, door.token, LIMITS) is sessions.find(vault, opened.token, LIMITS) is None
+    assert sessions.find(vault, raised.token, LIMITS).officer.id == officer
+    for over in (door, opened):
+        with pytest.raises(SessionOver):
+            run(vault, lambda uow, over=over: sessions.sign_in(uow, over, officer, Method.PASSKEY, LIMITS))
+        with pytest.raises(SessionOver):
+            run(vault, lambda uow, over=over: sessions.step_up(uow, over, Method.PASSKEY))
+    assert sum(b'"auth.succeeded"' in each for each in acts(vault)) == 2
+
+
+def test_a_session_ends_when_it_is_not_used_and_at_last_in_any_case(vault, officer, clock):
+    session = signed_in(vault, officer)
+    for _ in range(39):
+        clock.advance(899)
+        assert sessions.find(vault, session.token, LIMITS) is not None
+    clock.advance(898)
+    assert sessions.find(vault, session.token, LIMITS) is not None
+    clock.advance(41)
+    assert sessions.find(vault, session.token, LIMITS) is None  # ten hours are over
+    other = signed_in(vault, officer)
+    clock.advance(900)
+    assert sessions.find(vault, other.token, LIMITS) is None
+
+
+def test_more_is_allowed_for_five_minutes_and_a_step_up_does_not_lengthen_a_session(vault, officer, clock):
+    session = signed_in(vault, officer)
+    clock.advance(299)
+    assert session.is_raised(clock.now())
+    clock.advance(1)
+    assert not session.is_raised(clock.now())
+    raised = run(vault, lambda uow: sessions.step_up(uow, session, Method.CODE))
+    assert raised.is_raised(clock.now())
+    assert raised.expires_at == session.expires_at
+
+
+def test_a_disabled_officer_is_out_at_once(vault, officer):
+    session = signed_in(vault, officer)
+    run(vault, lambda uow: officers.disable(uow, officer, OPERATOR))
+    assert sessions.find(vault, session.token, LIMITS) is None
+    door = run(vault, sessions.begin)
+    with pytest.raises(SessionOver):
+        run(vault, lambda uow: sessions.sign_in(uow, door, officer, Method.PASSKEY, LIMITS))
+
+
+def test_signing_out_is_final_and_in_the_log(vault, officer):
+    session, other = signed_in(vault, officer), signed_in(vault, officer)
+    run(vault, lambda uow: sessions.end(uow, session))
+    run(vault, lambda uow: sessions.end(uow, session))
+    assert sessions.find(vault, session.token, LIMITS) is None
+    assert sessions.find(vault, other.token, LIMITS) is not None
+    assert sum(b'"auth.ended"' in each for each in acts(vault)) == 1
+    run(vault, lambda uow: sessions.end_others(uow, session))
+    assert sessions.find(vault, other.token, LIMITS) is None
+
+
+def test_a_door_leads_nowhere_by_itself_and_old_rows_go(vault, officer, clock):
+    door = run(vault, sessions.begin)
+    found = sessions.find(vault, door.token, LIMITS)
+    assert (found.stage, found.officer) == (Stage.DOOR, None)
+    with pytest.raises(SessionOver):
+        run(vault, lambda uow: sessions.step_up(uow, door, Method.PASSKEY))
+    clock.advance(sessions.DOOR_SECONDS + housekeeping.GRACE_SECONDS + 1)
+    assert housekeeping.purge(vault).sessions == 1
+
+
+def test_a_code_is_good_once_and_only_now(vault, officer, clock):
+    session = with_code(vault, officer, clock)
+    assert codes.is_set_up(vault, officer)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))  # used to set up
+    clock.advance(30)
+    good = code_of(session, clock)
+    assert not codes.proves(vault, officer, "another passphrase", good)
+    assert codes.proves(vault, officer, PASSWORD, good)
+    assert not codes.proves(vault, officer, PASSWORD, good)
+    clock.advance(300)
+    for wrong in (
+        code_of(session, clock, -2),
+        code_of(session, clock, 2),
+        "",
+        "12345",
+        "abcdef",
+        "\uff11\uff12\uff13\uff14\uff15\uff16",
+    ):
+        assert not codes.proves(vault, officer, PASSWORD, wrong)
+    assert codes.proves(vault, officer, PASSWORD, code_of(session, clock, 1))
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))  # an earlier one than was used
+
+
+def test_guessing_closes_this_way_for_a_quarter_of_an_hour(vault, officer, clock):
+    session = with_code(vault, officer, clock)
+    clock.advance(60)
+    for _ in range(codes.MOST_FAILURES):
+        assert not codes.proves(vault, officer, "wrong passphrase", "000000")
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))
+    clock.advance(codes.WINDOW_SECONDS)
+    assert codes.proves(vault, officer, PASSWORD, code_of(session, clock))
+
+
+def test_whoever_has_no_code_or_does_not_exist_does_not_get_in(vault, officer):
+    assert not codes.proves(vault, officer, PASSWORD, "123456")
+    assert not codes.proves(vault, "nobody", PASSWORD, "123456")
+
+
+def test_a_set_up_needs_a_code_of_that_secret_and_a_password(vault, officer, clock):
+    session = signed_in(vault, officer)
+    for password, code in ((PASSWORD, "000000"), ("short", code_of(session, clock))):
+        with pytest.raises(InvalidRegistration):
+            run(vault, lambda uow, p=password, c=code: codes.set_up(uow, officer, p, session.enrolment, c))
+    assert not codes.is_set_up(vault, officer)
+    assert "otpauth://totp/" in codes.link(session.enrolment, officer, "ecrin-test")
+
+
+def test_a_set_up_code_is_good_once_for_a_day_and_replaces_the_one_before(vault, officer, clock):
+    first = run(vault, lambda uow: invitations.invite(uow, officer, OPERATOR))
+    code = run(vault, lambda uow: invitations.invite(uow, officer, OPERATOR))
+    for wrong in (first, "", code[:-1], "é" * 26):
+        with pytest.raises(UnknownCredential):
+            run(vault, lambda uow, wrong=wrong: invitations.accept(uow, wrong))
+    assert run(vault, lambda uow: invitations.accept(uow, f" {code.lower()} ")) == officer
+    with pytest.raises(UnknownCredential):
+        run(vault, lambda uow: invitations.accept(uow, code))
+    late = run(vault, lambda uow: invitations.invite(uow, officer, OPERATOR))
+    clock.advance(invitations.SECONDS)
+    with pytest.raises(UnknownCredential):
+        run(vault, lambda uow: invitations.accept(uow, late))
+    with vault.engine.connect() as conn:
+        assert code.replace("-", "") not in str(conn.exec_driver_sql("SELECT * FROM officer_invitation").all())
+
+
+def test_nobody_is_invited_who_may_not_come(vault, officer):
+    run(vault, lambda uow: officers.disable(uow, officer, OPERATOR))
+    run(vault, lambda uow: officers.add(uow, officers.FOUNDERS[0], Role.COMPLIANCE, PASSWORD, OPERATOR))
+    for nobody in (officer, officers.FOUNDERS[0], "nobody"):
+        with pytest.raises(UnknownOfficer):
+            run(vault, lambda uow, nobody=nobody: invitations.invite(uow, nobody, OPERATOR))
+
+
+def test_passkeys_are_kept_counted_and_removed_by_their_officer_alone(vault, officer):
+    run(vault, lambda uow: passkeys.add(uow, officer, b"id-1", b"key", 0, "  the  desk \n"))
+    with pytest.raises(Conflict):
+        run(vault, lambda uow: passkeys.add(uow, officer, b"id-1", b"key", 0, ""))
+    with vault.reading() as conn:
+        (kept,) = passkeys.of(conn, officer)
+        assert passkeys.get(conn, b"id-2") is None
+    assert (kept.label, kept.used_at) == ("the desk", None)
+    assert "id-1" not in repr(kept)
+    run(vault, lambda uow: passkeys.used(uow, kept, 7))
+    with vault.reading() as conn:
+        assert passkeys.get(conn, b"id-1").sign_count == 7
+    with pytest.raises(UnknownCredential):
+        run(vault, lambda uow: passkeys.remove(uow, "somebody", b"id-1"))
+    run(vault, lambda uow: passkeys.remove(uow, officer, b"id-1"))
+    with vault.reading() as conn:
+        assert passkeys.of(conn, officer) == []
+
+
+def test_an_enrolling_session_is_for_its_officer(vault, officer):
+    door = run(vault, sessions.begin)
+    enrolling = run(vault, lambda uow: sessions.enrol(uow, door, officer))
+    assert sessions.find(vault, door.token, LIMITS) is None
+    found = sessions.find(vault, enrolling.token, LIMITS)
+    assert (found.stage, found.officer.id, found.stepped_at) == (Stage.ENROLLING, officer, None)
+    with pytest.raises(SessionOver):
+        run(vault, lambda uow: sessions.step_up(uow, found, Method.PASSKEY))

@@ -1,0 +1,101 @@
+"""Password and one-time code (RFC 6238): the way in for an officer whose browser has no passkey.
+
+Both are asked for at once and answered with one word, so that nobody learns which was right. Ten failures in a quarter of
+an hour close this way for the rest of it, for the right password too; a passkey is not concerned. A code is good once.
+"""
+
+import hmac
+from base64 import b32encode
+from typing import Any, Final
+
+from pyotp import TOTP
+from sqlalchemy import delete, select, update
+from sqlmodel import col
+
+from audit.entry import Act, Entry, Outcome
+from vault import officers
+from vault.errors import InvalidRegistration
+from vault.signin.sessions import actor
+from vault.store.bulk import insert_rows
+from vault.store.tables import OfficerCode
+from vault.unit import UnitOfWork, Vault
+
+STEP_SECONDS: Final = 30
+DRIFT: Final = 1  # steps that a telephone's clock may be off, either way
+MOST_FAILURES: Final = 10
+WINDOW_SECONDS: Final = 900
+
+_LABEL: Final = "officer/code"
+
+
+def spelt(secret: bytes) -> str:
+    """Return a secret as authenticator applications take it: Base32."""
+    return b32encode(secret).decode("ascii")
+
+
+def link(secret: bytes, officer_id: str, deployment: str) -> str:
+    """Return the `otpauth:` address that an authenticator application reads from a square."""
+    return TOTP(spelt(secret)).provisioning_uri(name=officer_id, issuer_name=deployment)
+
+
+def set_up(uow: UnitOfWork, officer_id: str, password: str, secret: bytes, code: str) -> None:
+    """Give an officer a password and a secret for codes; record `officer.credential_added`.
+
+    Raises `InvalidRegistration` for a password that is too short, or a code that is not this secret's now.
+    """
+    step = _step_of(secret, code, uow.now)
+    if step is None:
+        raise InvalidRegistration("code")
+    officers.change_password(uow, officer_id, password)
+    (sealed,) = uow.vault.keys.seal(_LABEL, [(officer_id.encode(), secret)])
+    uow.conn.execute(delete(OfficerCode).where(col(OfficerCode.officer_id) == officer_id))
+    row = {"officer_id": officer_id, "sealed": sealed, "last_step": step, "failures": 0}
+    insert_rows(uow.conn, OfficerCode, [row | {"window_at": uow.now, "added_at": uow.now}])
+    said = (f"officer:{officer_id}", "credential:code")
+    uow.record(Entry(Act.OFFICER_CREDENTIAL_ADDED, Outcome.ALLOW, actor(officer_id), pol=said))
+
+
+def is_set_up(vault: Vault, officer_id: str) -> bool:
+    """Whether an officer can sign in this way."""
+    with vault.reading() as conn:
+        return conn.scalar(select(col(OfficerCode.officer_id)).where(_of(officer_id))) is not None
+
+
+def proves(vault: Vault, officer_id: str, password: str, code: str) -> bool:
+    """Tell whether password and code are this officer's, and use the code up. Unknown ids cost the same time."""
+    with vault.reading() as conn:
+        knows = officers.password_fits(conn, officer_id, password)
+    with vault.unit() as uow:
+        row = uow.conn.execute(select(OfficerCode.__table__).where(_of(officer_id)).with_for_update()).one_or_none()  # type: ignore[attr-defined]
+        if row is None:
+            return False
+        fresh = uow.now >= row.window_at + WINDOW_SECONDS
+        failures = 0 if fresh else row.failures
+        step = None
+        if failures < MOST_FAILURES:
+            (secret,) = vault.keys.open(_LABEL, [(officer_id.encode(), row.sealed)])
+            step = None if secret is None else _step_of(secret, code, uow.now)
+        good = knows and step is not None and step > row.last_step
+        now: dict[str, Any] = (
+            {"last_step": step, "failures": 0} if good else {"failures": min(failures + 1, MOST_FAILURES)}
+        )
+        now |= {"window_at": uow.now} if fresh else {}
+        uow.conn.execute(update(OfficerCode).where(_of(officer_id)).values(**now))
+        uow.commit()
+    return good
+
+
+def _step_of(secret: bytes, code: str, now: int) -> int | None:
+    """Return the step whose code this is, of those that a clock may be at."""
+    if not (code.isascii() and code.isdigit()):
+        return None
+    one = TOTP(spelt(secret))
+    middle = now // STEP_SECONDS
+    for step in range(middle - DRIFT, middle + DRIFT + 1):
+        if hmac.compare_digest(one.at(step * STEP_SECONDS), code):
+            return step
+    return None
+
+
+def _of(officer_id: str) -> Any:
+    return col(OfficerCode.officer_id) == officer_id
