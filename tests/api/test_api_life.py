@@ -1,10 +1,10 @@
-"""Consents, tokens, exchanges, looks, erasures, restarts and budgets in random order, against a model of a few lines.
+"""Consents, tokens, exchanges, looks, restrictions, erasures, restarts and budgets in random order, against a small model.
 
 The one promise: never a value without a live grant. The model says of each look whether there is one, and the service must
 agree both ways: what is not granted is refused, and what is granted is given.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,6 +22,7 @@ ROOM = 2  # distinct people a day
 LIFE = 900  # seconds of a token for a masked value
 DAY = 86_400
 SHOWN = "+33 •••• 34"
+GROUNDS = ("accuracy_contested", "unlawful")
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Someone:
     consented: bool = False
     events: int = 0
     erased: bool = False
+    grounds: set[str] = field(default_factory=set)  # on which restricted
+    closings: int = 0  # how often from not at all
 
 
 @dataclass
@@ -44,6 +47,7 @@ class Held:
     uses: int
     ends: int
     epoch: int
+    closings: int
     parent: "Held | None" = None
 
 
@@ -113,11 +117,12 @@ class Life(RuleBasedStateMachine):
     def wish(self, place, uses):
         someone = self.people[place]
         answer = self.pos.wish(someone.reference, ("phone", "masked"), max_uses=uses)
-        granted = someone.consented and not someone.erased
+        granted = someone.consented and not someone.erased and not someone.grounds
         assert (answer.status_code == 200) is granted, answer.text
         if granted:
             token = answer.json()["access_token"]
-            self.tokens.append(Held(token, someone, someone.events, uses, self.clock.now() + LIFE, self.epoch))
+            ends = self.clock.now() + LIFE
+            self.tokens.append(Held(token, someone, someone.events, uses, ends, self.epoch, someone.closings))
 
     @precondition(lambda self: self.tokens)
     @rule(data=st.data())
@@ -130,7 +135,9 @@ class Life(RuleBasedStateMachine):
         if answer.status_code == 200:
             parent.uses -= 1
             token = answer.json()["access_token"]
-            self.tokens.append(Held(token, parent.whom, parent.events, 1, parent.ends, self.epoch, parent))
+            self.tokens.append(
+                Held(token, parent.whom, parent.events, 1, parent.ends, self.epoch, parent.closings, parent)
+            )
 
     @precondition(lambda self: self.tokens)
     @rule(order=st.randoms(use_true_random=False))
@@ -152,6 +159,37 @@ class Life(RuleBasedStateMachine):
             assert answer.json()["code"] == "budget_exhausted"
         if self.lives(held) and fits:
             seen.add(held.whom.reference)  # counted before the use is: a token used up may cost a place, never give one
+
+    @rule(place=st.integers(0, PEOPLE - 1), ground=st.sampled_from(GROUNDS))
+    def restrict(self, place, ground):
+        someone = self.people[place]
+        answer = self.about(someone, "restriction", {"ground": ground})
+        assert (answer.status_code == 201) is not someone.erased, answer.text
+        if not someone.erased:
+            someone.closings += not someone.grounds
+            someone.grounds.add(ground)
+
+    @rule(place=st.integers(0, PEOPLE - 1), ground=st.sampled_from(GROUNDS))
+    def lift(self, place, ground):
+        someone = self.people[place]
+        answer = self.about(someone, "restriction/lift", {"ground": ground, "informed": True})
+        lifted = ground in someone.grounds and not someone.erased
+        assert (answer.status_code == 201) is lifted, answer.text
+        if lifted:
+            someone.grounds.remove(ground)
+
+    @rule(place=st.integers(0, PEOPLE - 1))
+    def restrict_for_a_moment(self, place):
+        """What was granted before does not come back: seen only where a restriction ends while the token would live."""
+        self.restrict(place, GROUNDS[0])
+        self.lift(place, GROUNDS[0])
+        for held in self.tokens:
+            if held.whom is self.people[place]:
+                self.redeem(held)
+
+    def about(self, someone, what, body):
+        path = f"/v1/subjects/{someone.reference}/{what}"
+        return self.pos.send("POST", path, self.pos.service("rights.write"), body)
 
     @rule(place=st.integers(0, PEOPLE))
     def erase(self, place):
@@ -190,7 +228,9 @@ class Life(RuleBasedStateMachine):
         return (
             someone.consented
             and not someone.erased
+            and not someone.grounds
             and someone.events == held.events
+            and someone.closings == held.closings
             and self.clock.now() < held.ends
             and held.epoch == self.epoch
             and (held.parent is None or self.lives(held.parent))
@@ -205,8 +245,8 @@ def test_never_a_value_without_a_live_grant(opening, bundle, tmp_path, clock):
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=10,
-                stateful_step_count=20,
+                max_examples=12,
+                stateful_step_count=24,
                 deadline=None,
                 database=None,
                 suppress_health_check=list(HealthCheck),
