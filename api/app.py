@@ -113,7 +113,7 @@ def create_app(
             Periodic(watch.LOOK_SECONDS, bundles.look, log, Event.BUNDLE_UNREADABLE, last=False),
             Periodic(LOOK_SECONDS, sealing.look, log, Event.SEAL_UNREADABLE),
             Periodic(settings.checkpoint_seconds, sign_checkpoints, log, Event.CHECKPOINT_REFUSED),
-            Periodic(HOUSEKEEPING_SECONDS, lambda: _keep_house(vault), log, Event.STORE_LOST),
+            Periodic(HOUSEKEEPING_SECONDS, lambda: _keep_house(vault, settings), log, Event.STORE_LOST),
             Periodic(epochs.LOOK_SECONDS, Epochs(settings, vault, sealing).turn, log, Event.EPOCH_FAILED, last=False),
             Periodic(
                 eventpush.LOOK_SECONDS,
@@ -182,6 +182,7 @@ def create_app(
     return app
 
 
-def _keep_house(vault: Vault) -> None:
+def _keep_house(vault: Vault, settings: Settings) -> None:
     trail.record_untold(vault)
     housekeeping.purge(vault)
+    housekeeping.purge_ledger(vault, settings.ledger_days)

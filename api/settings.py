@@ -135,6 +135,7 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Time between signed checkpoints at most.")
     epoch_seconds: int = Field(default=3600, ge=0, description="Time between epoch runs. 0: by hand.")
     retention_seconds: int = Field(default=86400, ge=0, description="Time between retention sweeps. 0: by hand.")
+    ledger_days: int = Field(default=1095, ge=90, description="Days that acknowledged events stay on the ledger.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("keystore_copies", "trusted_proxies", "keyd_accounts", mode="before")

@@ -1,4 +1,6 @@
-"""Forget what has expired: proofs, tokens, remembered requests, import rows, sessions. A job calls `purge` now and then.
+"""Forget what has expired: proofs, tokens, remembered requests, import rows, sessions, old lines of the ledger of events.
+
+A job calls `purge` and `purge_ledger` now and then.
 
 Nothing here changes an answer: an expired row is already refused or ignored where it is read. Rows go in small units
 of work, so that a long purge never holds up a disclosure, and it may stop after any of them.
@@ -10,14 +12,17 @@ from typing import Any, Final
 from sqlalchemy import Table, delete, select, tuple_
 
 from vault import budgetmarks
+from vault.outbox import LEASE_SECONDS, EventState
 from vault.store.tables import metadata
 from vault.unit import Vault
 
 GRACE_SECONDS: Final = 300  # clocks of several hosts may differ; what one still honours, another must not forget
 ROWS_PER_UNIT: Final = 500
+DAY: Final = 86_400
 
 _TOKEN: Final = metadata.tables["access_token"]
 _TOKEN_SUBJECT: Final = metadata.tables["token_subject"]
+_EVENT: Final = metadata.tables["outgoing_event"]
 _EXPIRING: Final = (
     "seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference", "identity_code", "letter", "package_link",
     "officer_session", "officer_invitation",
@@ -47,6 +52,29 @@ def purge(vault: Vault, most_units: int = 1000) -> Purged:
     rest = (_purge(vault, metadata.tables[name], most_units) for name in _EXPIRING)
     budgetmarks.purge(vault)
     return Purged(_purge_tokens(vault, most_units), *rest)
+
+
+def purge_ledger(vault: Vault, days: int, most_units: int = 1000) -> int:
+    """Delete the lines of events that were acknowledged more than `days` ago. What nobody acknowledged stays for ever.
+
+    The log keeps its entry of each acknowledgement.
+    """
+    gone = 0
+    for _ in range(most_units):
+        with vault.unit() as unit:
+            before = unit.now - days * DAY
+            # `next_at` is indexed and was set shortly before the acknowledgement; that alone decides.
+            old = select(_EVENT.c.id).where(
+                _EVENT.c.state == EventState.ACKNOWLEDGED.value,
+                _EVENT.c.next_at < before + LEASE_SECONDS,
+                _EVENT.c.acknowledged_at < before,
+            )
+            count = unit.conn.execute(delete(_EVENT).where(_EVENT.c.id.in_(old.limit(ROWS_PER_UNIT)))).rowcount
+            unit.commit()
+        gone += count
+        if count < ROWS_PER_UNIT:
+            break
+    return gone
 
 
 def _purge(vault: Vault, table: Table, most_units: int) -> int:

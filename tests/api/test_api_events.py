@@ -23,10 +23,10 @@ from api.client.events import verify_event
 from api.client.identity import Identity, SigningKey
 from api.eventpush import EventPush
 from api.observability.logs import Log
-from vault import outbox, signers, systems
+from vault import housekeeping, outbox, signers, systems
 from vault.erasure import requests
 from vault.errors import UnknownSystem
-from vault.outbox import FIRST_PAUSE, LEASE_SECONDS, EventKind, Happened
+from vault.outbox import FIRST_PAUSE, LEASE_SECONDS, EventKind, EventState, Happened
 from vault.signers import SignedAs
 from vault.systems import NewSystem
 
@@ -142,6 +142,40 @@ def test_who_listens_nowhere_is_told_nothing(vault):
     assert ledger(vault) == []
     with vault.unit() as uow, pytest.raises(UnknownSystem):
         outbox.listen(uow, "nobody", NOWHERE, OPERATOR)
+
+
+# --- the ledger
+
+
+def test_old_lines_of_the_ledger_go_and_what_nobody_acknowledged_stays(vault, receiver, clock):
+    system(vault, "crm", url=receiver.url)
+    system(vault, "pos", url=NOWHERE)
+    for _ in range(3):
+        happen(vault)
+    turn(vault)
+    days = 1095
+    clock.advance(days * housekeeping.DAY)
+    assert housekeeping.purge_ledger(vault, days) == 0  # not a second too early
+    happen(vault)
+    turn(vault)
+    clock.advance(1)
+    assert housekeeping.purge_ledger(vault, days) == 3
+    assert [(each.system_id, each.state) for each in ledger(vault) if each.system_id == "crm"] == [
+        ("crm", EventState.ACKNOWLEDGED)
+    ]
+    assert len(ledger(vault, done=False)) == 4
+    assert housekeeping.purge_ledger(vault, days) == 0
+
+
+def test_a_purge_goes_in_small_units_and_may_stop_after_any(vault, receiver, clock, monkeypatch):
+    monkeypatch.setattr(housekeeping, "ROWS_PER_UNIT", 2)
+    system(vault, "crm", url=receiver.url)
+    for _ in range(5):
+        happen(vault)
+    turn(vault)
+    clock.advance(91 * housekeeping.DAY)
+    assert housekeeping.purge_ledger(vault, 90, most_units=1) == 2
+    assert housekeeping.purge_ledger(vault, 90) == 3
 
 
 # --- told until acknowledged
