@@ -37,7 +37,8 @@ from api.routes import (
 from api.sealing import LOOK_SECONDS, Sealing
 from api.services import Services
 from api.settings import Settings
-from vault import census, consentterms, evidence, housekeeping
+from api.vouching import Vouching
+from vault import census, consentterms, housekeeping
 from vault.errors import KeyHolderUnavailable, Sealed
 from vault.governance import watch
 from vault.governance.watch import BundleWatch, Noticed
@@ -99,20 +100,16 @@ def create_app(
         vault.alarm = lambda alarm: log.error(Event.SYSTEM_FROZEN, code=alarm.code, system=alarm.system_id)
         batcher = Batcher(vault, most_in_batch=settings.batch_size, most_waiting=settings.queue_size)
 
-        def sign_checkpoints() -> None:
-            with suppress(Sealed, KeyHolderUnavailable):  # the door is about to close, or closed: told there
-                evidence.vouch(vault, settings.checkpoint_file, settings.publish_folder)
-
         stopping = threading.Event()
 
         count_crowds = _while_open(lambda: census.turn(vault, stopping.wait))
         end_consents = _while_open(lambda: consentterms.sweep(vault))
+        vouching = Vouching(settings, vault, sealing, log)
         jobs = (
             Periodic(CONSENT_SECONDS, end_consents, log, Event.CONSENTS_FAILED, last=False),
             Periodic(census.TURN_SECONDS, count_crowds, log, Event.CENSUS_FAILED, last=False),
             Periodic(watch.LOOK_SECONDS, bundles.look, log, Event.BUNDLE_UNREADABLE, last=False),
             Periodic(LOOK_SECONDS, sealing.look, log, Event.SEAL_UNREADABLE),
-            Periodic(settings.checkpoint_seconds, sign_checkpoints, log, Event.CHECKPOINT_REFUSED),
             Periodic(HOUSEKEEPING_SECONDS, lambda: _keep_house(vault, settings), log, Event.STORE_LOST),
             Periodic(epochs.LOOK_SECONDS, Epochs(settings, vault, sealing).turn, log, Event.EPOCH_FAILED, last=False),
             Periodic(
@@ -129,9 +126,17 @@ def create_app(
                 Event.RETENTION_FAILED,
                 last=False,
             ),
+            *vouching.jobs,  # last, so that what the others log at the end is signed too
         )
         app.state.services = Services(
-            settings, vault, batcher, Nonces(vault), Rates(settings.system_rate, monotonic), bundles, sealing
+            settings,
+            vault,
+            batcher,
+            Nonces(vault),
+            Rates(settings.system_rate, monotonic),
+            bundles,
+            sealing,
+            vouching.witnesses,
         )
         batcher.start()
         for job in jobs:

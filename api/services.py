@@ -9,6 +9,7 @@ from api.batcher import Batcher
 from api.rates import Rates
 from api.sealing import Sealing
 from api.settings import Settings
+from api.witnesses import Witnesses
 from vault.errors import Sealed
 from vault.governance.watch import BundleWatch
 from vault.unit import Vault
@@ -25,6 +26,7 @@ class Services:
     rates: Rates
     watch: BundleWatch
     sealing: Sealing | None = None  # None: always open
+    witnesses: Witnesses | None = None  # None: nobody is to cosign the log
 
 
 def services_of(request: Request) -> Services:

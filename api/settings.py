@@ -88,6 +88,10 @@ class Settings(BaseSettings):
     )
     checkpoint_file: Path = Field(default=Path(), description="Copy of the last checkpoint kept outside the database.")
     publish_folder: Path | None = Field(default=None, description="Folder for the log's tiles and checkpoint.")
+    witness_policy: Path | None = Field(
+        default=None, description="Policy file that names the log's witnesses and their quorum. Default: no witness."
+    )
+    witness_seconds: float = Field(default=30.0, ge=10, le=60, description="Time between cosigned checkpoints.")
     shards: int = Field(default=1, ge=1, le=1, description="Logs to spread subjects over: one, in this release.")
 
     public_url: str = Field(default="http://127.0.0.1:8420", description="Base URL callers use; DPoP proofs name it.")

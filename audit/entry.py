@@ -179,6 +179,8 @@ class Act(StrEnum):
     DEPLOYMENT_BACKED_UP = "deployment.backed_up", "L08"
     DEPLOYMENT_RESTORED = "deployment.restored", "L09"
     ERASURE_CARRIED = "erasure.carried", "L10"
+    LOG_QUORUM_LOST = "log.quorum_lost", "L11"
+    LOG_QUORUM_REGAINED = "log.quorum_regained", "L12"
 
 
 class Outcome(StrEnum):

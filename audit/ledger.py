@@ -52,6 +52,7 @@ _READ = (
     .where(_ENTRIES.c.shard == _SHARD, _ENTRIES.c.idx >= bindparam("start"), _ENTRIES.c.idx < bindparam("end"))
     .order_by(_ENTRIES.c.idx)
 )
+_PLACE = select(_ENTRIES.c.idx).where(_ENTRIES.c.shard == _SHARD, _ENTRIES.c.entry_id == bindparam("of_id"))
 _LAST = select(func.max(_ENTRIES.c.idx)).where(_ENTRIES.c.shard == _SHARD)
 _SIGNED = select(_CHECKPOINTS.c.size, _CHECKPOINTS.c.note, _CHECKPOINTS.c.stack).where(_CHECKPOINTS.c.shard == _SHARD)
 _SIGNED_UP_TO = _SIGNED.where(_CHECKPOINTS.c.size <= bindparam("up_to")).order_by(_CHECKPOINTS.c.size.desc()).limit(1)
@@ -124,6 +125,12 @@ def read(conn: Connection, shard: int, start: int, count: int) -> list[Record]:
     """Return up to `count` entries from index `start` on, in order."""
     rows = conn.execute(_READ, {"of_shard": shard, "start": start, "end": start + count})
     return [Record(*row) for row in rows]
+
+
+def index_of(conn: Connection, shard: int, entry_id: bytes) -> int | None:
+    """Return the place of an entry in the log, or None if it is not there."""
+    found = conn.scalar(_PLACE, {"of_shard": shard, "of_id": entry_id})
+    return None if found is None else int(found)
 
 
 def shards(conn: Connection) -> list[int]:

@@ -13,12 +13,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from audit import checkpoint, ledger, published, tiles
+from audit import checkpoint, ledger, published, tiles, witnessed
 from audit.errors import PublishingRefused, VerificationError
 from audit.note import split_note
 from audit.tiles import TILE_WIDTH, Place
 
 CHECKPOINT: Final = "checkpoint"
+WITNESSED: Final = "checkpoint.witnessed"
 _FOLDER: Final = 0o755
 _FILE: Final = 0o644
 
@@ -50,6 +51,9 @@ def publish(conn: Connection, shard: int, folder: Path, *, entries: bool) -> Pub
         written += _level(folder, level, signed.size, lambda at: published.hash_tile(conn, shard, signed.size, at))
         level += 1
     written += _write(folder / CHECKPOINT, note.encode())
+    cosigned = witnessed.newest(conn, shard)
+    if cosigned is not None:
+        written += _replace(folder / WITNESSED, cosigned.note.encode())
     return Published(signed.size, written)
 
 
@@ -85,6 +89,13 @@ def _drop_partial(folder: Path) -> None:
         for each in folder.iterdir():
             each.unlink()
         folder.rmdir()
+
+
+def _replace(path: Path, content: bytes) -> int:
+    """Write a file unless it holds just this."""
+    if path.exists() and path.read_bytes() == content:
+        return 0
+    return _write(path, content)
 
 
 def _write(path: Path, content: bytes) -> int:

@@ -80,3 +80,51 @@ class LogNode(Row, table=True):
     level: int = Field(primary_key=True, sa_type=SmallInteger)
     idx: int = Field(primary_key=True, sa_type=BigInteger)
     hash: bytes = Field(sa_type=LargeBinary(32))
+
+
+class LogWitness(Row, table=True):
+    """The last cosignature that a witness gave of a log: what it has seen, and so where the next proof begins."""
+
+    __tablename__ = "log_witness"
+    __table_args__ = (CheckConstraint("size > 0", name="size"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    witness: bytes = Field(primary_key=True, sa_type=LargeBinary(32))  # hash of the verifier key
+    size: int = Field(sa_type=BigInteger)
+    at: int = Field(sa_type=BigInteger)
+    line: str = Field(sa_type=Text)
+
+
+class LogWitnessed(Row, table=True):
+    """A checkpoint with the lines of a quorum of witnesses."""
+
+    __tablename__ = "log_witnessed"
+    __table_args__ = (CheckConstraint("size > 0", name="size"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    size: int = Field(primary_key=True, sa_type=BigInteger)
+    at: int = Field(sa_type=BigInteger)
+    note: str = Field(sa_type=Text)
+
+
+class LogTimestamp(Row, table=True):
+    """A time-stamp token (RFC 3161) over a signed checkpoint, as the authority gave it."""
+
+    __tablename__ = "log_timestamp"
+    __table_args__ = (CheckConstraint("size > 0", name="size"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    size: int = Field(primary_key=True, sa_type=BigInteger)
+    at: int = Field(sa_type=BigInteger)
+    token: bytes = Field(sa_type=LargeBinary)
+
+
+class LogTile(Row, table=True):
+    """The leaf hashes of 256 entries whose bytes were pruned: enough for every proof, and for nothing about anybody."""
+
+    __tablename__ = "log_tile"
+    __table_args__ = (CheckConstraint("idx >= 0", name="idx"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    idx: int = Field(primary_key=True, sa_type=BigInteger)
+    hashes: bytes = Field(sa_type=LargeBinary(8192))

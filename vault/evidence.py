@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from audit import ledger, published, publishing
+from audit import checkpoint, ledger, published, publishing, subtrees
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
 from audit.errors import InvalidEntry
 from audit.findings import Result
+from audit.note import split_note
 from audit.pin import read_pin
 from audit.publishing import Published
 from audit.tiles import Place
+from audit.tlogproof import format_proof
 from audit.verify import verify_log
 from vault.keys.service import KeyService, SigningKey
 from vault.setup import log_origin
@@ -119,6 +121,19 @@ def bundles(uow: UnitOfWork, asked: Sequence[tuple[Actor, Place]]) -> list[bytes
         uow.record(Entry(Act.AUDIT_VIEWED, seen, actor, n=0 if bundle is None else at.width))
         answers.append(bundle)
     return answers
+
+
+def proof_of(vault: Vault, entry_id: bytes, shard: int = 0) -> str | None:
+    """Prove one entry against the newest checkpoint (C2SP tlog-proof); None if there is none, or not under it yet."""
+    with vault.reading() as conn:
+        note = ledger.latest_checkpoint(conn, shard)
+        index = ledger.index_of(conn, shard, entry_id)
+        if note is None or index is None:
+            return None
+        size = checkpoint.parse(split_note(note).text).size
+        if index >= size:
+            return None
+        return format_proof(index, subtrees.inclusion(conn, shard, index, size), note)
 
 
 def latest_checkpoint(vault: Vault, shard: int = 0) -> str | None:

@@ -13,8 +13,10 @@ from api.app import create_app
 from api.cli.output import Exit, Json, Output, fail, told
 from api.cli.worker import served
 from api.settings import Settings, load
+from api.witnesses import read_policy
+from audit.errors import AuditError
 from policies.errors import InvalidBundle
-from vault import officers
+from vault import officers, witnessing
 from vault.errors import VaultError
 from vault.governance import cases, founding, versions
 from vault.governance.signatures import Part
@@ -109,12 +111,17 @@ def doctor(*, json: Json = False) -> None:
     """Check settings, policies, keystore and database, and print where each setting came from, never a secret."""
     settings = load()
     checks: list[dict[str, str]] = []
-    for name, check in (("policies", _check_bundle), ("vault", _check_vault), ("reviews", _check_reviews)):
+    for name, check in (
+        ("policies", _check_bundle),
+        ("vault", _check_vault),
+        ("reviews", _check_reviews),
+        ("witnesses", _check_witnesses),
+    ):
         try:
             checks.append({"check": name, "result": "ok", "detail": check(settings)})
         except _Overdue as overdue:
             checks.append({"check": name, "result": "overdue", "detail": str(overdue)})
-        except (VaultError, InvalidBundle) as error:
+        except (VaultError, InvalidBundle, AuditError) as error:
             checks.append({"check": name, "result": "failed", "detail": told(error)})
     output = Output(json=json)
     described = [{"setting": each.name, "source": each.source, "value": each.value} for each in settings.describe()]
@@ -173,6 +180,21 @@ def _check_reviews(settings: Settings) -> str:
     if overdue:
         raise _Overdue(f"{len(overdue)} break-glass cases: {', '.join(each.name for each in overdue[:3])}")
     return "no break-glass review is overdue"
+
+
+def _check_witnesses(settings: Settings) -> str:
+    """Look whether a quorum of witnesses stands under the newest checkpoint, or stood a moment ago."""
+    if settings.witness_policy is None:
+        return "none are named: whoever owns this machine could sign another history"
+    vault = bootstrap.open_to_serve(settings)
+    try:
+        policy = read_policy(settings.witness_policy, vault.origin)
+        late = 0 if policy.met_by(()) else witnessing.lag(vault)
+    finally:
+        vault.close()
+    if late >= witnessing.LATE_SECONDS:
+        raise _Overdue(f"no quorum of the {len(policy.witnesses)} witnesses stands under what was signed since")
+    return f"{len(policy.witnesses)} witnesses, and their quorum stands"
 
 
 class _Overdue(Exception):

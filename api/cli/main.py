@@ -30,6 +30,7 @@ from api.cli import (
     shares,
     signers,
     systems,
+    witness,
 )
 from api.cli.output import Exit, fail, told
 from api.settings import InvalidSettings
@@ -49,6 +50,7 @@ app = typer.Typer(
 deployment.install(app)
 importing.install(app)
 keyd.install(app)
+witness.install(app)
 seal.install(app)
 shares.install(app)
 backups.install(app)

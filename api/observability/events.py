@@ -35,6 +35,9 @@ class Event(StrEnum):
     BATCH_FAILED = "batch.failed"
     CHECKPOINT_SIGNED = "checkpoint.signed"
     CHECKPOINT_REFUSED = "checkpoint.refused"
+    QUORUM_MISSING = "quorum.missing"
+    WITNESS_REFUSED = "witness.refused"
+    WITNESSES_FAILED = "witnesses.failed"
     EPOCH_FAILED = "epoch.failed"
     RETENTION_SWEPT = "retention.swept"
     RETENTION_FAILED = "retention.failed"
@@ -76,6 +79,7 @@ KEYS: Final = frozenset(
         "system",
         "time",
         "version",
+        "witness",  # its name in the policy file
     }
 )
 """Keys that may appear. None of them can name a subject; references are not among them."""

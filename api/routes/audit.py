@@ -3,6 +3,7 @@
 Entry bundles are pseudonymous data and for the systems of auditors, under a token with the scope `audit.read`.
 """
 
+import re
 from typing import Final
 
 import anyio.to_thread
@@ -20,13 +21,14 @@ from audit.errors import VerificationError
 from audit.note import vkey
 from audit.receipt import receipt_key_name
 from audit.tiles import Place
-from vault import evidence
+from vault import evidence, witnessing
 from vault.keys.service import SigningKey
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _NOWHERE: Final = {"Cache-Control": "no-store"}
+_ENTRY_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _BYTES: Final = "application/octet-stream"
 
 
@@ -37,6 +39,26 @@ async def checkpoint(request: Request) -> Response:
     if note is None:
         raise Problem("not_found")
     return PlainTextResponse(note, headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/checkpoint/witnessed", response_class=PlainTextResponse)
+async def witnessed(request: Request) -> Response:
+    """Return the newest checkpoint that a quorum of witnesses cosigned (C2SP tlog-cosignature) as text."""
+    kept = await anyio.to_thread.run_sync(witnessing.newest, keyless(request).vault)
+    if kept is None:
+        raise Problem("not_found")
+    return PlainTextResponse(kept.note, headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/proof/{entry_id}", response_class=PlainTextResponse)
+async def proof(request: Request, entry_id: str) -> Response:
+    """Prove that an entry is in the log (C2SP tlog-proof), to whoever holds its receipt: the id is not to be guessed."""
+    if not _ENTRY_ID.fullmatch(entry_id):
+        raise Problem("not_found")
+    found = await anyio.to_thread.run_sync(evidence.proof_of, keyless(request).vault, bytes.fromhex(entry_id))
+    if found is None:
+        raise Problem("not_found")
+    return PlainTextResponse(found, headers=_NOWHERE)
 
 
 @router.get("/keys")

@@ -21,7 +21,10 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> dict[str, str]:
-    """Answer 200 only if a disclosure could be served now: keys open, a policy in force, the database at our schema."""
+    """Answer 200 only if a disclosure could be served now: keys open, a policy in force, the database at our schema.
+
+    Where the log has witnesses, `witnesses` says whether their quorum stands; disclosures do not wait for it.
+    """
     services = services_of(request)
     try:
         sealed = await anyio.to_thread.run_sync(_probe, services.vault)
@@ -31,7 +34,9 @@ async def readyz(request: Request) -> dict[str, str]:
         raise Problem("sealed")
     if services.watch.lost:
         raise Problem("not_ready")
-    return {"status": "ready"}
+    if services.witnesses is None:
+        return {"status": "ready"}
+    return {"status": "ready", "witnesses": "missing" if services.witnesses.missing else "quorum"}
 
 
 def _probe(vault: Vault) -> bool:

@@ -126,7 +126,7 @@ def test_migrate_and_doctor(home, ecrin):
     told = ecrin("doctor", "--json")
     assert told.code == 0
     assert {each["check"]: each["result"] for each in told.json["checks"]} == {
-        "policies": "ok", "vault": "ok", "reviews": "ok",
+        "policies": "ok", "vault": "ok", "reviews": "ok", "witnesses": "ok",
     }  # fmt: skip
     text = ecrin("doctor").out
     assert "data_dir" in text
@@ -153,7 +153,7 @@ def test_doctor_finds_a_wrong_root_key(home, ecrin):
     ended = ecrin("doctor", "--json")
     assert ended.code == 1
     assert {each["check"]: each["result"] for each in ended.json["checks"]} == {
-        "policies": "ok", "vault": "failed", "reviews": "ok",
+        "policies": "ok", "vault": "failed", "reviews": "ok", "witnesses": "ok",
     }  # fmt: skip
     assert ecrin("system", "list").code in {1, 4}
 

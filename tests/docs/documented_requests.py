@@ -5,7 +5,8 @@ changes from run to run is bound: where the document and the service both say a 
 document's stands for the service's from then on, so that later examples may use it.
 
 In requests: `<proof>` and `<assertion>` are made, the proof with the last `DPoP-Nonce` that came, `<service token>` and `<disclosure token>` are the last of their kind.
-In answers: a text that ends with `…` matches by what stands before it, a list or an object with `…` in it may be longer.
+In answers: a text that ends with `…` matches by what stands before it, a list or an object with `…` in it may be longer,
+and so may lines of text of which `…` is the last.
 """
 
 import json
@@ -94,8 +95,11 @@ class Reader:
     def _compare_lines(self, documented, real):
         if documented == MORE:  # bytes that are no text
             return []
-        pairs = list(zip(documented.split("\n"), real.rstrip("\n").split("\n"), strict=False))
-        if len(documented.split("\n")) != len(real.rstrip("\n").split("\n")):
+        shown, got_lines = documented.split("\n"), real.rstrip("\n").split("\n")
+        if shown[-1] == MORE and len(got_lines) > len(shown):
+            got_lines = got_lines[: len(shown)]
+        pairs = list(zip(shown, got_lines, strict=False))
+        if len(shown) != len(got_lines):
             return [f"lines: {real}"]
         found = []
         for said, got in pairs:

@@ -21,9 +21,15 @@ from vault import evidence, outbox
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 EXAMPLES = examples(TEXT)
 
-# What is shown refused only: a list of an address that was given out, and guardians of somebody who is a minor
-# (tests/api/test_api_routes_attestations.py, tests/api/test_api_routes_guardians.py).
-REFUSED = {("GET", "/attestations/status/{status_list}"), ("POST", "/v1/guardians"), ("POST", "/v1/guardians/end")}
+# What is shown refused only: a list of an address that was given out, guardians of somebody who is a minor, and what
+# witnesses cosigned (tests/api/test_api_routes_attestations.py, tests/api/test_api_routes_guardians.py,
+# tests/api/test_api_witnesses.py).
+REFUSED = {
+    ("GET", "/attestations/status/{status_list}"),
+    ("GET", "/audit/checkpoint/witnessed"),
+    ("POST", "/v1/guardians"),
+    ("POST", "/v1/guardians/end"),
+}
 
 load_all_checks()
 PROMISES = [

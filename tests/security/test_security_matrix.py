@@ -48,6 +48,8 @@ ROUTES = {
     ("GET", "/readyz"): Expected(OPEN),
     ("GET", "/v1/catalogue"): Expected(OPEN),
     ("GET", "/audit/checkpoint"): Expected(OPEN),
+    ("GET", "/audit/checkpoint/witnessed"): Expected(OPEN),
+    ("GET", "/audit/proof/{entry_id}"): Expected(OPEN),
     ("GET", "/audit/keys"): Expected(OPEN),
     ("GET", "/events/jwks"): Expected(OPEN),
     ("GET", "/audit/tile/{path:path}"): Expected(OPEN, path="0/000.p/1"),

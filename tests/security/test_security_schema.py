@@ -47,7 +47,9 @@ NOTHING_WRONG = {
     "GET /.well-known/oauth-authorization-server",
     "GET /.well-known/oauth-protected-resource",
     "GET /audit/checkpoint",
+    "GET /audit/checkpoint/witnessed",
     "GET /audit/keys",
+    "GET /audit/proof/{entry_id}",
     "GET /audit/tile/{path}",
     "GET /events/jwks",
     "GET /healthz",
@@ -58,6 +60,8 @@ NOTHING_WRONG = {
 # What these need no generator guesses: values of the catalogue, versions, proofs, paths of tiles. They succeed with what
 # docs/api.md says, and those answers are held against the document too (tests/docs/test_docs_examples.py).
 UNGUESSED = {
+    "GET /audit/checkpoint/witnessed",
+    "GET /audit/proof/{entry_id}",
     "GET /attestations/status/{status_list}",
     "GET /audit/tile/entries/{path}",
     "GET /audit/tile/{path}",

@@ -1,0 +1,31 @@
+"""The jobs of a serving process that keep its log vouched for: by its own signature, and by others."""
+
+from contextlib import suppress
+
+from api.observability.events import Event
+from api.observability.logs import Log
+from api.periodic import Periodic
+from api.sealing import Sealing
+from api.settings import Settings
+from api.witnesses import Witnesses
+from vault import evidence
+from vault.errors import KeyHolderUnavailable, Sealed
+from vault.unit import Vault
+
+
+class Vouching:
+    """Composes the jobs as the settings say. `witnesses` is None where the log has none."""
+
+    def __init__(self, settings: Settings, vault: Vault, sealing: Sealing, log: Log) -> None:
+        def sign() -> None:
+            with suppress(Sealed, KeyHolderUnavailable):  # the door is about to close, or closed: told there
+                evidence.vouch(vault, settings.checkpoint_file, settings.publish_folder)
+
+        self.witnesses: Witnesses | None = None
+        jobs = [Periodic(settings.checkpoint_seconds, sign, log, Event.CHECKPOINT_REFUSED)]
+        if settings.witness_policy is not None:
+            self.witnesses = Witnesses(vault, settings.witness_policy, sealing, log)
+            jobs.append(
+                Periodic(settings.witness_seconds, self.witnesses.turn, log, Event.WITNESSES_FAILED, last=False)
+            )
+        self.jobs = tuple(jobs)

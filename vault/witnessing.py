@@ -1,0 +1,149 @@
+"""Asking witnesses to cosign the newest checkpoint, and keeping what they said.
+
+A turn holds no transaction while it waits for anybody, and no request ever waits for a turn. A witness that tells
+another size than the one remembered of it is asked once more from there. One that has seen more than was ever signed
+here, or that says no, is an alarm: either this log went back, or somebody shows the witness another one.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from audit import addcheckpoint, ledger, subtrees, witnessed
+from audit.checkpoint import parse
+from audit.cosignature import Cosignature, cosignatures
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.errors import CannotDecide, VerificationError
+from audit.note import split_note
+from audit.quorum import KnownWitness, QuorumPolicy
+from audit.witnessed import Kept
+from vault.store.engine import translate
+from vault.unit import Vault
+
+LATE_SECONDS: Final = 120  # without a quorum for so long: an entry says so, and readiness
+
+_OK: Final = 200
+_CONFLICT: Final = 409
+
+
+class Said(StrEnum):
+    """What came of asking one witness."""
+
+    COSIGNED = "cosigned"
+    UNREACHABLE = "unreachable"
+    AHEAD = "ahead"  # it has seen a larger log than was signed here
+    REFUSED = "refused"
+    INVALID = "invalid"  # an answer that no key of it made
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A witness's answer: HTTP status, and body. Status 0: there was none."""
+
+    status: int
+    body: bytes = b""
+
+
+Ask = Callable[[KnownWitness, bytes], Answered]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn: the size it was about (0: nothing is signed yet), whether a quorum stands, and what each said."""
+
+    size: int
+    quorum: bool
+    said: dict[str, Said]
+
+
+def turn(vault: Vault, policy: QuorumPolicy, ask: Ask, shard: int = 0) -> Turn:
+    """Have the newest checkpoint of a log cosigned by whoever has not done so yet."""
+    keys = [each.key for each in policy.witnesses]
+    with vault.reading() as conn:
+        note = ledger.latest_checkpoint(conn, shard)
+        if note is None:
+            return Turn(0, policy.met_by(()), {})
+        size = parse(split_note(note).text).size
+        seen = witnessed.seen_by(conn, shard, keys)
+        lines = witnessed.lines_at(conn, shard, size, keys)
+    have = {each.name for each in policy.witnesses if each.key in lines}
+    left = [each for each in policy.witnesses if each.name not in have and each.url]
+    asking = _Asking(vault, shard, note, size, ask)
+    with ThreadPoolExecutor(max(1, len(left)), "ecrin-witness") as pool:
+        answers = list(pool.map(asking.exchange, left, [seen[each.key] for each in left]))
+    given = [each for _, each in answers if each is not None]
+    said = dict.fromkeys(sorted(have), Said.COSIGNED)
+    said |= {each.name: outcome for each, (outcome, _) in zip(left, answers, strict=True)}
+    quorum = policy.met_by([name for name, outcome in said.items() if outcome is Said.COSIGNED])
+    lines |= {each.key: each.line for each in given}
+    if given or (quorum and lines):
+        now = vault.clock.now()
+        whole = note + "".join(lines[key] for key in keys if key in lines)
+        with translate(), vault.engine.connect() as conn, conn.begin():
+            witnessed.keep(conn, shard, size, now, given)
+            if quorum:
+                witnessed.keep_witnessed(conn, shard, now, whole)
+    return Turn(size, quorum, said)
+
+
+def newest(vault: Vault, shard: int = 0) -> Kept | None:
+    """Return the newest checkpoint that a quorum cosigned, or None."""
+    with vault.reading() as conn:
+        return witnessed.newest(conn, shard)
+
+
+def lag(vault: Vault, shard: int = 0) -> int:
+    """Tell for how many seconds the newest checkpoint a quorum stands under has not been the newest there is."""
+    with vault.reading() as conn:
+        note = ledger.latest_checkpoint(conn, shard)
+        kept = witnessed.newest(conn, shard)
+    if note is None or (kept is not None and kept.size == parse(split_note(note).text).size):
+        return 0
+    return LATE_SECONDS if kept is None else max(0, vault.clock.now() - kept.at)
+
+
+def record(vault: Vault, *, lost: bool) -> None:
+    """Put on record that no quorum of witnesses stands any more, or that one does again."""
+    kept = newest(vault)
+    act, out = (Act.LOG_QUORUM_LOST, Outcome.ERROR) if lost else (Act.LOG_QUORUM_REGAINED, Outcome.ALLOW)
+    with vault.unit() as uow:
+        actor = Actor(ActorKind.VAULT, vault.deployment)
+        uow.record(Entry(act, out, actor, n=0 if kept is None else kept.size))
+        uow.commit()
+
+
+class _Asking:
+    """One checkpoint on its way to witnesses."""
+
+    def __init__(self, vault: Vault, shard: int, note: str, size: int, ask: Ask) -> None:
+        self._vault, self._shard, self._note, self._size, self._ask = vault, shard, note, size, ask
+
+    def exchange(self, witness: KnownWitness, old: int) -> tuple[Said, Cosignature | None]:
+        """Ask one witness, from the size it is thought to have seen; once more from the size it then tells."""
+        answer = self._send(witness, min(old, self._size))
+        if answer.status == _CONFLICT:
+            try:
+                told = addcheckpoint.read_size(answer.body)
+            except VerificationError:
+                return Said.INVALID, None
+            if told > self._size:
+                return Said.AHEAD, None
+            answer = self._send(witness, told)
+        if answer.status != _OK:
+            return (Said.REFUSED if answer.status else Said.UNREACHABLE), None
+        return self._checked(witness, answer.body)
+
+    def _send(self, witness: KnownWitness, old: int) -> Answered:
+        with self._vault.reading() as conn:
+            proof: Sequence[bytes] = subtrees.consistency(conn, self._shard, old, self._size)
+        return self._ask(witness, addcheckpoint.write_request(old, proof, self._note))
+
+    def _checked(self, witness: KnownWitness, body: bytes) -> tuple[Said, Cosignature | None]:
+        try:
+            # As the specification has it: the answer appended to the checkpoint is a note like any other.
+            found = cosignatures(self._note.encode() + body, [witness.key])
+        except (VerificationError, CannotDecide):
+            return Said.INVALID, None
+        return (Said.COSIGNED, found[0]) if found else (Said.INVALID, None)
