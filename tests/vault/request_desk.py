@@ -28,6 +28,8 @@ class Desk:
 
     def asked(self, right=Right.ACCESS, **more):
         more = {"assurance": Assurance.SIGNED_IN, "source": Source.BRAND, "by": of_system("aurelle-crm")} | more
+        if right is Right.RESTRICTION:
+            more.setdefault("names", ("accuracy_contested",))
         reference = more.pop("reference", None) or self.person.references[AURELLE]
         if right is Right.RECTIFICATION:
             more.setdefault("content", Content(values={"ring_size": {"value": "54", "system": "eu"}}))

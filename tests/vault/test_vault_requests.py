@@ -1,11 +1,13 @@
 """Requests: receipt, the clock, who may do what, what is kept of them and what is not; on both engines."""
 
 import pytest
-from maison_people import AURELLE, VANTIER, change, one, person, take_in
+from maison_people import AURELLE, VANTIER, change, given, one, person, take_in
 from policy_officers import APPROVER, AUTHOR
 from request_desk import DAY, SECRET, Desk
 
 from policies.rights import Assurance, Right
+from vault import consents
+from vault.consents import Change
 from vault.erasure import requests as erasures
 from vault.errors import IntegrityFailure, InvalidFields, NotSigned, Refused, UnknownOfficer, UnknownReference
 from vault.officers import FOUNDERS, Role
@@ -14,8 +16,9 @@ from vault.requests.content import Content
 from vault.requests.intake import MOST_OPEN, of_system
 from vault.requests.records import Ground, Outcome, Requester, Source, UnknownRequest, Wanted, protocol_reason
 from vault.requests.states import IllegalMove, Move, State
-from vault.requests.steps import by_officer, by_vault
+from vault.requests.steps import STOPPING, by_officer, by_vault
 from vault.store.tables import metadata
+from vault.unit import execute
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def problems(answer):
 # ------------------------------------------------------------------------------------------------------- receipt
 
 
-@pytest.mark.parametrize("right", list(Right))
+@pytest.mark.parametrize("right", sorted(set(Right) - STOPPING))
 def test_a_request_is_received_and_confirmed_at_once(desk, right):
     request = desk.ask(right)
     assert request.state is State.SCOPING
@@ -42,10 +45,28 @@ def test_a_request_is_received_and_confirmed_at_once(desk, right):
     assert all("sref" in each for each in desk.log()[-3:])
 
 
+@pytest.mark.parametrize("right", sorted(STOPPING))
+def test_what_only_stops_something_is_done_at_once(desk, right):
+    """As easily as it was given (Art. 7(3)): no code, no officer, and the consent is dead when the answer comes."""
+    one(
+        execute(desk.vault, consents.record, [Change(desk.person.references[AURELLE], AURELLE, "aurelle-crm", given())])
+    )
+    request = desk.ask(right, assurance=Assurance.NONE)
+    assert (request.state, request.outcome) == (State.CLOSED, Outcome.GRANTED)
+    with desk.vault.unit() as uow:
+        status = consents.statuses(uow, AURELLE, [desk.person.subject])[desk.person.subject]["clienteling"]
+    assert status == ("objected" if right is Right.OBJECTION else "withdrawn")
+    assert "consent.objected" in {each["act"] for each in desk.log()} or right is Right.CONSENT_WITHDRAWAL
+
+
+def test_an_agent_stops_with_a_mandate(desk):
+    agent = {"requester": Requester.AGENT, "mandate_hash": b"\x01" * 32}
+    assert desk.ask(Right.OBJECTION, assurance=Assurance.NONE, **agent).state is State.CLOSED
+
+
 def test_who_is_not_known_well_enough_is_to_be_asked(desk):
     assert desk.ask(assurance=Assurance.NONE).state is State.ACKNOWLEDGED
     assert desk.ask(Right.ERASURE, assurance=Assurance.PURCHASE).state is State.ACKNOWLEDGED
-    assert desk.ask(Right.OBJECTION, assurance=Assurance.NONE).state is State.SCOPING
 
 
 def test_an_agent_is_never_taken_as_the_person(desk):
@@ -54,7 +75,6 @@ def test_an_agent_is_never_taken_as_the_person(desk):
     request = desk.ask(Right.ACCESS, assurance=Assurance.DOCUMENT, **agent)
     assert (request.assurance, request.state) == (Assurance.NONE, State.ACKNOWLEDGED)
     assert desk.ask(Right.RESTRICTION, **agent).state is State.ACKNOWLEDGED
-    assert desk.ask(Right.OBJECTION, **agent).state is State.SCOPING
 
 
 def test_an_agent_needs_a_mandate_and_nobody_else_has_one(desk):
@@ -83,6 +103,8 @@ def test_a_brand_cannot_say_what_only_we_can_check(desk):
         (Right.RECTIFICATION, {"content": Content()}, ("values", "missing")),
         (Right.RECTIFICATION, {"content": Content(values={"shoe": 1})}, ("values.shoe", "unknown_field")),
         (Right.COMPLAINT, {"names": ("contact",)}, ("names", "takes_no_names")),
+        (Right.RESTRICTION, {"names": ()}, ("names", "unknown_ground")),
+        (Right.RESTRICTION, {"names": ("restored",)}, ("names", "unknown_ground")),
         (Right.OBJECTION, {"names": ()}, ("names", "missing")),
         (Right.OBJECTION, {"names": ("no.purpose",)}, ("names", "unknown_purpose")),
         (Right.CONSENT_WITHDRAWAL, {"names": ("legal.accounting",)}, ("names", "takes_no_consent")),
@@ -327,14 +349,14 @@ def test_a_register_row_says_nothing_of_the_person(desk):
 
 
 def test_the_register_is_sifted(desk, clock):
-    first, second = desk.ask(), desk.ask(Right.OBJECTION, brand=AURELLE)
+    first, second = desk.ask(), desk.ask(Right.COMPLAINT)
     by = desk.by()
 
     def names(**wanted):
         return [each.name for each in handling.register(desk.vault, Wanted(**wanted), by)]
 
     assert set(names()) == {first.name, second.name}
-    assert names(rights=[Right.OBJECTION]) == [second.name]
+    assert names(rights=[Right.COMPLAINT]) == [second.name]
     assert names(states=[State.READY]) == []
     assert names(brand=VANTIER) == []
     assert names(received_from=clock.now() + 1) == []

@@ -20,10 +20,10 @@ from policies.deadlines import Clock, due_at
 from policies.errors import PolicyError
 from policies.purposes import Basis
 from policies.rights import Assurance, Right
-from vault import guardians, locked
+from vault import guardians, locked, restrictions
 from vault.errors import InvalidFields, Refused, UnknownReference, VaultError
 from vault.locked import Locked
-from vault.requests import content, records
+from vault.requests import content, records, stopping
 from vault.requests.content import Content, Sealed
 from vault.requests.records import Outcome, Request, Requester, Source, Wanted
 from vault.requests.states import Move, State
@@ -48,8 +48,8 @@ _OPEN_BASES: Final = frozenset({Basis.CONSENT, Basis.EXPLICIT_CONSENT})
 class Ask:
     """A request as it came in, of the subject behind a brand's reference.
 
-    `names`: of an erasure, an access or a restriction, categories (none: everything); of an objection, a withdrawal or
-    a review, purposes; of a rectification none, its fields are in `content.values`. `jurisdiction` empty: of the
+    `names`: of an erasure or an access, categories (none: everything); of a restriction its ground; of an objection, a
+    withdrawal or a review, purposes; of a rectification none, its fields are in `content.values`. `jurisdiction` empty: of the
     subject's region. `mandate_hash` is SHA-256 of the mandate that whoever took it in keeps.
     """
 
@@ -137,7 +137,7 @@ def _take_in(uow: UnitOfWork, ask: Ask, person: Locked) -> Request | VaultError:
         "due_at": due_at(rule, Clock(uow.now), uow.now),
         "closed_at": None if first is None else uow.now,
         "duplicate_of": None if first is None else first.id,
-        "erasure_id": None,
+        "erasures": "",
         "version": 1,
     }
     insert_rows(uow.conn, _REQUEST, [row | content.columns(sealed)])
@@ -151,6 +151,7 @@ def _take_in(uow: UnitOfWork, ask: Ask, person: Locked) -> Request | VaultError:
     held = take(uow, held, Move.ACKNOWLEDGE, by_vault(uow.vault))
     if assurance.rank >= required(uow.vault.bundle, held.request).rank:
         held = take(uow, held, Move.ACCEPT_IDENTITY, by_vault(uow.vault), said=(f"assurance:{assurance}",))
+        held = stopping.at_once(uow, held, ask.reference)
     return held.request
 
 
@@ -198,6 +199,9 @@ def _names(bundle: Bundle, ask: Ask) -> list[tuple[str, str]]:
         return _purposes(bundle, ask)
     if ask.names and ask.right in {Right.RECTIFICATION, Right.COMPLAINT}:
         return [("names", "takes_no_names")]
+    if ask.right is Right.RESTRICTION:
+        grounds = {each.value for each in restrictions.Ground} - {restrictions.Ground.RESTORED}
+        return [] if len(ask.names) == 1 and grounds.issuperset(ask.names) else [("names", "unknown_ground")]
     known = {each.name for each in bundle.catalogue.categories}
     return [("names", "unknown_category") for each in ask.names if each not in known][:1]
 

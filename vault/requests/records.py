@@ -108,6 +108,7 @@ class Request:
     source: Source
     received_by: str
     requester: Requester
+    mandate_hash: bytes | None
     language: str
     assurance: Assurance
     state: State
@@ -119,7 +120,7 @@ class Request:
     due_at: int
     closed_at: int | None
     duplicate_of: bytes | None
-    erasure: bytes | None
+    erasures: tuple[bytes, ...]
     version: int
     has_content: bool
 
@@ -266,6 +267,7 @@ def read(row: Any) -> Request:
         source=Source(row.source),
         received_by=row.received_by,
         requester=Requester(row.requester),
+        mandate_hash=row.mandate_hash,
         language=row.language,
         assurance=Assurance(row.assurance),
         state=State(row.state),
@@ -277,7 +279,7 @@ def read(row: Any) -> Request:
         due_at=row.due_at,
         closed_at=row.closed_at,
         duplicate_of=row.duplicate_of,
-        erasure=row.erasure_id,
+        erasures=tuple(map(bytes.fromhex, row.erasures.split())),
         version=row.version,
         has_content=row.content is not None,
     )

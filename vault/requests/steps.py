@@ -15,6 +15,7 @@ from audit.entry import Act, Actor, ActorKind, Entry
 from audit.entry import Outcome as Ended
 from policies.deadlines import Clock, due_at, may_pause, running_pause
 from policies.errors import PolicyError
+from policies.rights import Right
 from vault import locked, officers
 from vault.errors import Conflict, InvalidFields, NotSigned, Refused, UnknownOfficer, VaultError
 from vault.governance import officerkeys
@@ -42,6 +43,9 @@ _OF_VAULT: Final = frozenset(
         Move.WITHDRAW, Move.CLOSE, Move.NOTE_NOTIFIED, Move.NOTE_EXPIRED, Move.CERTIFY,
     }
 )  # fmt: skip
+# To stop something is done on the person's word, without anybody looking first (Art. 7(3), 21(3)).
+_AT_ONCE: Final = frozenset({Move.COLLECT, Move.REVIEW, Move.CARRY_OUT})
+STOPPING: Final = frozenset({Right.OBJECTION, Right.CONSENT_WITHDRAWAL})
 _ACT: Final = {
     Move.RECEIVE: Act.REQUEST_RECEIVED,
     Move.CONFIRM_REFUSAL: Act.REQUEST_REFUSED,
@@ -108,7 +112,7 @@ def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ..
     """
     request, number = held.request, held.request.version + 1
     to = after(request.right, request.state, move, request.held_from)
-    fingerprint, signature = _vouch(uow, by, request.id, number, move, said)
+    fingerprint, signature = _vouch(uow, by, request, number, move, said)
     clock = _moved(uow, request, move, to)
     changes["held_from"] = _held_from(request, to)
     if to in OVER:
@@ -197,18 +201,19 @@ def handling(uow: UnitOfWork, officer_id: str) -> None:
 
 
 def _vouch(
-    uow: UnitOfWork, by: By, request_id: bytes, number: int, move: Move, said: tuple[str, ...]
+    uow: UnitOfWork, by: By, request: Request, number: int, move: Move, said: tuple[str, ...]
 ) -> tuple[str, bytes | None]:
     kind = by.actor.kind
     if kind is not ActorKind.OFFICER:
-        if move not in (_OF_SYSTEMS if kind is ActorKind.SYSTEM else _OF_VAULT):
+        own = _OF_VAULT | _AT_ONCE if request.right in STOPPING else _OF_VAULT
+        if move not in (_OF_SYSTEMS if kind is ActorKind.SYSTEM else own):
             raise Refused("not_permitted")
         return "", None
     handling(uow, by.actor.id)
     if by.sign is None:
         return "", None
     signer = officerkeys.signatory(uow.conn, by.actor.id)
-    text = records.message(uow.vault.deployment, request_id, number, move, said)
+    text = records.message(uow.vault.deployment, request.id, number, move, said)
     signature = by.sign(text)
     signer.check(text, signature)
     return signer.fingerprint, signature

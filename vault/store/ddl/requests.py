@@ -15,7 +15,6 @@ class SubjectRequest(Row, table=True):
         CheckConstraint("(content IS NULL) = (content_slot IS NULL)", name="content"),
         Index(None, "subject_id"),
         Index(None, "brand", "state"),
-        Index(None, "erasure_id"),
     )
 
     id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
@@ -43,7 +42,7 @@ class SubjectRequest(Row, table=True):
     due_at: int = Field(sa_type=BigInteger)  # as of the last step; a pause under way lengthens it day by day
     closed_at: int | None = Field(default=None, sa_type=BigInteger)
     duplicate_of: bytes | None = Field(default=None, sa_type=LargeBinary(16))
-    erasure_id: bytes | None = Field(default=None, sa_type=LargeBinary(16))
+    erasures: str = Field(sa_type=Text)  # ids, hexadecimal: what was carried out of it
     version: int = Field(sa_type=BigInteger)  # the number of its last step
     content: bytes | None = Field(default=None, sa_type=LargeBinary)
     content_slot: int | None = Field(default=None, sa_type=BigInteger)  # a leaf of its own, destroyed when it is over

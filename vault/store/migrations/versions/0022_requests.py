@@ -97,7 +97,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.Column("duplicate_of", sa.LargeBinary(length=16), nullable=True),
-        sa.Column("erasure_id", sa.LargeBinary(length=16), nullable=True),
+        sa.Column("erasures", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=True),
         sa.Column("content_slot", sa.BigInteger(), nullable=True),
@@ -107,7 +107,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subject_request")),
     )
     op.create_index(op.f("ix_subject_request_brand_state"), "subject_request", ["brand", "state"], unique=False)
-    op.create_index(op.f("ix_subject_request_erasure_id"), "subject_request", ["erasure_id"], unique=False)
     op.create_index(op.f("ix_subject_request_subject_id"), "subject_request", ["subject_id"], unique=False)
     op.add_column("outgoing_event", sa.Column("cause", sa.LargeBinary(length=16), nullable=True))
 
