@@ -25,7 +25,7 @@ ML_DSA_44 = 0x06
 ML_DSA_PUBLIC_SIZE = 1312
 ML_DSA_SIGNATURE_SIZE = 2420
 MAX_TIME = (1 << 63) - 1
-_TIME = struct.Struct(">Q")
+_STAMP = struct.Struct(">Q")
 _SUBTREE = b"subtree/v1\n\x00"
 _SIZES = {
     ED25519_COSIGNATURE: (PUBLIC_KEY_SIZE, SIGNATURE_SIZE),
@@ -76,7 +76,7 @@ def cosign(text: str, signer: Signer, time: int) -> str:
     """
     signature = signer.sign(_ed25519_message(text, time))
     identifier = key_id(signer.name, signer.public_key, ED25519_COSIGNATURE)
-    return line_of(Signature(signer.name, identifier, _TIME.pack(time) + signature))
+    return line_of(Signature(signer.name, identifier, _STAMP.pack(time) + signature))
 
 
 def ml_dsa_line(text: str, key: CosignerKey, time: int, signature: bytes) -> str:
@@ -84,7 +84,7 @@ def ml_dsa_line(text: str, key: CosignerKey, time: int, signature: bytes) -> str
     if len(signature) != ML_DSA_SIGNATURE_SIZE:
         raise VerificationError("an ML-DSA-44 signature is 2420 bytes")
     parse(text)
-    return line_of(Signature(key.name, key.key_id, _TIME.pack(time) + signature))
+    return line_of(Signature(key.name, key.key_id, _STAMP.pack(time) + signature))
 
 
 def ml_dsa_message(text: str, name: str, time: int) -> bytes:
@@ -97,7 +97,13 @@ def ml_dsa_message(text: str, name: str, time: int) -> bytes:
         parts.append(bytes((len(label),)) + label)
     cosigner, origin = parts[1:]
     return (
-        _SUBTREE + cosigner + _TIME.pack(time) + origin + _TIME.pack(0) + _TIME.pack(checkpoint.size) + checkpoint.root
+        _SUBTREE
+        + cosigner
+        + _STAMP.pack(time)
+        + origin
+        + _STAMP.pack(0)
+        + _STAMP.pack(checkpoint.size)
+        + checkpoint.root
     )
 
 
@@ -119,12 +125,12 @@ def cosignatures(note: str | bytes, keys: Iterable[CosignerKey]) -> list[Cosigna
 
 
 def _checked(text: str, key: CosignerKey, value: bytes) -> int:
-    if len(value) != _TIME.size + _SIZES[key.kind][1]:
+    if len(value) != _STAMP.size + _SIZES[key.kind][1]:
         raise VerificationError("a cosignature is not of its type's length")
-    (time,) = _TIME.unpack(value[: _TIME.size])
+    (time,) = _STAMP.unpack(value[: _STAMP.size])
     if time > MAX_TIME:
         raise VerificationError("the time of a cosignature is out of range")
-    signature = value[_TIME.size :]
+    signature = value[_STAMP.size :]
     try:
         if key.kind == ED25519_COSIGNATURE:
             Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, _ed25519_message(text, time))

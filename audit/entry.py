@@ -8,7 +8,6 @@ The bytes are built from checked parts, in key order, and are canonical by const
 `audit.grammar`). The parts come from small closed sets and are remembered, which makes an entry cost about 2 µs.
 """
 
-import hmac
 import json
 import re
 from dataclasses import dataclass
@@ -20,13 +19,13 @@ from typing import Any, Final, Self
 
 from audit.errors import InvalidEntry
 from audit.grammar import MAX_COUNT, MAX_ENTRY, SCHEMA_VERSION, TOKEN, read_form
+from audit.pseudonym import pseudonym
 
 ID_SIZE: Final = 16
 LOG_KEY_SIZE: Final = 32
 _DIGEST_SIZE: Final = 32
 _REQUEST_SIZES: Final = (16, 32)
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
-_SREF_LABEL: Final = b"ecrin/audit/sref/v1\x00"
 _COMMITMENT_LABEL: Final = b"ecrin/audit/subject/v1\x00"
 _TOKEN = re.compile(TOKEN)
 
@@ -234,8 +233,7 @@ def sref(log_key: bytes, entry_id: bytes) -> bytes:
     """Return the subject's pseudonym in one entry: HMAC-SHA-256 under the subject's 32-byte log key; 32 bytes."""
     _sized("log_key", log_key, LOG_KEY_SIZE)
     _sized("id", entry_id, ID_SIZE)
-    # The label keeps this apart from every other use of the key; the id makes each entry's value independent.
-    return hmac.digest(log_key, _SREF_LABEL + entry_id, "sha256")
+    return pseudonym(log_key, entry_id)
 
 
 def commitment(log_key: bytes) -> bytes:

@@ -55,7 +55,7 @@ def included(conn: Connection, shard: int, entry_ids: Sequence[bytes]) -> dict[b
         return {}
     signed = checkpoint.parse(split_note(note).text)
     rows = [row for row in conn.execute(_FOUND, {"of_shard": shard, "ids": list(entry_ids)}) if row.idx < signed.size]
-    proofs = prove([row.idx for row in rows], signed.size, _leaves(conn, shard, signed.size))
+    proofs = prove([row.idx for row in rows], signed.size, leaves(conn, shard, signed.size))
     found = {}
     for row, proof in zip(rows, proofs, strict=True):
         verify_inclusion(row.idx, signed.size, row.leaf, proof, signed.root)
@@ -109,6 +109,7 @@ def _edge(node: _Node, stack: Sequence[tuple[_Node, bytes]]) -> bytes:
     return value
 
 
-def _leaves(conn: Connection, shard: int, size: int) -> Iterable[bytes]:
+def leaves(conn: Connection, shard: int, size: int) -> Iterable[bytes]:
+    """Give the stored hashes of the first `size` entries, in order."""
     for start in range(0, size, _CHUNK):
         yield from conn.scalars(_LEAVES, {"of_shard": shard, "start": start, "end": min(start + _CHUNK, size)})

@@ -27,6 +27,14 @@ MODULES = (
     "targets",
     "recompute",
     "directory",
+    "cosignature",
+    "quorum",
+    "tlogproof",
+    "pseudonym",
+    "spreadsheet",
+    "selection",
+    "archive",
+    "bundlecheck",
     "verify",
 )
 OF_CERTIFICATES = ("errors", "merkle", "note", "checkpoint", "grammar", "certificate")
@@ -72,7 +80,7 @@ def _defined(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign):
-            names.update(each.id for each in node.targets if isinstance(each, ast.Name))
+            names.update(each.id for target in node.targets for each in ast.walk(target) if isinstance(each, ast.Name))
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             names.add(node.target.id)
     return names - {"__all__"}

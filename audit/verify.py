@@ -10,7 +10,8 @@ material is missing. The key, and best a checkpoint too, must come from elsewher
 machine can sign anew, but cannot change what others already hold.
 
 Standard library and `cryptography` only, so are the modules it imports; `audit.standalone` makes one file of them that
-runs anywhere: `python verify.py vault.sqlite --key <verifier key> --pinned <checkpoint>`, or with the folder of a published log.
+runs anywhere: `python verify.py vault.sqlite --key <verifier key> --pinned <checkpoint>`, or with the folder of a published
+log, or with an evidence bundle (`bundle.zip --key <of the log> --key <of its seal>`).
 """
 
 import argparse
@@ -20,14 +21,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from audit.bundlecheck import verify_bundle
 from audit.directory import open_directory, tile_findings
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Result, Verdict, plain, report
 from audit.note import VerifierKey, parse_vkey
+from audit.quorum import parse_policy
 from audit.recompute import Recomputation
 from audit.stored import StoredLog, open_sqlite
 
-__all__ = ["Result", "Verdict", "main", "verify_directory", "verify_log"]
+__all__ = ["Result", "Verdict", "main", "verify_bundle", "verify_directory", "verify_log"]
 
 
 def verify_log(
@@ -58,14 +61,21 @@ def verify_directory(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify a data file or a published folder from the command line; the exit code is the verdict."""
     parser = argparse.ArgumentParser(prog="audit.verify", description="Verify an audit log offline.")
-    parser.add_argument("path", type=Path, help="SQLite data file, or a copy of it, or a published folder")
+    parser.add_argument(
+        "path", type=Path, help="SQLite data file, or a copy of it, a published folder, or a bundle (.zip)"
+    )
     parser.add_argument("--key", action="append", default=[], help="verifier key, or a file that holds it")
     parser.add_argument("--pinned", action="append", default=[], type=Path, help="signed checkpoint kept elsewhere")
     parser.add_argument("--origin", help="name that the log must have; needed if the file holds several logs")
+    parser.add_argument("--policy", type=Path, help="of a bundle: the witnesses that must have cosigned")
+    parser.add_argument("--subject-key", type=Path, help="of a bundle about one person: file with their key, in hex")
     parser.add_argument("--json", action="store_true", help="one JSON object per log")
     options = parser.parse_args(arguments)
     try:
-        results = _verify_file(options.path, options.key, options.pinned, options.origin)
+        if options.path.suffix == ".zip":
+            results = [_verify_archive(options.path, options.key, options.policy, options.subject_key)]
+        else:
+            results = _verify_file(options.path, options.key, options.pinned, options.origin)
     except (CannotDecide, VerificationError) as error:
         sys.stderr.write(f"cannot decide: {error}\n")
         return Verdict.UNDECIDED
@@ -73,6 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{json.dumps(plain(result))}\n" if options.json else report(result))
     verdicts = {result.verdict for result in results}
     return next(each for each in (Verdict.TAMPERED, Verdict.UNDECIDED, Verdict.FINE) if each in verdicts)
+
+
+def _verify_archive(path: Path, keys: Sequence[str], policy: Path | None, subject_key: Path | None) -> Result:
+    witnesses = None if policy is None else parse_policy(_text(policy).encode())
+    try:
+        person = None if subject_key is None else bytes.fromhex(_text(subject_key))
+    except ValueError:
+        raise CannotDecide("the person's key is not in hex") from None
+    return verify_bundle(path, [_key(each) for each in keys], person, witnesses)
 
 
 def _verify_file(path: Path, keys: Sequence[str], pinned: Sequence[Path], origin: str | None) -> list[Result]:

@@ -1,23 +1,36 @@
-"""Commands on the audit log: verify it, publish it."""
+"""Commands on the audit log: verify it, publish it, hand evidence out of it."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO, Final
 
 import typer
 
-from api import bootstrap
+from api import bootstrap, evidencetext
+from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail, told
+from api.cli.periods import Since, Until, period
 from api.settings import load
+from audit.entry import Act, Outcome
 from audit.errors import CannotDecide, PublishingRefused, SigningRefused, VerificationError
 from audit.findings import Result, Verdict, plain, report
 from audit.note import vkey
+from audit.reports.asked import Asked
+from audit.standalone import standalone
 from audit.stored import open_sqlite
-from audit.verify import verify_directory, verify_log
+from audit.verify import verify_bundle, verify_directory, verify_log
 from vault import evidence
+from vault import export as exports
+from vault.export import Exported
 from vault.keys.service import SigningKey
+from vault.unit import Vault
 
-app = typer.Typer(help="The audit log: verify, publish.", no_args_is_help=True)
+_RECIPIENT: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
+
+app = typer.Typer(help="The audit log: verify, publish, export.", no_args_is_help=True)
 
 
 @app.command()
@@ -46,12 +59,108 @@ def publish(
 
 
 @app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Where the archive goes (.zip). Nothing is overwritten.")],
+    recipient: Annotated[str, typer.Option("--for", help="For whom: a word of letters, digits, dots and hyphens.")],
+    *,
+    since: Since = "",
+    until: Until = "",
+    act: Annotated[list[Act] | None, typer.Option(help="Acts only. Repeat.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option(help="Of one outcome only.")] = None,
+    brand: Annotated[str, typer.Option(help="Of one brand's systems only.")] = "",
+    system: Annotated[str, typer.Option(help="Of one system or officer only.")] = "",
+    purpose: Annotated[str, typer.Option(help="Of one purpose only.")] = "",
+    reference: Annotated[str, typer.Option(help="A reference of that brand: about one person.")] = "",
+    subject_key: Annotated[
+        Path | None, typer.Option(help="Where that person's log key goes: hand it over apart.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Witness policy file to put in, for the reader's convenience.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write an evidence bundle: a range of the log, what was asked of it, and all that is needed to check both.
+
+    The export is in the log first, with filter, range, rows and recipient. Of whom a bundle is about says a key that
+    relates that person's entries: whoever has it finds them in every copy of the log.
+    """
+    if bool(reference) != (subject_key is not None) or (reference and not brand):
+        raise fail("a bundle about one person takes --brand, --reference and --subject-key", Exit.USAGE)
+    if not _RECIPIENT.fullmatch(recipient):
+        raise fail("name the recipient by letters, digits, dots and hyphens", Exit.USAGE)
+    settings = load()
+    vault = bootstrap.open_from(settings)
+    try:
+        begin, end = period(vault.clock.now(), since, until, 30)
+        asked = Asked(begin, end, brand, system, purpose, reference)
+        with _new(file) as archive:
+            done = exports.export(
+                vault,
+                asked,
+                OPERATOR,
+                recipient,
+                settings.checkpoint_file,
+                acts=act or (),
+                outcome="" if outcome is None else outcome.value,
+            )
+            size = exports.write(vault, done, _told(vault, done, policy), archive.write)
+        if subject_key is not None and done.subject_key is not None:
+            with subject_key.open("x", encoding="ascii") as secret:
+                secret.write(done.subject_key.hex())
+    except FileExistsError:
+        raise fail("the file is there already", Exit.USAGE) from None
+    except OSError:
+        raise fail("a file cannot be read or written", Exit.UNAVAILABLE) from None
+    finally:
+        vault.close()
+    document = {"file": str(file), "rows": done.rows, "entry": done.index, "checkpoint": done.upto.size, "bytes": size}
+    text = f"{done.rows} rows for {recipient} are in {file}; entry {done.index} says so, under the checkpoint at {done.upto.size}."
+    Output(json=json).result(document, text)
+
+
+@contextmanager
+def _new(file: Path) -> Iterator[BinaryIO]:
+    """Make a file that was not there; if what is to be in it fails, it is gone again."""
+    with file.open("xb") as made:
+        try:
+            yield made
+        except BaseException:
+            file.unlink()
+            raise
+
+
+def _own_keys() -> list[str]:
+    vault = bootstrap.open_from(load())
+    try:
+        return _keys(vault)
+    finally:
+        vault.close()
+
+
+def _keys(vault: Vault) -> list[str]:
+    """Return the keys to check a bundle with: the log's and the seal's."""
+    log = vkey(vault.origin, vault.keys.public_key(SigningKey.LOG))
+    return [log, vkey(exports.seal_key_name(vault), vault.keys.public_key(SigningKey.RECEIPT))]
+
+
+def _told(vault: Vault, done: Exported, policy: Path | None) -> dict[str, bytes]:
+    members = {
+        "README.html": evidencetext.readme(done, *_keys(vault)),
+        "report.pdf": evidencetext.printed(done, exports.rows_of(vault, done)),
+        "verify.py": standalone().encode(),
+    }
+    return members if policy is None else members | {"policy": policy.read_bytes()}
+
+
+@app.command()
 def verify(
     *,
     database: Annotated[Path | None, typer.Option(help="A SQLite data file or a copy; ours if left out.")] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Instead: a published log, with its entries. Needs --key.")
     ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Instead: an evidence bundle (.zip).")] = None,
+    subject_key: Annotated[Path | None, typer.Option(help="Of a bundle about one person: their key.")] = None,
     key: Annotated[list[str] | None, typer.Option(help="Verifier key; ours if left out. Repeat.")] = None,
     pinned: Annotated[list[Path] | None, typer.Option(help="Signed checkpoint kept elsewhere; ours as well.")] = None,
     json: Json = False,
@@ -65,12 +174,17 @@ def verify(
     except (OSError, UnicodeDecodeError):
         raise fail("a checkpoint file cannot be read", Exit.USAGE) from None
     try:
-        if folder is not None:
+        if bundle is not None:
+            person = None if subject_key is None else bytes.fromhex(subject_key.read_text("ascii"))
+            results = [verify_bundle(bundle, key or _own_keys(), person)]
+        elif folder is not None:
             results = [verify_directory(folder, key or [], notes)]
         else:
             results = _of_file(database, key, notes) if database is not None and key else _of_vault(database, notes)
     except (CannotDecide, VerificationError) as error:
         raise fail(f"cannot decide: {error}", Exit.USAGE) from None
+    except (OSError, ValueError):
+        raise fail("cannot decide: the person's key cannot be read", Exit.USAGE) from None
     output = Output(json=json)
     output.result({"logs": [plain(each) for each in results]}, "".join(report(each) for each in results).rstrip())
     verdicts = {each.verdict for each in results}

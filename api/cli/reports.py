@@ -1,16 +1,16 @@
 """Commands on reports: list them, run one, check one that was handed out."""
 
 import sys
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from api import bootstrap
+from api import bootstrap, pdf
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail
+from api.cli.periods import Since, Until, period
 from api.settings import load
 from audit.errors import VerificationError
 from audit.note import vkey
@@ -23,18 +23,16 @@ from vault.unit import Vault
 
 app = typer.Typer(help="Reports for officers: list, run, check.", no_args_is_help=True)
 
-DAY = 86_400
-
 
 class Form(StrEnum):
     """How a report is written."""
 
     JSON = "json"
     CSV = "csv"
+    PDF = "pdf"
 
 
-Since = Annotated[str, typer.Option("--from", help="First day or moment, ISO 8601, UTC. Default: the report's period.")]
-Until = Annotated[str, typer.Option("--to", help="Last day, or the moment it ends. Default: now.")]
+_WRITERS: Final = {Form.JSON: document.to_json, Form.CSV: document.to_csv, Form.PDF: pdf.of_report}
 
 
 @app.command("list")
@@ -61,7 +59,7 @@ def run(
         int, typer.Option(min=1, max=LARGEST, help="Rows at most; how many more there are is told.")
     ] = MOST_ROWS,
     form: Annotated[
-        Form, typer.Option("--format", help="json carries its signature; csv has it in --note.")
+        Form, typer.Option("--format", help="json carries its signature; of csv it is in --note; pdf is a print.")
     ] = Form.JSON,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
     note: Annotated[Path | None, typer.Option(help="Write the signed note to this file.")] = None,
@@ -75,7 +73,7 @@ def run(
         report = running.run(vault, name, asked, OPERATOR)
     finally:
         vault.close()
-    content = document.to_json(report) if form is Form.JSON else document.to_csv(report)
+    content = _WRITERS[form](report)
     try:
         if note is not None:
             note.write_text(report.signature, "utf-8")
@@ -120,23 +118,6 @@ def _own() -> tuple[list[str], str]:
 
 
 def _asked(vault: Vault, name: str, since: str, until: str, words: tuple[str, str, str, str], most: int) -> Asked:
-    now = vault.clock.now()
-    end = min(_moment(until, ends=True), now + 1) if until else now + 1
-    begin = _moment(since, ends=False) if since else max(0, end - catalog.definition(name).days * DAY)
-    if begin > end:
-        raise fail("the period ends before it begins", Exit.USAGE)
+    begin, end = period(vault.clock.now(), since, until, catalog.definition(name).days)
     brand, system, purpose, reference = words
     return Asked(begin, end, brand, system, purpose, reference, most)
-
-
-def _moment(text: str, *, ends: bool) -> int:
-    """Read a day or a moment; a day that ends a period is in it."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise fail("write moments as 2026-11-24 or 2026-11-24T09:30:00Z", Exit.USAGE) from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    if ends and len(text) == len("2026-11-24"):
-        found += timedelta(days=1)
-    return max(0, int(found.timestamp()))

@@ -5,8 +5,6 @@ a C2SP signed note under `<origin>/report`, a name of its own, so that no receip
 report: it names the report, the digests of both forms, and the checkpoint up to which the log was read.
 """
 
-import csv
-import io
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
@@ -19,7 +17,8 @@ import orjson
 from audit.errors import VerificationError
 from audit.note import VerifierKey, open_note
 from audit.reports.lines import Vouched, told
-from audit.reports.table import Body, Cell
+from audit.reports.table import Body
+from audit.spreadsheet import csv_bytes
 
 VERSION: Final = 1
 SUFFIX: Final = "/report"
@@ -29,7 +28,6 @@ _TEXT: Final = re.compile(
     r"(?P<signer>[^\n]+)\n(?P<report>[a-z_]+)\njson (?P<json>[0-9a-f]{64})\ncsv (?P<csv>[0-9a-f]{64})\n"
     r"[0-9TZ:-]+\n(?:log [^\n]+ [0-9]+ [^\n]+\n)*"
 )
-_RISKY: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +84,7 @@ def content_bytes(report: Report) -> bytes:
 
 def to_csv(report: Report) -> bytes:
     """Write the rows as CSV (RFC 4180) in UTF-8, a header line first; nothing in it runs as a spreadsheet's formula."""
-    return csv_of([each.name for each in report.body.columns], report.body.rows)
-
-
-def csv_of(header: Iterable[str], rows: Iterable[Iterable[Cell]]) -> bytes:
-    """Write rows as `to_csv` does."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(header)
-    writer.writerows([_spreadsheet(cell) for cell in row] for row in rows)
-    return text.getvalue().encode()
+    return csv_bytes([each.name for each in report.body.columns], report.body.rows)
 
 
 def signed_text(report: Report, origin: str) -> str:
@@ -134,17 +123,3 @@ def _content_of(document: bytes, note: str) -> bytes:
     if not document.endswith(tail):
         raise VerificationError("the document does not carry this note")
     return document[len(_OPENING) : -len(tail)]
-
-
-def _spreadsheet(cell: Cell) -> str | int:
-    """Return a cell as a spreadsheet may read it.
-
-    Why safe: text that begins as a formula would is put behind an apostrophe, which spreadsheets take for "this is
-    text" (OWASP, CSV injection). Numbers are ours and are whole.
-    """
-    if isinstance(cell, bool):
-        return "yes" if cell else "no"
-    if isinstance(cell, int):
-        return cell
-    text = cell if isinstance(cell, str) else " ".join(cell)
-    return f"'{text}" if text.startswith(_RISKY) else text

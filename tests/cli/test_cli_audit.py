@@ -2,9 +2,12 @@
 
 import shutil
 import sqlite3
+import zipfile
 
 import pytest
 from signing_server import checkpointed
+
+from audit.standalone import standalone
 
 
 @pytest.fixture
@@ -150,3 +153,49 @@ def test_a_log_is_published_as_files_that_others_verify(signed, ecrin, tmp_path,
     assert ecrin("audit", "verify", "--folder", str(tmp_path), "--key", key).code == 2
     (folder / "checkpoint").write_text("something else\n")
     assert ecrin("audit", "publish", str(folder)).code == 1
+
+
+def test_evidence_is_exported_once_read_and_checked(signed, ecrin, tmp_path):
+    bundle = tmp_path / "evidence.zip"
+    told = ecrin("audit", "export", bundle, "--for", "cnil", "--act", "system.created", "--json")
+    assert told.code == 0, told.err
+    assert told.json["rows"] >= 1
+    with zipfile.ZipFile(bundle) as archive:
+        names = set(archive.namelist())
+        page = archive.read("README.html").decode()
+        assert archive.read("report.pdf").startswith(b"%PDF")
+        assert archive.read("verify.py").decode() == standalone()
+    assert {"checkpoint", "filter.json", "rows.csv", "schema.json", "SHA256SUMS", "SHA256SUMS.note"} <= names
+    for needed in (
+        "cnil",
+        "system.created",
+        "ecrin/audit+",
+        "ecrin/audit/export+",
+        "verify.py",
+        "What it does not prove",
+    ):
+        assert needed in page, needed
+    assert "http" not in page  # fetches nothing, points nowhere
+    assert ecrin("audit", "verify", "--bundle", bundle).code == 0
+    content = bytearray(bundle.read_bytes())
+    content[len(content) // 3] ^= 1
+    bundle.write_bytes(content)
+    assert ecrin("audit", "verify", "--bundle", bundle).code == 1
+    assert ecrin("audit", "export", bundle, "--for", "cnil").code == 2  # nothing is overwritten
+    assert ecrin("audit", "verify", "--bundle", tmp_path / "none.zip").code == 2
+
+
+def test_wrong_exports_leave_no_file(signed, ecrin, tmp_path):
+    bundle = tmp_path / "evidence.zip"
+    for arguments, code in (
+        (("--for", "the people"), 2),
+        (("--for", "cnil", "--act", "nothing.done"), 2),
+        (("--for", "cnil", "--brand", "aurelle", "--reference", "ref_x"), 2),
+        (("--for", "cnil", "--brand", "aurelle", "--reference", "ref_x", "--subject-key", tmp_path / "k"), 1),
+        (("--for", "cnil", "--from", "2026-11-24", "--to", "x", "--from", "tomorrow"), 2),
+        (("--for", "cnil", "--policy", tmp_path / "none"), 4),
+    ):
+        ended = ecrin("audit", "export", bundle, *arguments)
+        assert (ended.code, bundle.exists()) == (code, False), arguments
+        assert "Traceback" not in ended.err
+    assert not (tmp_path / "k").exists()

@@ -57,7 +57,7 @@ def test_wrong_calls(importer, ecrin, arguments, code):
 
 
 def test_a_last_day_is_in_the_period_and_a_moment_is_not():
-    from api.cli.reports import _moment
+    from api.cli.periods import _moment
 
     assert _moment("2026-11-24", ends=True) - _moment("2026-11-24", ends=False) == 86_400
     assert _moment("2026-11-24T00:00:00Z", ends=True) == _moment("2026-11-24", ends=False)

@@ -18,7 +18,7 @@ from audit.reports.lines import vouched
 from vault import locked, systems
 from vault.errors import InvalidReport, UnknownReference
 from vault.keys.service import SigningKey
-from vault.reports.catalog import Definition, definition
+from vault.reports.catalog import definition
 from vault.reports.view import Person, View
 from vault.setup import log_origin
 from vault.unit import Vault
@@ -30,7 +30,10 @@ def run(vault: Vault, name: str, asked: Asked, actor: Actor) -> Report:
     Raises `UnknownReport`, `InvalidReport` for a filter it does not know, and `UnknownReference`.
     """
     wanted = definition(name)
-    person = _person(vault, wanted, asked)
+    unknown = asked.said().keys() - {"since", "until"} - wanted.knows
+    if unknown:
+        raise InvalidReport(f"this report does not filter by {', '.join(sorted(unknown))}")
+    person = person_of(vault, asked)
     with vault.reading() as conn:
         now = vault.clock.now()
         upto = vouched(conn)
@@ -52,10 +55,8 @@ def report_key_name(vault: Vault) -> str:
     return log_origin(vault.origin, 0) + SUFFIX
 
 
-def _person(vault: Vault, wanted: Definition, asked: Asked) -> Person | None:
-    unknown = asked.said().keys() - {"since", "until"} - wanted.knows
-    if unknown:
-        raise InvalidReport(f"this report does not filter by {', '.join(sorted(unknown))}")
+def person_of(vault: Vault, asked: Asked) -> Person | None:
+    """Resolve the reference that was asked for. Raises `InvalidReport` without a brand, and `UnknownReference`."""
     if not asked.reference:
         return None
     if not asked.brand:
