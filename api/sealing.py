@@ -15,7 +15,7 @@ from api import bootstrap
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.settings import Settings
-from vault import evidence
+from vault import clockwatch, evidence
 from vault.errors import KeyHolderUnavailable, Sealed, VaultError
 from vault.keys.keyd.holder import SealMark
 from vault.keys.service import KeyService, KeyState
@@ -89,7 +89,7 @@ class Sealing:
     def _open(self) -> None:
         bootstrap.admit(self._settings, self._vault)  # data from a backup: whoever was erased since goes first
         if not self._noted:
-            evidence.note_start(self._vault)
+            clockwatch.note_start(self._vault)
             self._noted = True
         # Before the first request: a log that cannot be vouched for, as one brought back from backup, is not served.
         evidence.sign_checkpoints(self._vault, self._settings.checkpoint_file, wait=True)

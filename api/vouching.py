@@ -1,6 +1,7 @@
 """The jobs of a serving process that keep its log vouched for: by its own signature, and by others."""
 
 from contextlib import suppress
+from time import monotonic
 
 from api.observability.events import Event
 from api.observability.logs import Log
@@ -8,7 +9,8 @@ from api.periodic import Periodic
 from api.sealing import Sealing
 from api.settings import Settings
 from api.witnesses import Witnesses
-from vault import evidence
+from vault import clockwatch, evidence
+from vault.clockwatch import ClockWatch
 from vault.errors import KeyHolderUnavailable, Sealed
 from vault.unit import Vault
 
@@ -21,8 +23,17 @@ class Vouching:
             with suppress(Sealed, KeyHolderUnavailable):  # the door is about to close, or closed: told there
                 evidence.vouch(vault, settings.checkpoint_file, settings.publish_folder)
 
+        def beat() -> None:
+            if sealing.open:
+                clockwatch.heartbeat(vault)
+
+        clock = ClockWatch(vault, monotonic)
         self.witnesses: Witnesses | None = None
-        jobs = [Periodic(settings.checkpoint_seconds, sign, log, Event.CHECKPOINT_REFUSED)]
+        jobs = [
+            Periodic(clockwatch.LOOK_SECONDS, clock.look, log, Event.CLOCK_UNREADABLE, last=False),
+            Periodic(clockwatch.HEARTBEAT_SECONDS, beat, log, Event.HEARTBEAT_FAILED, last=False),
+            Periodic(settings.checkpoint_seconds, sign, log, Event.CHECKPOINT_REFUSED),
+        ]
         if settings.witness_policy is not None:
             self.witnesses = Witnesses(vault, settings.witness_policy, sealing, log)
             jobs.append(

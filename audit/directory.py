@@ -46,6 +46,14 @@ def tile_findings(folder: Path, size: int) -> list[Finding]:
     return findings
 
 
+def hash_tile_of(folder: Path, index: int, width: int) -> list[bytes] | None:
+    """Return the leaf hashes of one tile, or None if it is not there or not whole. A full tile serves for a partial."""
+    found = _hashes(folder / tile_path(0, index, width), width)
+    if found is None and (full := _hashes(folder / tile_path(0, index), TILE_WIDTH)) is not None:
+        return full[:width]
+    return found
+
+
 def _below(folder: Path, level: int, index: int, width: int) -> list[bytes] | None:
     roots = []
     for child in range(index * TILE_WIDTH, index * TILE_WIDTH + width):

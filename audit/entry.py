@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any, Final, Self
 
+from audit.commitment import subject_commitment
 from audit.errors import InvalidEntry
 from audit.grammar import MAX_COUNT, MAX_ENTRY, SCHEMA_VERSION, TOKEN, read_form
 from audit.pseudonym import pseudonym
@@ -26,7 +26,6 @@ LOG_KEY_SIZE: Final = 32
 _DIGEST_SIZE: Final = 32
 _REQUEST_SIZES: Final = (16, 32)
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
-_COMMITMENT_LABEL: Final = b"ecrin/audit/subject/v1\x00"
 _TOKEN = re.compile(TOKEN)
 
 
@@ -239,7 +238,7 @@ def sref(log_key: bytes, entry_id: bytes) -> bytes:
 def commitment(log_key: bytes) -> bytes:
     """Return the commitment to a subject's log key, 32 bytes. A random 256-bit key makes it hiding without a salt."""
     _sized("log_key", log_key, LOG_KEY_SIZE)
-    return sha256(_COMMITMENT_LABEL + log_key).digest()
+    return subject_commitment(log_key)
 
 
 def encode(entry: Entry, entry_id: bytes, t: int, sref: bytes | None) -> bytes:

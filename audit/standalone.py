@@ -35,6 +35,8 @@ MODULES = (
     "selection",
     "archive",
     "bundlecheck",
+    "commitment",
+    "single",
     "verify",
 )
 OF_CERTIFICATES = ("errors", "merkle", "note", "checkpoint", "grammar", "certificate")

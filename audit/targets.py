@@ -86,12 +86,12 @@ def _stored_checkpoint(row: StoredCheckpoint, keys: Sequence[VerifierKey], origi
     try:
         return open_checkpoint(row.note, keys, origin), True
     except VerificationError:
-        if _touched(note, keys):
+        if claims_known_key(note, keys):
             raise
         return checkpoint, False
 
 
-def _touched(note: Note, keys: Sequence[VerifierKey]) -> bool:
+def claims_known_key(note: Note, keys: Sequence[VerifierKey]) -> bool:
     """Tell a known key's note that was altered from somebody else's note.
 
     Either a line claims a known key, or a line holds a known key's good signature under an altered name or id.

@@ -28,6 +28,7 @@ from audit.findings import Result, Verdict, plain, report
 from audit.note import VerifierKey, parse_vkey
 from audit.quorum import parse_policy
 from audit.recompute import Recomputation
+from audit.single import COMMANDS, run_single
 from audit.stored import StoredLog, open_sqlite
 
 __all__ = ["Result", "Verdict", "main", "verify_bundle", "verify_directory", "verify_log"]
@@ -60,6 +61,9 @@ def verify_directory(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify a data file or a published folder from the command line; the exit code is the verdict."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given and given[0] in COMMANDS:
+        return run_single(given)
     parser = argparse.ArgumentParser(prog="audit.verify", description="Verify an audit log offline.")
     parser.add_argument(
         "path", type=Path, help="SQLite data file, or a copy of it, a published folder, or a bundle (.zip)"
@@ -70,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--policy", type=Path, help="of a bundle: the witnesses that must have cosigned")
     parser.add_argument("--subject-key", type=Path, help="of a bundle about one person: file with their key, in hex")
     parser.add_argument("--json", action="store_true", help="one JSON object per log")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     try:
         if options.path.suffix == ".zip":
             results = [_verify_archive(options.path, options.key, options.policy, options.subject_key)]

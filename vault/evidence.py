@@ -1,11 +1,11 @@
-"""Keeps the log vouched for and public: checkpoints, tiles, and an entry for each start of a serving process."""
+"""Keeps the log vouched for and public: checkpoints, tiles, proofs."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from audit import checkpoint, ledger, published, publishing, subtrees
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
+from audit.entry import Act, Actor, Entry, Outcome, decode
 from audit.errors import InvalidEntry
 from audit.findings import Result
 from audit.note import split_note
@@ -140,11 +140,3 @@ def latest_checkpoint(vault: Vault, shard: int = 0) -> str | None:
     """Return the newest signed checkpoint of a shard, or None before the first."""
     with vault.reading() as conn:
         return ledger.latest_checkpoint(conn, shard)
-
-
-def note_start(vault: Vault) -> None:
-    """Log that a process began to serve, so that every restart is in evidence."""
-    for shard in range(vault.shards):
-        with vault.unit(shard) as uow:
-            uow.record(Entry(Act.LOG_STARTED, Outcome.ALLOW, Actor(ActorKind.VAULT, vault.deployment)))
-            uow.commit()

@@ -38,6 +38,8 @@ class Event(StrEnum):
     QUORUM_MISSING = "quorum.missing"
     WITNESS_REFUSED = "witness.refused"
     WITNESSES_FAILED = "witnesses.failed"
+    CLOCK_UNREADABLE = "clock.unreadable"
+    HEARTBEAT_FAILED = "heartbeat.failed"
     EPOCH_FAILED = "epoch.failed"
     RETENTION_SWEPT = "retention.swept"
     RETENTION_FAILED = "retention.failed"

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from api import roots
 from audit.errors import SigningRefused
-from vault import evidence
+from vault import clockwatch, evidence
 from vault.errors import IntegrityFailure, KeyHolderUnavailable, Sealed
 from vault.keys.closed import closed_keys
 from vault.keys.keystore import open_keystore
@@ -105,7 +105,7 @@ def test_a_log_that_cannot_be_vouched_for_keeps_the_door_shut(scene, clock, tmp_
             with scene.vault.engine.connect() as conn:
                 head = conn.exec_driver_sql("SELECT size, stack, last_t FROM log_head").one()
             sealed, scene.vault.keys = scene.vault.keys, open_keystore(*scene_keys(scene))
-            evidence.note_start(scene.vault)
+            clockwatch.note_start(scene.vault)
             evidence.sign_checkpoints(scene.vault, tmp_path / "checkpoint")
             scene.vault.keys.close()
             scene.vault.keys = sealed
@@ -114,7 +114,7 @@ def test_a_log_that_cannot_be_vouched_for_keeps_the_door_shut(scene, clock, tmp_
                 conn.execute(text("DELETE FROM log_entry WHERE idx >= :size"), {"size": head.size})
                 conn.execute(text("UPDATE log_head SET size = :size, stack = :stack, last_t = :last_t"), head._asdict())
                 # As many entries as were vouched for, and others.
-            evidence.note_start(scene.vault)
+            clockwatch.note_start(scene.vault)
         scene.mark.clear()
         time.sleep(2.5)
         problem_of(scene.http.get("/readyz"), 503, "sealed")

@@ -1,0 +1,267 @@
+"""Questions smaller than a whole log, each with the same three answers: 0 it holds, 1 it does not, 2 cannot decide.
+
+    proof      is this entry in the log?                        python verify.py proof PROOF --key K --entry FILE
+    extend     does the newer checkpoint extend the one I kept? python verify.py extend OLD NEW --key K --folder DIR
+    witnessed  did a quorum of witnesses cosign it?             python verify.py witnessed NOTE --policy FILE
+    subject    all and only the entries about one person        python verify.py subject LOG --key K --subject-key FILE
+
+"Does not hold" needs proof: a signature of a known key over other bytes, hashes that lead elsewhere, one log in two
+states of which neither extends the other. What is malformed, signed by nobody known, or absent decides nothing.
+
+Standard library and `cryptography` only: the verifier takes this file along when it is copied out.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audit.checkpoint import Checkpoint, open_checkpoint, parse
+from audit.commitment import subject_commitment
+from audit.directory import hash_tile_of, open_directory
+from audit.errors import CannotDecide, VerificationError
+from audit.findings import Result, Verdict, plain, report
+from audit.merkle import HASH_SIZE, Frontier, leaf_hash, verify_consistency, verify_inclusion
+from audit.note import VerifierKey, parse_vkey, split_note
+from audit.pseudonym import pseudonym
+from audit.quorum import QuorumPolicy, Witnessed, parse_policy
+from audit.recompute import Recomputation
+from audit.stored import StoredEntry, StoredLog, open_sqlite
+from audit.targets import claims_known_key
+from audit.tiles import tiles_of
+from audit.tlogproof import parse_proof
+
+COMMANDS = ("proof", "extend", "witnessed", "subject")
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """An entry that is in the log: its place, and the checkpoint it is proven against."""
+
+    index: int
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectEntries:
+    """What a log says about one person: the verdict on the log, and each entry with its place, in order."""
+
+    log: Result
+    entries: tuple[tuple[int, bytes], ...]
+
+
+def open_known(note: str | bytes, keys: Sequence[VerifierKey], origin: str | None = None) -> Checkpoint:
+    """Open a checkpoint; what no known key signed raises `CannotDecide`, what one did not sign so, `VerificationError`."""
+    try:
+        taken = split_note(note)
+        checkpoint = parse(taken.text)
+    except VerificationError as error:
+        raise CannotDecide(f"not a signed checkpoint: {error}") from None
+    if not claims_known_key(taken, keys):
+        raise CannotDecide("the checkpoint carries no signature of a known key")
+    return open_checkpoint(note, keys, checkpoint.origin if origin is None else origin)
+
+
+def verify_proof(text: str, leaf: bytes, keys: Sequence[VerifierKey], policy: QuorumPolicy | None = None) -> Proven:
+    """Check that a leaf hash (32 bytes) is in a log by one tlog-proof; with a policy, that a quorum saw that state.
+
+    Raises `VerificationError` if it does not hold, `CannotDecide` if that cannot be told.
+    """
+    try:
+        proof = parse_proof(text)
+    except VerificationError as error:
+        raise CannotDecide(f"{error}") from None
+    checkpoint = open_known(proof.checkpoint, keys)
+    verify_inclusion(proof.index, checkpoint.size, leaf, proof.hashes, checkpoint.root)
+    if policy is not None:
+        verify_witnessed(proof.checkpoint, policy, keys)
+    return Proven(proof.index, checkpoint)
+
+
+def verify_extension(
+    old: str, new: str, keys: Sequence[VerifierKey], proof: Sequence[bytes] | None = None, folder: Path | None = None
+) -> tuple[Checkpoint, Checkpoint]:
+    """Check that one signed checkpoint extends another, by a consistency proof or by the hash tiles of a published log.
+
+    Raises `VerificationError` if it does not: also when the newer is the smaller, which is a log that went back.
+    """
+    before, after = open_known(old, keys), open_known(new, keys)
+    if before.origin != after.origin:
+        raise CannotDecide("the two checkpoints are of two logs")
+    if before.size > after.size:
+        raise VerificationError(f"the log went back from {before.size} entries to {after.size}")
+    if before.size == after.size and before.root != after.root:
+        raise VerificationError(f"two roots are signed for {before.size} entries")
+    if before.size in {after.size, 0}:
+        return before, after
+    if proof is not None:
+        verify_consistency(before.size, after.size, before.root, after.root, proof)
+    elif folder is not None:
+        _by_tiles(before, after, folder)
+    else:
+        raise CannotDecide("there is neither a proof nor tiles")
+    return before, after
+
+
+def verify_witnessed(note: str, policy: QuorumPolicy, keys: Sequence[VerifierKey] = ()) -> Witnessed:
+    """Check a checkpoint's cosignatures against a policy; raises `CannotDecide` when they are no quorum."""
+    accepted = tuple(keys) or tuple(each.key for each in policy.logs)
+    checkpoint = open_known(note, accepted)
+    seen = policy.judge(note, checkpoint.origin, accepted)
+    if not seen.quorum:
+        raise CannotDecide(f"{len(seen.by)} known witnesses cosigned it, which is no quorum")
+    return seen
+
+
+def verify_subject(
+    log: StoredLog, keys: Sequence[VerifierKey], log_key: bytes, pinned: Sequence[str] = ()
+) -> SubjectEntries:
+    """Verify a whole log and find all and only the entries about the person whose 32-byte log key was handed over.
+
+    Nobody's index is trusted: each entry's pseudonym is computed anew. A key under which the log registered nobody
+    raises `CannotDecide`: it may be of another log, and "no entries" would then say nothing.
+    """
+    if len(log_key) != HASH_SIZE:
+        raise CannotDecide("a person's key is 32 bytes")
+    known = f'"com":"{subject_commitment(log_key).hex()}"'.encode()
+    found: list[tuple[int, bytes]] = []
+    registered = False
+
+    def watched(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
+        nonlocal registered
+        for entry in entries:
+            registered = registered or known in entry.body
+            if _is_about(entry.body, log_key):
+                found.append((entry.idx, entry.body))
+            yield entry
+
+    result = Recomputation(log._replace(entries=watched(log.entries)), keys, pinned, None).run()
+    if not registered and not found:
+        raise CannotDecide("the log registered nobody under this key")
+    return SubjectEntries(result, tuple(found))
+
+
+def run_single(arguments: Sequence[str]) -> int:
+    """Answer one question from the command line; the exit code is the verdict."""
+    parser = argparse.ArgumentParser(prog="audit.verify", description="Answer one question about an audit log offline.")
+    parser.add_argument("question", choices=COMMANDS)
+    parser.add_argument("files", nargs="+", type=Path, help="a proof; two checkpoints, the older first; a note; a log")
+    parser.add_argument("--key", action="append", default=[], help="verifier key of the log, or a file that holds it")
+    parser.add_argument("--policy", type=Path, help="policy file: the witnesses that must have cosigned")
+    parser.add_argument("--entry", type=Path, help="of a proof: the entry's bytes")
+    parser.add_argument("--leaf", help="of a proof: the leaf hash in hex")
+    parser.add_argument("--folder", type=Path, help="of an extension: a published log, for its hash tiles")
+    parser.add_argument("--subject-key", type=Path, help="file with the person's key, in hex")
+    parser.add_argument("--pinned", action="append", default=[], type=Path, help="signed checkpoint kept elsewhere")
+    options = parser.parse_args(arguments)
+    try:
+        keys = [parse_vkey(each if "+" in each else _file(Path(each)).strip()) for each in options.key]
+        policy = None if options.policy is None else parse_policy(_bytes_of(options.policy))
+    except (CannotDecide, VerificationError) as error:
+        return _told(Verdict.UNDECIDED, f"{error}")
+    try:
+        return _answer(options, keys, policy)
+    except CannotDecide as error:
+        return _told(Verdict.UNDECIDED, f"{error}")
+    except VerificationError as error:
+        return _told(Verdict.TAMPERED, f"{error}")
+
+
+def _answer(options: argparse.Namespace, keys: Sequence[VerifierKey], policy: QuorumPolicy | None) -> int:
+    files: list[Path] = options.files
+    if options.question == "proof":
+        proven = verify_proof(_file(files[0]), _leaf(options), keys, policy)
+        told = f"entry {proven.index} is in {proven.checkpoint.origin}, of {proven.checkpoint.size} entries"
+        return _told(Verdict.FINE, told)
+    if options.question == "extend":
+        if len(files) != 2:  # noqa: PLR2004 - the older and the newer
+            raise CannotDecide("two checkpoints are needed, the older first")
+        before, after = verify_extension(_file(files[0]), _file(files[1]), keys, folder=options.folder)
+        return _told(Verdict.FINE, f"{after.origin} at {after.size} entries extends itself at {before.size}")
+    if options.question == "witnessed":
+        if policy is None:
+            raise CannotDecide("a policy file is needed")
+        seen = verify_witnessed(_file(files[0]), policy, keys)
+        names = ", ".join(f"{name} at {given.time}" for name, given in seen.by)
+        return _told(Verdict.FINE, f"{seen.checkpoint.origin} at {seen.checkpoint.size} entries, cosigned: {names}")
+    return _subject(options, keys)
+
+
+def _subject(options: argparse.Namespace, keys: Sequence[VerifierKey]) -> int:
+    if options.subject_key is None:
+        raise CannotDecide("the person's key is needed")
+    try:
+        log_key = bytes.fromhex(_file(options.subject_key))
+    except ValueError:
+        raise CannotDecide("the person's key is not in hex") from None
+    with ExitStack() as stack:
+        path: Path = options.files[0]
+        logs = [open_directory(path)] if path.is_dir() else stack.enter_context(open_sqlite(path))
+        named = {key.name for key in keys}
+        mine = [each for each in logs if each.origin in named]
+        if len(mine) != 1:
+            raise CannotDecide("the file holds no log of this key, or several")
+        seen = verify_subject(mine[0], keys, log_key, [_file(each) for each in options.pinned])
+    rows: list[dict[str, Any]] = [{"index": index, "entry": json.loads(body)} for index, body in seen.entries]
+    sys.stdout.write(f"{json.dumps({'log': plain(seen.log), 'entries': rows})}\n")
+    sys.stderr.write(report(seen.log))
+    return seen.log.verdict
+
+
+def _by_tiles(before: Checkpoint, after: Checkpoint, folder: Path) -> None:
+    grown = Frontier()
+    for index, width in tiles_of(0, after.size):
+        hashes = hash_tile_of(folder, index, width)
+        if hashes is None:
+            raise CannotDecide(f"hash tile {index} is not there, or not whole")
+        if grown.size < before.size <= grown.size + width:
+            head = grown.extend(hashes[: before.size - grown.size])
+            if head.root() != before.root:
+                raise VerificationError(f"the tiles do not lead to the root signed at {before.size} entries")
+        grown = grown.extend(hashes)
+    if grown.root() != after.root:
+        raise VerificationError(f"the tiles do not lead to the root signed at {after.size} entries")
+
+
+def _is_about(body: bytes, log_key: bytes) -> bool:
+    try:
+        content = json.loads(body)
+        return bool(content["sref"] == pseudonym(log_key, bytes.fromhex(content["id"])).hex())
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _leaf(options: argparse.Namespace) -> bytes:
+    if options.entry is not None:
+        return leaf_hash(_bytes_of(options.entry))
+    try:
+        leaf = bytes.fromhex(options.leaf or "")
+    except ValueError:
+        leaf = b""
+    if len(leaf) != HASH_SIZE:
+        raise CannotDecide("an entry, or its leaf hash as 64 hex digits, is needed")
+    return leaf
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise CannotDecide("a file given on the command line cannot be read") from None
+
+
+def _file(path: Path) -> str:
+    try:
+        return _bytes_of(path).decode()
+    except UnicodeDecodeError:
+        raise CannotDecide("a file given on the command line is no text") from None
+
+
+def _told(verdict: Verdict, message: str) -> int:
+    head = {Verdict.FINE: "verified", Verdict.TAMPERED: "DOES NOT HOLD", Verdict.UNDECIDED: "cannot decide"}[verdict]
+    (sys.stdout if verdict is Verdict.FINE else sys.stderr).write(f"{head}: {message}\n")
+    return verdict
