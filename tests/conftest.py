@@ -7,6 +7,7 @@ it. Both are cut from templates made once per session, so that a fresh one costs
 import itertools
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from throwaway_token import ThrowawayToken, TokenUnavailable
 BACKENDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 DEPLOYMENT = "ecrin-test"
 START = 1_790_000_000  # 2026-09-21
+ROOTS = "roots"
 
 
 @dataclass
@@ -198,12 +200,12 @@ def bundle():
 @pytest.fixture
 def root_folder(tmp_path):
     """Where the test's own roots are, or will be."""
-    return tmp_path / "roots"
+    return tmp_path / ROOTS
 
 
 @pytest.fixture
-def place(databases, tmp_path, root_folder):
-    """An initialised deployment of its own: database, keystore and roots, which it may destroy."""
+def places(databases):
+    """Makes a deployment of its own in an empty folder, for as long as the context lasts."""
     from vault.keys.local import KeyFileProvider
     from vault.keys.pagetree import Geometry
     from vault.runtime import SystemEntropy
@@ -216,13 +218,26 @@ def place(databases, tmp_path, root_folder):
         shape = Geometry(fanout=16, depth=3)
         initialise(template, DEPLOYMENT, clock=HandClock(), entropy=SystemEntropy(), geometry=shape)
 
-    databases.template("initialised", fill)
-    url, drop = databases.cut("initialised", tmp_path)
-    mine = Place(url, tmp_path / "vault.keystore", KeyFileProvider(root_folder, SystemEntropy()))
-    shutil.copy(keystore, mine.keystore)
-    shutil.copytree(roots, root_folder)
-    yield mine
-    drop()
+    @contextmanager
+    def cut(folder):
+        databases.template("initialised", fill)
+        url, drop = databases.cut("initialised", folder)
+        mine = Place(url, folder / "vault.keystore", KeyFileProvider(folder / ROOTS, SystemEntropy()))
+        shutil.copy(keystore, mine.keystore)
+        shutil.copytree(roots, folder / ROOTS)
+        try:
+            yield mine
+        finally:
+            drop()
+
+    return cut
+
+
+@pytest.fixture
+def place(places, tmp_path):
+    """An initialised deployment of its own: database, keystore and roots, which it may destroy."""
+    with places(tmp_path) as mine:
+        yield mine
 
 
 @pytest.fixture

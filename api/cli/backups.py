@@ -22,7 +22,7 @@ from vault.keys.home import open_store
 from vault.keys.keyd.holder import MAX_SECRET
 from vault.keys.private_file import read_private
 from vault.keys.provider import DestroyingProvider
-from vault.recovery import backups, drills, keystores, manifest, reindex, restores
+from vault.recovery import backups, drills, keystores, manifest, newer, reindex, restores
 from vault.recovery.drills import Drilled
 from vault.recovery.restores import Restored
 from vault.runtime import SystemClock, SystemEntropy
@@ -96,6 +96,10 @@ def restore(
     unsafe_replace: Annotated[
         bool, typer.Option("--unsafe-replace", help="Set aside the database that is there. Stop the service first.")
     ] = False,
+    forget_newer: Annotated[
+        bool,
+        typer.Option("--forget-newer", help="Nothing newer is to come back: let newer backups die. Stop the service."),
+    ] = False,
     secret_file: SecretFiles = None,
     json: Json = False,
 ) -> None:
@@ -104,6 +108,8 @@ def restore(
     Without options it goes on where a restore was stopped, or takes over a database that came back by other means.
     """
     settings = load()
+    if forget_newer and (data is not None or keystore is not None):
+        raise fail("bring back first and look; then forget what is newer", Exit.USAGE)
     if keystore is not None:
         withheld = roots.unsealer_of(settings).needed > 0
         if withheld and data is not None:
@@ -122,6 +128,9 @@ def restore(
         _bring_back(settings, data, replace=unsafe_replace)
         if keystore is not None:
             keystores.skip_given_out(settings.keystore, _url(settings))
+    if forget_newer:
+        _forget_newer(settings, json=json)
+        return
     with _held(settings) as vault:
         if not restores.begin(vault, settings.checkpoint_file, now=vault.clock.now()):
             Output(json=json).result({"restored": False}, "There is nothing to do.")
@@ -131,6 +140,14 @@ def restore(
         document = {"restored": True, "origin": vault.origin, **_told(done)}
         text = _said(done, vault)
     Output(json=json).result(document, text)
+
+
+def _forget_newer(settings: Settings, *, json: bool) -> None:
+    newer.alone(_url(settings))
+    with _held(settings) as vault:
+        count = newer.forget(vault, OPERATOR)
+    text = f"{count} leaves that no row names go with the next epoch. Backups newer than these data are dead."
+    Output(json=json).result({"forgotten": count}, text)
 
 
 def drill(
@@ -249,7 +266,8 @@ def _said(done: Restored, vault: Vault) -> str:
         + f". Its successor is {each.successor}."
         for each in done.successions
     ]
-    return "\n".join([*lines, f"{vault.deployment} may be served."])
+    lines.append(f"{vault.deployment} may be served.")
+    return "\n".join([*lines, "Once nothing newer is to come back: `ecrin restore --forget-newer`."])
 
 
 def _report(file: Path, found: Drilled, *, json: bool) -> None:

@@ -8,6 +8,9 @@ from contextlib import closing
 import pytest
 from signing_server import checkpointed
 
+from api import bootstrap
+from api.settings import load
+
 
 @pytest.fixture
 def backed_up(signed, ecrin, tmp_path):
@@ -125,3 +128,15 @@ def test_the_drill_uses_the_copy_that_it_is_given(signed, ecrin, backed_up, tmp_
 
 def test_the_index_can_be_made_anew_at_any_time(signed, ecrin):
     assert ecrin("search", "rebuild", "--json").json == {"tokens": 0}
+
+
+def test_once_nothing_newer_is_to_come_back_newer_backups_die(signed, ecrin, backed_up, tmp_path):
+    assert ecrin("restore", "--forget-newer", "--data", backed_up).code == 2
+    with closing(bootstrap.open_from(load())) as vault:
+        vault.keys.reserve(3)  # for somebody whose row was lost
+        refused = ecrin("restore", "--forget-newer")
+    assert (refused.code, "stop the service" in refused.err) == (1, True)
+    forgotten = ecrin("restore", "--forget-newer", "--json")
+    assert (forgotten.code, forgotten.json) == (0, {"forgotten": 3})
+    assert ecrin("restore", "--forget-newer").out.startswith("3 leaves that no row names go with the next epoch.")
+    assert acts(signed)[-1] == "erasure.carried"

@@ -1,5 +1,6 @@
 """Holds and laws: they stop an erasure wherever it is, keep without using, and let it go on by itself."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -178,6 +179,41 @@ def test_a_waiting_field_goes_with_the_whole_person(scene):
     assert {state for (state,) in rows(vault, "SELECT state FROM erasure")} == {"done"}
     assert {subject for (subject,) in rows(vault, "SELECT subject_id FROM erasure")} == {None}
     assert scene.certificate(field).index == scene.certificate(whole).index
+
+
+@pytest.mark.parametrize("order", ["field first", "category first by id"])
+def test_a_waiting_field_goes_with_its_category(scene, order):
+    """The field's erasure is then done and certified, in whatever order the two come up."""
+    vault = scene.vault
+    goes = one(take_in(vault))
+    held = place(scene, goes.subject, "contact")
+    field = scene.field(goes.subject, "email")
+    category = scene.category(goes.subject, "contact")
+    if order == "category first by id":  # ids are drawn: put the one that is taken up second first
+        rows(vault, "UPDATE erasure SET id = ? WHERE id = ?", b"\xff" * 16, field.erasure)
+        field = replace(field, erasure=b"\xff" * 16)
+    holds.release(vault, held.hold, DPO)
+    scene.run()
+    assert rows(vault, "SELECT count(*) FROM erasure WHERE state <> 'done'") == [(0,)]
+    assert scene.certificate(category).scope == "category contact"
+    certificate = scene.certificate(field)
+    assert (certificate.scope, certificate.epoch, certificate.keys) == ("field email", 0, ())
+    assert scene.acts().count("field.erased") == 1
+
+
+def test_what_is_written_after_a_category_went_is_not_taken_by_a_field_that_waited_in_it(scene):
+    """Versions begin anew with the compartment: what the request reached up to means nothing there."""
+    vault = scene.vault
+    stays = one(take_in(vault))
+    held = place(scene, stays.subject, "contact")
+    scene.field(stays.subject, "email")
+    scene.category(stays.subject, "contact")
+    holds.release(vault, held.hold, DPO)
+    scene.run()
+    assert not isinstance(change(vault, stays, set={"email": ["new@example.com"]}), Exception)
+    scene.run(anyway=True)
+    assert value(vault, stays.subject, "email") == ["new@example.com"]
+    assert scene.found("email", "new@example.com") == [stays.subject]
 
 
 def test_holds_are_listed_logged_and_refused_where_there_is_nothing(scene):

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from vault.errors import KeyUnavailable
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
 from vault.keys.local import KeyFileProvider
+from vault.keys.service import Slot
 from vault.runtime import SystemClock, SystemEntropy
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +31,8 @@ from vault.runtime import SystemEntropy
 
 folder, out, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 service = open_keystore(folder / "keys.db", KeyFileProvider(folder / "root", SystemEntropy()), "reserve-test")
-service._block = int(sys.argv[4])  # small blocks: nearly every moment is inside a reservation
-pause = 0.0005 if service._block < 10 else 0
+service._given_out.block = int(sys.argv[4])  # small blocks: nearly every moment is inside a reservation
+pause = 0.0005 if service._given_out.block < 10 else 0
 with open(out, "ab", buffering=0) as log:
     print("ready", flush=True)
     sys.stdin.readline()
@@ -112,3 +114,35 @@ def test_killed_processes_lose_slots_but_never_give_one_out_twice(folder):
         status = service.status()
         assert status.slots_reserved > max(given_out)
         assert service.reserve(1)[0].number not in given_out
+
+
+def test_a_leaf_that_was_retired_before_anybody_got_it_is_given_to_nobody(folder):
+    """Of a block that was set aside before, and of one that was given back and is set aside again."""
+    provider = KeyFileProvider(folder / "root", SystemEntropy())
+    with (
+        closing(open_keystore(folder / "keys.db", provider, DEPLOYMENT)) as service,
+        closing(open_keystore(folder / "keys.db", provider, DEPLOYMENT)) as other,
+    ):
+        (first,) = service.reserve(1)
+        waiting = [Slot(first.number + after, 0) for after in range(1, 6)]
+        other.retire(waiting)
+        given_out = service.reserve(3)
+        assert [slot.number - first.number for slot in given_out] == [6, 7, 8]
+        assert service.alive(given_out) == [True] * 3
+        other.retire([Slot(first.number + 10, 0)])
+    with closing(open_keystore(folder / "keys.db", provider, DEPLOYMENT)) as again:
+        assert [slot.number - first.number for slot in again.reserve(2)] == [9, 11]
+
+
+def test_too_few_left_takes_none_though_some_were_retired(folder):
+    provider = KeyFileProvider(folder / "root", SystemEntropy())
+    create_keystore(
+        folder / "small.db", provider, DEPLOYMENT, Geometry(2, 3), entropy=SystemEntropy(), clock=SystemClock()
+    )
+    with closing(open_keystore(folder / "small.db", provider, DEPLOYMENT)) as service:
+        service.retire([Slot(number, 0) for number in range(3)])
+        with pytest.raises(KeyUnavailable, match="exhausted"):
+            service.reserve(6)
+        assert service.reserve(5) == [Slot(number, 0) for number in range(3, 8)]
+        with pytest.raises(KeyUnavailable, match="exhausted"):
+            service.reserve(1)

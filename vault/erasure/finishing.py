@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select, tuple_, update
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from vault import references, searchepochs
 from vault.erasure import records
+from vault.erasure.keeping import filled as filled_of
 from vault.erasure.keeping import name_of
 from vault.erasure.records import LOG_LEAF, ErasureState, Leaf, LeafState, Pending, Scope
 from vault.erasure.settling import batches
@@ -98,7 +99,7 @@ class _Finishing:
         self.gone = gone
         self.marked: list[tuple[Pending, Leaf]] = []
         self.finished: list[dict[str, Any]] = []
-        self.emptied: list[tuple[bytes, int]] = []
+        self.emptied: dict[tuple[bytes, int], int] = {}  # and the epoch that they went with
         self.wiped: dict[bytes, tuple[int, bytes]] = {}
 
     def run(self, pending: Sequence[Pending]) -> int:
@@ -107,12 +108,13 @@ class _Finishing:
         for each in sorted(pending, key=lambda each: each.scope is not Scope.SUBJECT):
             self._take(each)
         conn = self.uow.conn
+        if self.emptied:
+            for emptying in _EMPTY:
+                conn.execute(emptying, {"compartments": padded(list(self.emptied))})
+        self._take_waiting(pending)
         records.mark(self.uow, self.marked)
         if self.finished:
             conn.execute(_FINISH, self.finished)
-        if self.emptied:
-            for emptying in _EMPTY:
-                conn.execute(emptying, {"compartments": padded(self.emptied)})
         if self.wiped:
             subjects = {"subjects": padded(list(self.wiped))}
             references.forget(self.uow, list(self.wiped))
@@ -123,13 +125,31 @@ class _Finishing:
             conn.execute(_UNNAME, {"subjects": padded(list(strangers))})
         return len(self.finished)
 
+    def _take_waiting(self, pending: Sequence[Pending]) -> None:
+        """Finish the fields that a hold kept back and of which nothing is left: person or category went without them.
+
+        In the unit that empties the category, and not later: what is written to it from then on is new, and the numbers
+        of its versions begin anew.
+        """
+        here = {each.id for each in pending}
+        others = {
+            erasure
+            for subject in {subject for subject, _ in self.emptied}
+            for erasure in records.ids_of(self.uow.conn, subject)
+        }
+        waiting = [each for each in (*pending, *records.lock_pending(self.uow, sorted(others - here))) if each.waits]
+        filled = filled_of(self.uow.conn, list({each.subject for each in waiting}))
+        for each in waiting:
+            if each.subject not in self.wiped and each.category_id in filled[each.subject]:
+                continue
+            epoch, entry = self.wiped.get(each.subject) or (
+                self.emptied.get((each.subject, each.category_id), max(self.gone.values())),
+                None,
+            )
+            entry = entry or self._record(Act.FIELD_ERASED, each, self._names(each, ()))
+            self._finish(each, ErasureState.DONE, epoch, entry)
+
     def _take(self, pending: Pending) -> None:
-        if pending.waits and (pending.subject in self.wiped or pending.person is None):
-            # Of a field that a hold kept back nothing is left: it went with the whole subject.
-            epoch, entry = self.wiped.get(pending.subject) or (max(self.gone.values()), None)
-            entry = entry or self._record(Act.FIELD_ERASED, pending, self._names(pending, ()))
-            self._finish(pending, ErasureState.DONE, epoch, entry)
-            return
         now = [leaf for leaf in pending.leaves if self._is_gone(leaf)]
         if not now:
             return
@@ -145,7 +165,7 @@ class _Finishing:
             act = Act.FIELD_ERASED if pending.scope is Scope.FIELD else Act.CATEGORY_ERASED
             entry = self._record(act, pending, names)
             if pending.scope is not Scope.FIELD:
-                self.emptied += [(pending.subject, each) for each in categories]
+                self.emptied |= dict.fromkeys(((pending.subject, each) for each in categories), epoch)
         kept = any(leaf.state is LeafState.KEPT for leaf in pending.leaves)
         state = ErasureState.PARTIAL if kept else ErasureState.REQUESTED
         self._finish(pending, ErasureState.DONE if done else state, epoch, entry)

@@ -14,16 +14,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from vault.errors import IntegrityFailure, KeyUnavailable, Sealed, StoreUnavailable
+from vault.keys.givenout import GivenOut
 from vault.keys.pagestore import PageStore, Snapshot
-from vault.keys.pagetree import KEY, slot_number, split_slot
+from vault.keys.pagetree import KEY, split_slot
 from vault.keys.service import KeyState, KeyStatus, SigningKey, Slot
 from vault.keys.servicekeys import IndexKey
 from vault.keys.view import Opener, View
 
 _WRAPPED: Final = 40
 _TOKEN: Final = 16
-_BLOCK: Final = 1024  # slots set aside per write to disk; what a crash leaves of a block is never given out
-_BLOCK_SHARE: Final = 64  # but at most this part of all slots, so that several processes can share a small tree
 
 
 class InProcessKeyService:
@@ -47,8 +46,7 @@ class InProcessKeyService:
         self._revision = snapshot.head.revision
         self._stale = False
         self._last = KeyStatus(KeyState.UNSEALED, snapshot.head.epoch, store.reserved(), self._view.total)
-        self._block = _BLOCK
-        self._unused = range(0)
+        self._given_out = GivenOut(store)
         self._process = os.getpid()
         self._lock = Lock()
 
@@ -61,21 +59,7 @@ class InProcessKeyService:
         The generation is 0: allocation only moves forward over leaves that were never drawn again.
         """
         with self._lock:
-            view = self._current()
-            ordinals: list[int] = []
-            if count > len(self._unused):
-                short = count - len(self._unused)
-                wanted = max(1, min(self._block, view.total // _BLOCK_SHARE))
-                block = self._store.reserve(short, max(short, wanted), view.total)
-                if len(block) < short:
-                    raise KeyUnavailable("exhausted")
-                ordinals.extend(self._unused)
-                self._unused = block
-                count = short
-            ordinals.extend(self._unused[:count])
-            self._unused = self._unused[count:]
-            leaves = view.geometry.leaves
-            return [Slot(slot_number(*divmod(ordinal, leaves)), 0) for ordinal in ordinals]
+            return self._given_out.take(self._current(), self._denied, count)
 
     def wrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:
         """Wrap 32-byte data keys under their leaf: 40 bytes each; None for an absent leaf, page, or generation."""
@@ -225,6 +209,7 @@ class InProcessKeyService:
                 len(self._store.retired()),
                 head.retiring,
                 None if change is None else change.state.value,
+                view.geometry.leaves,
             )
             return self._last
 
@@ -242,10 +227,8 @@ class InProcessKeyService:
             self._last = replace(self._last, state=KeyState.SEALED)
             self._view.close()
             self._view = None
-            unused, self._unused = self._unused, range(0)
-            with suppress(StoreUnavailable), closing(self._store):  # else lost
-                if unused:
-                    self._store.give_back(unused)
+            with suppress(StoreUnavailable), closing(self._store):
+                self._given_out.give_back()
 
     def _opened(self) -> View:
         """Return what is open, or refuse. The caller holds the lock."""

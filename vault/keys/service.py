@@ -44,6 +44,7 @@ class KeyStatus:
     retired: int = 0  # leaves that wait for the next epoch change
     retiring: int | None = None  # the epoch before, while its root still exists
     change: str | None = None  # how far an epoch change under way has come: a `ChangeState`
+    slots_per_tree: int = 0  # 0 while sealed
 
 
 class KeyService(Protocol):

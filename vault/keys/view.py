@@ -29,6 +29,13 @@ class View:
         leaves = self.geometry.leaves
         return 0 <= tree < self.total // leaves and leaf < leaves and 0 <= slot.generation < GENERATIONS
 
+    def untouched(self, slot: Slot) -> bool:
+        """Whether a leaf was never drawn again, as far as can be seen: a page that does not open says nothing."""
+        tree, leaf = split_slot(slot.number)
+        place, child = divmod(leaf, self.geometry.fanout)
+        page = self.tree.leaf_page(tree, place)
+        return page is None or child not in page.generations
+
     def close(self) -> None:
         """Wipe and drop what can be wiped."""
         self.tree.close()

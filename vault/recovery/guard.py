@@ -57,7 +57,9 @@ _NEXT: Final = (
     .with_for_update()
 )
 _PENDING: Final = select(_ERASURE.c.subject_id, _ERASURE.c.scope, _ERASURE.c.category_id).where(
-    _ERASURE.c.subject_id.in_(bindparam("subjects", expanding=True)), _ERASURE.c.state != "done"
+    _ERASURE.c.subject_id.in_(bindparam("subjects", expanding=True)),
+    _ERASURE.c.state != "done",
+    _ERASURE.c.scope != "field",  # it says nothing of the leaf that its category has in these rows
 )
 # Everything that names a subject and nobody else. Erasures outlive it, and its references are found by their keys.
 _WIPE: Final = tuple(
@@ -183,7 +185,6 @@ class _Batch:
             return Carried()
         pending: dict[bytes, set[int]] = {}
         for subject, scope, category in conn.execute(_PENDING, {"subjects": padded(ids)}):
-            # Of a field the compartment has a new leaf already; the old one is in no row.
             pending.setdefault(subject, set()).update({0} if scope == "subject" else {category})
         self.doubted_before = reindex.in_doubt(conn, ids)
         for row in self.found:

@@ -24,6 +24,7 @@ from audit.entry import Act, Actor, Entry, Outcome
 from audit.pin import read_pin, set_aside
 from audit.succession import Succession
 from vault.erasure.finishing import finish
+from vault.erasure.keeping import EVERY_CATEGORY
 from vault.errors import Conflict, InvalidBackup, RestoreUnfinished, SchemaMismatch
 from vault.evidence import outside_file
 from vault.keys.epochs import Destroyed
@@ -53,14 +54,25 @@ _CATCH_UP: Final = update(_DEPLOYMENT).values(keys_epoch=bindparam("epoch"))
 _FOLLOW: Final = (
     update(_DEPLOYMENT).where(_DEPLOYMENT.c.keys_epoch == bindparam("ended")).values(keys_epoch=bindparam("epoch"))
 )
-_ORPHANED: Final = tuple(
-    select(table.c.shard)
+# Closed by the guard: no erasure that is under way here will see to it.
+_PENDING: Final = sql_exists().where(_ERASURE.c.state != "done")
+_ORPHANED: Final = (
+    select(_SUBJECT.c.shard)
     .where(
-        table.c.state == "erasing",
-        ~sql_exists().where(_ERASURE.c.subject_id == column, _ERASURE.c.state != "done"),
+        _SUBJECT.c.state == "erasing",
+        ~_PENDING.where(_ERASURE.c.subject_id == _SUBJECT.c.id, _ERASURE.c.scope == "subject"),
     )
-    .limit(1)
-    for table, column in ((_SUBJECT, _SUBJECT.c.id), (_COMPARTMENT, _COMPARTMENT.c.subject_id))
+    .limit(1),
+    select(_COMPARTMENT.c.shard)
+    .where(
+        _COMPARTMENT.c.state == "erasing",
+        ~_PENDING.where(
+            _ERASURE.c.subject_id == _COMPARTMENT.c.subject_id,
+            _ERASURE.c.scope != "field",
+            _ERASURE.c.category_id.in_((EVERY_CATEGORY, _COMPARTMENT.c.category_id)),
+        ),
+    )
+    .limit(1),
 )
 _QUEUED: Final = select(func.count()).select_from(_LEAF).where(_LEAF.c.state == "queued")
 
@@ -117,7 +129,7 @@ def bring_back(
 def begin(vault: Vault, outside: Path, *, now: int) -> bool:
     """Mark data that came back by other means, if they need `carry_on`. Whether there is anything to do."""
     with vault.reading() as conn:
-        if conn.execute(_OPEN).first() is not None:
+        if unfinished(conn):
             return True
         stale = (conn.scalar(_EPOCH) or 0) < vault.keys.status().epoch
         broken = not all(_extends(vault, conn, shard, outside) for shard in range(vault.shards))
@@ -127,6 +139,11 @@ def begin(vault: Vault, outside: Path, *, now: int) -> bool:
         uow.conn.execute(insert(_RESTORATION), _row(vault.entropy.bytes(ID), "log" if broken else "leaves", now))
         uow.commit()
     return True
+
+
+def unfinished(conn: Connection) -> bool:
+    """Whether a backup was brought back and may not be served yet."""
+    return conn.execute(_OPEN).first() is not None
 
 
 def carry_on(vault: Vault, outside: Path, actor: Actor, history: History, progress: Progress) -> Restored:
@@ -160,6 +177,7 @@ def carry_on(vault: Vault, outside: Path, actor: Actor, history: History, progre
             _step(uow, row.id, after=last, subjects=found.subjects, compartments=found.compartments)
 
         carried += guard.carry(vault, _slots(destroyed), after=after, noted=noted)
+        finish(vault, destroyed)  # fields that waited for the end of a hold, and whose category the guard has emptied
         # Where tokens survived (a backup of this very epoch) the index is good, and the guard has taken people out.
         if reindex.needed(vault):
             _move(vault, row.id, "index")
@@ -185,7 +203,7 @@ def admit(vault: Vault, history: History, outside: Path) -> Carried:
     back, or the log is not the one last signed: the guard's entries would grow it anew. Raises what the guard raises.
     """
     with vault.reading() as conn:
-        if conn.execute(_OPEN).first() is not None:
+        if unfinished(conn):
             raise RestoreUnfinished("a backup was brought back and is not ready: run `ecrin restore` again")
         caught_up, queued = conn.scalar(_EPOCH) or 0, conn.scalar(_QUEUED) or 0
     status = vault.keys.status()
@@ -197,6 +215,7 @@ def admit(vault: Vault, history: History, outside: Path) -> Carried:
     destroyed = list(history(0))
     finish(vault, destroyed)
     carried = guard.carry(vault, _slots(destroyed))
+    finish(vault, destroyed)  # fields that waited, of what the guard has emptied
     if reindex.needed(vault):
         reindex.rebuild(vault)
     with vault.unit() as uow:
