@@ -113,14 +113,13 @@ def register(uow: UnitOfWork, new: NewSystem, by: Actor) -> SystemRecord:
     """Register a system and record `system.created`. Raises `InvalidRegistration`, or `Conflict` if the id is taken."""
     brands = new.brands | {new.brand}
     _check(new, brands)
-    jwks = {"keys": [_public_key(key) for key in new.jwks["keys"]]}
     row = {
         "id": new.id,
         "brand": new.brand,
         "name": new.name,
         "status": SystemStatus.ACTIVE.value,
         "epoch": 1,
-        "jwks": orjson.dumps(jwks, option=orjson.OPT_SORT_KEYS).decode(),
+        "jwks": _stored_keys(new.jwks),
         "scopes": " ".join(sorted(new.scopes)),
         "purposes": " ".join(sorted(new.purposes)),
         "brands": " ".join(sorted(brands)),
@@ -154,6 +153,22 @@ def allow(uow: UnitOfWork, system_id: str, networks: Sequence[str], by: Actor) -
     uow.conn.execute(update(System).where(col(System.id) == system_id).values(networks=stored))
     uow.record(Entry(Act.SYSTEM_CHANGED, Outcome.ALLOW, by, pol=(f"system:{system_id}", "change:networks")))
     return replace(system, networks=tuple([ip_network(each) for each in stored.split()]))
+
+
+def replace_keys(
+    uow: UnitOfWork, system_id: str, jwks: Mapping[str, Any], by: Actor, *, compromised: bool = False
+) -> SystemRecord:
+    """Replace the keys a system proves itself with; record `system.key_rotated`. Raises as `register`.
+
+    To rotate without a gap, give old and new together, and later the new alone. `compromised` kills every token that is
+    out: whoever had the key may hold some.
+    """
+    system = locked(uow, system_id)
+    stored, epoch = _stored_keys(jwks), system.epoch + compromised
+    uow.conn.execute(update(System).where(col(System.id) == system_id).values(jwks=stored, epoch=epoch))
+    why = "keys:compromised" if compromised else "keys:rotated"
+    uow.record(Entry(Act.SYSTEM_KEY_ROTATED, Outcome.ALLOW, by, pol=(f"system:{system_id}", why)))
+    return replace(system, jwks=orjson.loads(stored), epoch=epoch)
 
 
 def enable(uow: UnitOfWork, system_id: str, by: Actor) -> SystemRecord:
@@ -240,12 +255,17 @@ def _check(new: NewSystem, brands: frozenset[str]) -> None:
     ):
         if not fits:
             raise InvalidRegistration(what)
-    keys = new.jwks.get("keys")
+
+
+def _stored_keys(jwks: Mapping[str, Any]) -> str:
+    """Return a key set as it is stored, or raise `InvalidRegistration`."""
+    keys = jwks.get("keys")
     if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS:
         raise InvalidRegistration("jwks")
     names = [key.get("kid") for key in keys if isinstance(key, Mapping)]
     if len(names) != len(keys) or len(set(names)) != len(names):
         raise InvalidRegistration("jwks: kid")
+    return orjson.dumps({"keys": [_public_key(key) for key in keys]}, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _public_key(key: Mapping[str, Any]) -> dict[str, str]:

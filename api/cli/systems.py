@@ -1,4 +1,4 @@
-"""Commands on systems, the OAuth clients of brands: add, list, allow, disable, enable."""
+"""Commands on systems, the OAuth clients of brands: add, list, allow, keys, disable, enable."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,17 +39,11 @@ def add(
     json: Json = False,
 ) -> None:
     """Register a system by its public keys. Private key members are refused."""
-    try:
-        keys = orjson.loads(jwks.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        raise fail("the key set cannot be read as JSON", Exit.USAGE) from None
-    if not isinstance(keys, dict):
-        raise fail("the key set is no JSON object", Exit.USAGE)
     new = NewSystem(
         id=system_id,
         brand=brand,
         name=name or system_id,
-        jwks=keys,
+        jwks=_keys(jwks),
         scopes=frozenset(scope or ()),
         purposes=frozenset(purpose or ()),
         brands=frozenset(imports_for or ()),
@@ -98,6 +92,23 @@ def allow_(
     Output(json=json).result(_shown(changed), f"System {changed.id} may call from {where}.")
 
 
+@app.command("keys")
+def keys_(
+    system_id: Id,
+    jwks: Annotated[Path, typer.Option(help="File with all of its public keys from now on, a JSON Web Key Set.")],
+    *,
+    compromised: Annotated[bool, typer.Option("--compromised", help="Kill every token that is out, too.")] = False,
+    json: Json = False,
+) -> None:
+    """Replace the keys a system proves itself with. Give old and new together first to rotate without a gap."""
+    given = _keys(jwks)
+    with opened() as vault, vault.unit() as uow:
+        changed = systems.replace_keys(uow, system_id, given, OPERATOR, compromised=compromised)
+        uow.commit()
+    named = ", ".join(each["kid"] for each in changed.jwks["keys"])
+    Output(json=json).result(_shown(changed), f"System {changed.id} proves itself with {named} from now on.")
+
+
 @app.command()
 def enable(system_id: Id, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False) -> None:
     """Let a disabled or frozen system act again, on the word of an officer; its old tokens stay dead."""
@@ -109,6 +120,16 @@ def enable(system_id: Id, officer: OfficerId, *, password_file: PasswordFile = N
             enabled = systems.enable(uow, system_id, Actor(ActorKind.OFFICER, by.id))
             uow.commit()
     Output(json=json).result(_shown(enabled), f"System {enabled.id} is active again.")
+
+
+def _keys(path: Path) -> dict[str, Any]:
+    try:
+        keys = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        raise fail("the key set cannot be read as JSON", Exit.USAGE) from None
+    if not isinstance(keys, dict):
+        raise fail("the key set is no JSON object", Exit.USAGE)
+    return keys
 
 
 def _shown(system: SystemRecord) -> dict[str, Any]:

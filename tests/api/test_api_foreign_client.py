@@ -143,6 +143,22 @@ def test_an_ordinary_oauth_client_configures_itself_gets_tokens_and_looks(server
         dead = client.introspect_token(metadata["introspection_endpoint"], service["access_token"])
         assert dead.json() == {"active": False}
 
+        # A narrower token (RFC 8693), made of one that is then good for one look less.
+        kind = "urn:ietf:params:oauth:token-type:access_token"
+        wish = entry(
+            known, ("ring_size", "generalised"), ("phone", "masked"), purpose="clienteling.aftercare", max_uses=2
+        )
+        parent = client.fetch_token(authorization_details=json.dumps([wish]))
+        narrower = entry(known, ("phone", "masked"), purpose="clienteling.aftercare")
+        child = client.fetch_token(
+            grant_type="urn:ietf:params:oauth:grant-type:token-exchange",
+            subject_token=parent["access_token"],
+            subject_token_type=kind,
+            authorization_details=json.dumps([narrower]),
+        )
+        assert child["issued_token_type"] == kind
+        assert [field["name"] for field in child["authorization_details"][0]["fields"]] == ["phone"]
+
         # A raw value: its redemption needs the nonce too.
         wish = entry(known, ("ring_size", "raw"), ("phone", "raw"), purpose="clienteling.aftercare")
         token = client.fetch_token(authorization_details=json.dumps([wish]))

@@ -3,13 +3,13 @@
 from urllib.parse import urlencode
 
 import pytest
-from oauth_parties import ISSUER, Party, ask, consent, person, take_in
+from oauth_parties import ISSUER, OPERATOR, Party, ask, consent, person, take_in
 
 from api import rar
 from api.oauth.errors import OAuthError
 from api.oauth.introspection import INACTIVE, TokenQuestion, introspect
 from api.oauth.revocation import revoke
-from vault import references, tokens
+from vault import references, systems, tokens
 from vault.consents import Change, ConsentAct, record
 from vault.unit import execute
 
@@ -72,6 +72,17 @@ def test_a_disabled_systems_token_is_inactive(vault, clock, pos):
     token = service_token(vault, clock, pos)
     pos.disable(vault)
     assert introspected(vault, clock, Party("aurelle-crm").register(vault), token) == INACTIVE
+
+
+def test_after_a_key_was_lost_its_tokens_are_dead_and_the_new_key_gets_new_ones(vault, clock, pos):
+    token = service_token(vault, clock, pos)
+    heir = Party()
+    with vault.unit() as uow:
+        systems.replace_keys(uow, pos.id, {"keys": [heir.jwk | {"kid": "k1"}]}, OPERATOR, compromised=True)
+        uow.commit()
+    assert isinstance(introspected(vault, clock, pos, token), OAuthError)  # the old key proves nothing any more
+    assert introspected(vault, clock, heir, token) == INACTIVE
+    assert introspected(vault, clock, heir, service_token(vault, clock, heir))["active"]
 
 
 def test_a_token_dies_with_the_consent_it_rests_on(vault, clock, pos, known):

@@ -12,12 +12,24 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.bench import deployments, disclosures, envelopes, erasures, imports, keyholder, keystores, machine, report
+from tests.bench import (
+    decisions,
+    deployments,
+    disclosures,
+    envelopes,
+    erasures,
+    imports,
+    keyholder,
+    keystores,
+    machine,
+    report,
+    tokens,
+)
 from tests.bench.deployments import Deployment
 from tests.bench.report import Line
 from tests.throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 
-PARTS = ("envelopes", "keys", "keystores", "erasures", "disclosures", "imports")
+PARTS = ("envelopes", "keys", "keystores", "erasures", "decisions", "disclosures", "tokens", "imports")
 ENGINES = ("sqlite", "postgresql")
 
 
@@ -60,6 +72,8 @@ def main() -> int:
         section("Keystore of a group", keystores.measure(quick=options.quick))
     if "erasures" in options.only:
         section("Erasure of people, SQLite", erasures.measure(quick=options.quick))
+    if "decisions" in options.only:
+        section("Decisions in process", decisions.measure(quick=options.quick))
     floor = None
     if "disclosures" in options.only:
         floor = disclosures.bare(quick=options.quick)
@@ -72,6 +86,9 @@ def main() -> int:
                     section(
                         f"Disclosure over HTTP, {made.engine}", disclosures.measure(made, floor, quick=options.quick)
                     )
+            if "tokens" in options.only:
+                with deployment(engine) as made:
+                    section(f"Tokens over HTTP, {made.engine}", tokens.measure(made, quick=options.quick))
             if "imports" in options.only:
                 with deployment(engine) as made, deployments.serving(made):
                     section(f"Import over HTTP, {made.engine}", imports.measure(made, quick=options.quick))

@@ -24,12 +24,17 @@ HEADERS_END = b"\r\n\r\n"
 
 @dataclass
 class Request:
-    """One request to make: `token` empty means no authorisation, as for the bare route."""
+    """One request to make: `token` empty means no authorisation, as for the bare route.
+
+    `proof` is a DPoP proof that was signed for a request without token; `form` says that the body is one.
+    """
 
     path: str
     token: str = ""
     body: str = ""
     method: str = "POST"
+    proof: str = ""
+    form: bool = False
 
 
 @dataclass
@@ -65,7 +70,9 @@ def ready(plan: Plan) -> list[bytes]:
         body = request.body.encode()
         lines = [f"{request.method} {request.path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
         if body:
-            lines.append("Content-Type: application/json")
+            lines.append(f"Content-Type: application/{'x-www-form-urlencoded' if request.form else 'json'}")
+        if request.proof:
+            lines.append(f"DPoP: {request.proof}")
         if request.token and key is not None:
             url = plan.url + request.path
             signed = proof(key, request.method, url, now, secrets.token_urlsafe(12), token=request.token)

@@ -80,3 +80,14 @@ def test_events_are_listened_to_at_admissible_addresses_only(officers, ecrin):
     assert ecrin("events", "pending", "--json").json == {"events": []}
     assert ecrin("events", "listen", "aurelle-crm").code == 0
     assert ecrin("events", "endpoints", "--json").json["endpoints"] == []
+
+
+def test_a_systems_keys_are_replaced_by_public_ones_alone(ecrin, jwks, importer, tmp_path):
+    changed = ecrin("system", "keys", importer, "--jwks", jwks, "--compromised")
+    assert (changed.code, "k1" in changed.out) == (0, True)
+    assert ecrin("system", "keys", "nobody", "--jwks", jwks).code == 1
+    assert ecrin("system", "keys", importer, "--jwks", tmp_path / "none").code == 2
+    wrong = tmp_path / "private.jwks"
+    wrong.write_text('{"keys": [{"kty": "oct", "k": "secret", "kid": "k1"}]}')
+    refused = ecrin("system", "keys", importer, "--jwks", wrong)
+    assert (refused.code, "secret" in refused.out + refused.err) == (1, False)

@@ -107,6 +107,35 @@ def test_registrations_out_of_shape_are_refused(store, changes):
         assert systems.listed(conn) == []
 
 
+def replaced(store, keys, **how):
+    with store.unit() as unit:
+        record = systems.replace_keys(unit, "till", {"keys": keys}, BY, **how)
+        unit.commit()
+    return record
+
+
+def test_keys_rotate_and_tokens_live_on_unless_a_key_was_lost(store):
+    before = register(store, new())
+    both = replaced(store, [ED25519, P256 | {"kid": "next"}])
+    assert ({key["kid"] for key in both.jwks["keys"]}, both.epoch) == ({"a", "next"}, before.epoch)
+    assert last_entry(store)["pol"] == ["keys:rotated", "system:till"]
+    alone = replaced(store, [P256 | {"kid": "next"}], compromised=True)
+    with store.reading() as conn:
+        assert systems.get(conn, "till") == alone
+    assert ([key["kid"] for key in alone.jwks["keys"]], alone.epoch) == (["next"], before.epoch + 1)
+    entry = last_entry(store)
+    assert (entry["act"], entry["pol"]) == ("system.key_rotated", ["keys:compromised", "system:till"])
+
+
+@pytest.mark.parametrize("keys", [[], "x", [ED25519, ED25519], [ED25519 | {"d": X}]])
+def test_no_key_set_is_replaced_by_what_could_not_be_registered(store, keys):
+    register(store, new())
+    with pytest.raises(InvalidRegistration):
+        replaced(store, keys)
+    with store.unit() as unit, pytest.raises(UnknownSystem):
+        systems.replace_keys(unit, "nobody", {"keys": [ED25519]}, BY)
+
+
 def test_a_disabled_system_stays_listed(store):
     register(store, new())
     with store.unit() as unit:
