@@ -65,6 +65,8 @@ _KEYED: Final = frozenset(
         ("post", "/v1/subjects"),
         ("patch", "/v1/subjects/{reference}"),
         ("post", "/v1/subjects/{reference}/rotation"),
+        ("post", "/v1/subjects/{reference}/restriction"),
+        ("post", "/v1/subjects/{reference}/restriction/lift"),
         ("post", "/v1/consents"),
         ("post", "/v1/consents/withdraw"),
         ("post", "/v1/consents/events"),
