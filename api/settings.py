@@ -92,6 +92,8 @@ class Settings(BaseSettings):
         default=None, description="Policy file that names the log's witnesses and their quorum. Default: no witness."
     )
     witness_seconds: float = Field(default=30.0, ge=10, le=60, description="Time between cosigned checkpoints.")
+    timestamp_url: str = Field(default="", description="Time-stamping authority (RFC 3161). Default: none.")
+    timestamp_roots: Path | None = Field(default=None, description="Its root certificates, PEM. Needed with its URL.")
     shards: int = Field(default=1, ge=1, le=1, description="Logs to spread subjects over: one, in this release.")
 
     public_url: str = Field(default="http://127.0.0.1:8420", description="Base URL callers use; DPoP proofs name it.")
@@ -182,6 +184,8 @@ class Settings(BaseSettings):
         findings += unsafe.keystore_findings(self.keystore_url, self.database_url)
         findings += unsafe.secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})
         findings += unsafe.secret_folder_findings("root_folder", self.root_folder)
+        if bool(self.timestamp_url) is (self.timestamp_roots is None):
+            findings.append("timestamp_url: needs timestamp_roots, and the other way round")
         if not _DEPLOYMENT.fullmatch(self.deployment):
             findings.append("deployment: use lower-case letters, digits, dots and hyphens, at most 64")
         findings += unsafe.root_findings(self.root_provider, lambda name: getattr(self, name))

@@ -8,8 +8,9 @@ from api.observability.logs import Log
 from api.periodic import Periodic
 from api.sealing import Sealing
 from api.settings import Settings
+from api.timestamps import Timestamps
 from api.witnesses import Witnesses
-from vault import clockwatch, evidence
+from vault import clockwatch, evidence, timestamping
 from vault.clockwatch import ClockWatch
 from vault.errors import KeyHolderUnavailable, Sealed
 from vault.unit import Vault
@@ -39,4 +40,7 @@ class Vouching:
             jobs.append(
                 Periodic(settings.witness_seconds, self.witnesses.turn, log, Event.WITNESSES_FAILED, last=False)
             )
+        if settings.timestamp_url and settings.timestamp_roots is not None:
+            stamps = Timestamps(vault, settings.timestamp_url, settings.timestamp_roots, sealing)
+            jobs.append(Periodic(timestamping.TURN_SECONDS, stamps.turn, log, Event.TIMESTAMP_FAILED, last=False))
         self.jobs = tuple(jobs)

@@ -13,13 +13,15 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from audit import checkpoint, ledger, published, tiles, witnessed
+from audit import checkpoint, ledger, published, stamped, tiles, witnessed
 from audit.errors import PublishingRefused, VerificationError
 from audit.note import split_note
 from audit.tiles import TILE_WIDTH, Place
 
 CHECKPOINT: Final = "checkpoint"
 WITNESSED: Final = "checkpoint.witnessed"
+STAMPED: Final = "timestamp.checkpoint"
+STAMP: Final = "timestamp.tsr"
 _FOLDER: Final = 0o755
 _FILE: Final = 0o644
 
@@ -54,6 +56,9 @@ def publish(conn: Connection, shard: int, folder: Path, *, entries: bool) -> Pub
     cosigned = witnessed.newest(conn, shard)
     if cosigned is not None:
         written += _replace(folder / WITNESSED, cosigned.note.encode())
+    stamp = stamped.newest(conn, shard)
+    if stamp is not None:
+        written += _replace(folder / STAMPED, stamp.note.encode()) + _replace(folder / STAMP, stamp.token)
     return Published(signed.size, written)
 
 

@@ -3,6 +3,7 @@
     proof      is this entry in the log?                        python verify.py proof PROOF --key K --entry FILE
     extend     does the newer checkpoint extend the one I kept? python verify.py extend OLD NEW --key K --folder DIR
     witnessed  did a quorum of witnesses cosign it?             python verify.py witnessed NOTE --policy FILE
+    timestamp  by when was it signed?                           python verify.py timestamp NOTE --token T --roots PEM --key K
     subject    all and only the entries about one person        python verify.py subject LOG --key K --subject-key FILE
 
 "Does not hold" needs proof: a signature of a known key over other bytes, hashes that lead elsewhere, one log in two
@@ -30,12 +31,13 @@ from audit.note import VerifierKey, parse_vkey, split_note
 from audit.pseudonym import pseudonym
 from audit.quorum import QuorumPolicy, Witnessed, parse_policy
 from audit.recompute import Recomputation
+from audit.stamp import stamped_bytes, verify_stamp
 from audit.stored import StoredEntry, StoredLog, open_sqlite
 from audit.targets import claims_known_key
 from audit.tiles import tiles_of
 from audit.tlogproof import parse_proof
 
-COMMANDS = ("proof", "extend", "witnessed", "subject")
+COMMANDS = ("proof", "extend", "witnessed", "timestamp", "subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,8 @@ def run_single(arguments: Sequence[str]) -> int:
     parser.add_argument("--entry", type=Path, help="of a proof: the entry's bytes")
     parser.add_argument("--leaf", help="of a proof: the leaf hash in hex")
     parser.add_argument("--folder", type=Path, help="of an extension: a published log, for its hash tiles")
+    parser.add_argument("--token", type=Path, help="time-stamp response (DER)")
+    parser.add_argument("--roots", type=Path, help="root certificates of the time-stamping authority (PEM)")
     parser.add_argument("--subject-key", type=Path, help="file with the person's key, in hex")
     parser.add_argument("--pinned", action="append", default=[], type=Path, help="signed checkpoint kept elsewhere")
     options = parser.parse_args(arguments)
@@ -188,6 +192,13 @@ def _answer(options: argparse.Namespace, keys: Sequence[VerifierKey], policy: Qu
         seen = verify_witnessed(_file(files[0]), policy, keys)
         names = ", ".join(f"{name} at {given.time}" for name, given in seen.by)
         return _told(Verdict.FINE, f"{seen.checkpoint.origin} at {seen.checkpoint.size} entries, cosigned: {names}")
+    if options.question == "timestamp":
+        if options.token is None or options.roots is None:
+            raise CannotDecide("a token and the authority's root certificates are needed")
+        note = _file(files[0])
+        signed = open_known(note, keys)
+        time = verify_stamp(stamped_bytes(note, keys), _bytes_of(options.token), options.roots)
+        return _told(Verdict.FINE, f"{signed.origin} at {signed.size} entries was signed by {time}")
     return _subject(options, keys)
 
 

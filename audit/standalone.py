@@ -36,6 +36,7 @@ MODULES = (
     "archive",
     "bundlecheck",
     "commitment",
+    "stamp",
     "single",
     "verify",
 )

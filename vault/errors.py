@@ -108,6 +108,12 @@ class BudgetExhausted(VaultError):
         self.reset = reset
 
 
+class TimestampRefused(VaultError):
+    """No time stamp came of asking the authority: away, refused, or an answer that does not verify."""
+
+    code = "timestamp_refused"
+
+
 class UnsafeSetting(VaultError):
     """A setting on which durability or erasure rests does not hold: refused at start. Names the setting."""
 

@@ -40,6 +40,7 @@ class Event(StrEnum):
     WITNESSES_FAILED = "witnesses.failed"
     CLOCK_UNREADABLE = "clock.unreadable"
     HEARTBEAT_FAILED = "heartbeat.failed"
+    TIMESTAMP_FAILED = "timestamp.failed"
     EPOCH_FAILED = "epoch.failed"
     RETENTION_SWEPT = "retention.swept"
     RETENTION_FAILED = "retention.failed"

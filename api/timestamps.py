@@ -1,0 +1,83 @@
+"""Asks a time-stamping authority (RFC 3161 over HTTP, §3.4), and checks what it says before it is kept.
+
+Only the address of the settings is called: https, or http on the loopback interface. What leaves is a hash. The answer
+must be over our bytes, carry our nonce, and lead to the root certificates of the settings (rfc3161-client).
+"""
+
+from pathlib import Path
+from typing import Final
+
+import httpx2
+from cryptography import x509
+from rfc3161_client import (
+    HashAlgorithm,
+    TimestampRequestBuilder,
+    VerificationError,
+    VerifierBuilder,
+    decode_timestamp_response,
+)
+
+from api.eventpush import address_fault
+from api.sealing import Sealing
+from vault import timestamping
+from vault.errors import TimestampRefused
+from vault.unit import Vault
+
+_QUERY: Final = "application/timestamp-query"
+_REPLY: Final = "application/timestamp-reply"
+_SECONDS: Final = 10.0
+_MOST: Final = 64 << 10
+_OK: Final = 200
+
+
+class Timestamps:
+    """Stamps once per turn. `url` is the authority's, `roots` a PEM file of certificates that it must lead to."""
+
+    def __init__(self, vault: Vault, url: str, roots: Path, sealing: Sealing) -> None:
+        self._vault = vault
+        self._url = url
+        self._roots = roots
+        self._sealing = sealing
+
+    def turn(self) -> None:
+        """Have the newest checkpoint stamped, if the vault is open and it is not yet."""
+        if self._sealing.open:
+            timestamping.turn(self._vault, self.stamp)
+
+    def stamp(self, message: bytes) -> bytes:
+        """Return the authority's checked response (DER) over the SHA-256 of these bytes. Raises `TimestampRefused`."""
+        if address_fault(self._url) is not None:
+            raise TimestampRefused("the authority's address may not be called")
+        request = TimestampRequestBuilder().data(message).hash_algorithm(HashAlgorithm.SHA256)
+        built = request.cert_request(cert_request=True).nonce(nonce=True).build()
+        content = self._asked(built.as_bytes())
+        try:
+            verifier = VerifierBuilder.from_request(built)
+            for root in x509.load_pem_x509_certificates(self._roots.read_bytes()):
+                verifier = verifier.add_root_certificate(root)
+            response = decode_timestamp_response(content)
+            verifier.build().verify_message(response, message)
+            return response.as_bytes()
+        except OSError:
+            raise TimestampRefused("the authority's root certificates cannot be read") from None
+        except (VerificationError, ValueError):
+            raise TimestampRefused("the authority's answer does not verify") from None
+
+    def _asked(self, query: bytes) -> bytes:
+        try:
+            with (
+                httpx2.Client(verify=True, follow_redirects=False, trust_env=False, timeout=_SECONDS) as http,
+                http.stream(
+                    "POST", self._url, content=query, headers={"Content-Type": _QUERY, "Accept": _REPLY}
+                ) as answer,
+            ):
+                taken = b""
+                for piece in answer.iter_bytes():
+                    taken += piece
+                    if len(taken) > _MOST:
+                        raise TimestampRefused("the authority's answer is too long")
+                if answer.status_code != _OK:
+                    raise TimestampRefused(f"the authority answered {answer.status_code}")
+                return taken
+        except (httpx2.HTTPError, httpx2.InvalidURL):
+            raise TimestampRefused("the authority cannot be reached") from None
