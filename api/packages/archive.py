@@ -1,0 +1,80 @@
+"""The archive: every file of a package in one ZIP, in memory, with a signed manifest of their hashes.
+
+Names of files are ours, made of names of the catalogue and of notices, which are lower-case letters, digits and `_`:
+nothing that anybody typed gets into a path. Times of files are fixed. Cells of tables never run as formulas.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from api.packages.document import Document, document_of
+from api.packages.page import page_of, told
+from api.packages.words import README
+from audit.reports.document import csv_of
+from policies.rights import Right
+from vault.requests import manifest
+from vault.requests.collecting import Gathered
+from vault.unit import Vault
+
+_FIXED: Final = (1980, 1, 1, 0, 0, 0)
+_MODE: Final = 0o600 << 16
+_INDENTED: Final = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+
+
+def archive_of(vault: Vault, gathered: Gathered) -> bytes:
+    """Make the archive of what was gathered, signed. Nothing is written to a disk."""
+    document = document_of(gathered)
+    files = files_of(document, whole=gathered.request.right is not Right.PORTABILITY)
+    digests = {name: sha256(content).hexdigest() for name, content in files.items()}
+    files["manifest.txt"] = manifest.sign(vault, document.name, gathered.at, digests).encode()
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, _FIXED)
+            entry.external_attr = _MODE
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, files[name])
+    return out.getvalue()
+
+
+def files_of(document: Document, *, whole: bool) -> dict[str, bytes]:
+    """Write each file of a package; of a request of portability the portable part alone."""
+    files = {"README.txt": README.encode()}
+    for category, fields in document.portable["data"].items():
+        files[f"portable/{category}.csv"] = csv_of(("field", "value"), _rows(fields))
+    files["portable/data.json"] = orjson.dumps(document.portable, option=_INDENTED)
+    if not whole:
+        return files
+    data = document.data
+    files["package.html"] = page_of(document)
+    files["data.json"] = orjson.dumps(data, option=_INDENTED)
+    for each in data["categories"]:
+        rows = _rows({field["field"]: field["values"] for field in each["fields"]})
+        files[f"csv/{each['category']}.csv"] = csv_of(("field", "value"), rows)
+    files["csv/disclosures.csv"] = _table(
+        data["disclosures"], ("at", "event", "given", "brand", "by", "fields", "purpose", "basis", "entry")
+    )
+    files["csv/consents.csv"] = _table(
+        data["consents"],
+        ("at", "purpose", "state", "basis", "notice", "notice_version", "notice_language", "channel", "valid_until"),
+    )
+    return files | {f"notices/{name}": text.encode() for name, text in document.notices.items()}
+
+
+def _rows(fields: Mapping[str, list[Any]]) -> list[tuple[str, str]]:
+    return [(name, told(value)) for name, values in fields.items() for value in values]
+
+
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
+    return csv_of(columns, [[_cell(row[name]) for name in columns] for row in rows])
+
+
+def _cell(value: Any) -> str | int | bool:
+    if isinstance(value, str | int):
+        return value
+    return "" if value is None else told(value)

@@ -1,0 +1,112 @@
+"""What a package says besides the person's data, in French and English."""
+
+from collections.abc import Mapping
+from typing import Final
+
+TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": {
+        "title": "Your personal data at {brand}",
+        "made": "Made on {day} in answer to your request {request}, received on {received}.",
+        "held": "What is held",
+        "nothing": "Nothing is held.",
+        "field": "Item",
+        "value": "Value",
+        "retention": "Kept for {days} days after it was last written.",
+        "law": "By law it stays at least {days} days: {basis}.",
+        "source": "Source: you, or what {brand} noted when you dealt with it.",
+        "unread": "These could not be opened and are being looked into: {names}.",
+        "redacted": "What names somebody else was taken out: for whom, about whom, by whom.",
+        "withheld": "Not included, on the ground {ground}: {names}. You may complain about this.",
+        "purposes": "What it may be used for, and on what ground",
+        "purpose": "Purpose",
+        "basis": "Legal basis",
+        "recipients": "Who receives it",
+        "categories": "Categories",
+        "looks": "Who looked, and why",
+        "looks_note": "Each line is in the audit log, under its number. Members of staff appear as a number each.",
+        "when": "When",
+        "who": "Who",
+        "what": "What",
+        "why": "Purpose",
+        "allowed": "Given",
+        "index": "Entry",
+        "yes": "yes",
+        "no": "no",
+        "consents": "Your consents",
+        "state": "Event",
+        "notice": "Text shown",
+        "until": "Valid until",
+        "notices": "The texts you were shown are in the folder `notices`.",
+        "transfers": "Where it is",
+        "storage": "Stored in: {countries}.",
+        "safeguard": "{name}, {country}: {safeguard}.",
+        "decisions": "No decision is made here by a machine alone (GDPR Art. 22).",
+        "rights": "Your rights",
+        "rights_text": (
+            "You may have your data corrected or erased, have its use restricted, object to a use, take back a consent "
+            "as easily as you gave it, and take your data along. Write to {contact}. You may also complain to the "
+            "supervisory authority where you live or work{authority}."
+        ),
+        "check": ("`manifest.txt` lists every file with its SHA-256 and is signed; `README.txt` says how to check it."),
+        "portable": "The folder `portable` holds what you may hand to somebody else, for machines to read.",
+    },
+    "fr": {
+        "title": "Vos données personnelles chez {brand}",
+        "made": "Établi le {day} en réponse à votre demande {request}, reçue le {received}.",
+        "held": "Ce qui est conservé",
+        "nothing": "Rien n’est conservé.",
+        "field": "Élément",
+        "value": "Valeur",
+        "retention": "Conservé {days} jours après la dernière écriture.",
+        "law": "La loi impose de le garder au moins {days} jours : {basis}.",
+        "source": "Source : vous, ou ce que {brand} a noté lors de vos échanges.",
+        "unread": "Éléments qui n’ont pu être ouverts, en cours d’examen : {names}.",
+        "redacted": "Ce qui désigne une autre personne a été retiré : pour qui, au sujet de qui, par qui.",
+        "withheld": "Non communiqué, pour le motif {ground} : {names}. Vous pouvez introduire une réclamation.",
+        "purposes": "À quoi elles peuvent servir, et sur quel fondement",
+        "purpose": "Finalité",
+        "basis": "Base légale",
+        "recipients": "Destinataires",
+        "categories": "Catégories",
+        "looks": "Qui les a consultées, et pourquoi",
+        "looks_note": "Chaque ligne figure au journal d’audit, sous son numéro. Chaque employé apparaît sous un numéro.",
+        "when": "Date",
+        "who": "Qui",
+        "what": "Quoi",
+        "why": "Finalité",
+        "allowed": "Communiqué",
+        "index": "Entrée",
+        "yes": "oui",
+        "no": "non",
+        "consents": "Vos consentements",
+        "state": "Événement",
+        "notice": "Texte présenté",
+        "until": "Valable jusqu’au",
+        "notices": "Les textes qui vous ont été présentés sont dans le dossier `notices`.",
+        "transfers": "Où elles se trouvent",
+        "storage": "Conservées en : {countries}.",
+        "safeguard": "{name}, {country} : {safeguard}.",
+        "decisions": "Aucune décision n’est prise ici par une machine seule (RGPD, art. 22).",
+        "rights": "Vos droits",
+        "rights_text": (
+            "Vous pouvez faire rectifier ou effacer vos données, en faire limiter l’usage, vous y opposer, retirer un "
+            "consentement aussi simplement que vous l’avez donné, et emporter vos données. Écrivez à {contact}. Vous "
+            "pouvez aussi introduire une réclamation auprès de l’autorité de contrôle du lieu où vous vivez ou "
+            "travaillez{authority}."
+        ),
+        "check": "`manifest.txt` donne le SHA-256 de chaque fichier et est signé ; `README.txt` dit comment le vérifier.",
+        "portable": "Le dossier `portable` contient ce que vous pouvez transmettre à un tiers, lisible par machine.",
+    },
+}
+
+README: Final = """\
+How to check this archive
+
+manifest.txt is a signed note (C2SP signed-note): the lines up to the empty one are what was signed, the last line is the
+Ed25519 signature under the name it begins with. The public key of that name is published by the house; ask for it by
+another way than the one this archive came by. Each further line of the manifest is the SHA-256 of a file and its name:
+
+    sha256sum --check <(grep -E '^[0-9a-f]{64}  ' manifest.txt)
+
+Lines of disclosures.csv name entries of the audit log by their number.
+"""

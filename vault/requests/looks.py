@@ -1,0 +1,89 @@
+"""Who looked: the entries of the log that concern one person, told as GDPR Art. 15(1)(c) asks.
+
+The log names nobody; each entry carries another pseudonym of the person, and only the person's own log key tells which are
+theirs. So the whole log of the person's shard is walked, one keyed hash per entry. Recipients are named by brand and
+system; of the vault's own staff only that the same one stands behind a number (C-579/21).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from audit import entry as log_entry
+from audit import ledger
+from audit.entry import Act, ActorKind, decode
+
+PIECE: Final = 4096
+VAULT: Final = "vault"
+
+_SHOWN: Final = frozenset(
+    {
+        Act.FIELD_DISCLOSED, Act.FIELD_EVALUATED, Act.FIELD_DENIED, Act.ATTESTATION_ISSUED, Act.BREAKGLASS_DISCLOSED,
+        Act.SUBJECT_SEARCHED, Act.SUBJECT_EXPORTED, Act.CONTACT_EVALUATED, Act.CONSENT_EXPORTED, Act.REQUEST_VIEWED,
+        Act.REQUEST_LETTER_SENT,
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: when (as the log writes it), what kind, whether it was let through, by whom, at which fields, what for.
+
+    `index` is its place in the log, for whoever wants it proven.
+    """
+
+    at: str
+    act: str
+    allowed: bool
+    brand: str
+    by: str
+    fields: tuple[str, ...]
+    purpose: str
+    basis: str
+    index: int
+
+
+def looks(conn: Connection, shard: int, log_key: bytes, brand: str, brands: Mapping[str, str]) -> list[Look]:
+    """Return every look at a person by one brand's systems and by officers, oldest first.
+
+    `brands` maps system ids to brands. What systems of other brands did is theirs to tell: each is a controller.
+    """
+    found: list[Look] = []
+    staff: dict[str, str] = {}
+    start = 0
+    while piece := ledger.read(conn, shard, start, PIECE):
+        for record in piece:
+            mine = f'"sref":"{log_entry.sref(log_key, record.entry_id).hex()}"'.encode()
+            if mine in record.body:
+                content = decode(record.body)
+                if content["act"] in _SHOWN and (look := _look(content, record.idx, brand, brands, staff)) is not None:
+                    found.append(look)
+        start = piece[-1].idx + 1
+    return found
+
+
+def _look(
+    content: Mapping[str, Any], index: int, brand: str, brands: Mapping[str, str], staff: dict[str, str]
+) -> Look | None:
+    actor = content["actor"]
+    if actor["k"] == ActorKind.OFFICER:
+        whose, who = VAULT, staff.setdefault(actor["id"], f"officer {len(staff) + 1}")
+    elif actor["k"] == ActorKind.VAULT:
+        whose, who = VAULT, VAULT
+    else:
+        whose, who = brands.get(actor["id"], ""), actor["id"]
+        if whose != brand:
+            return None
+    return Look(
+        content["t"],
+        content["act"],
+        content["out"] == "allow",
+        whose,
+        who,
+        tuple(content.get("fld", ())),
+        content.get("pur", ""),
+        content.get("bas", ""),
+        index,
+    )
