@@ -37,6 +37,7 @@ class Sheet:
     rows: Sequence[Sequence[Written]]
     notes: Sequence[str]
     footer: str
+    to_sign: bool = True  # a line for whoever vouches for the paper with their hand
 
 
 def draw(sheet: Sheet) -> bytes:
@@ -60,7 +61,8 @@ def draw(sheet: Sheet) -> bytes:
         story.append(_table(sheet, document.width))
     if len(sheet.rows) > MOST_ROWS:
         story.append(Paragraph(f"{len(sheet.rows) - MOST_ROWS} rows more are in the CSV.", _TEXT))
-    story += [Spacer(1, 10 * mm), Paragraph("Date, name and signature: ______________________________", _TEXT)]
+    if sheet.to_sign:
+        story += [Spacer(1, 10 * mm), Paragraph("Date, name and signature: ______________________________", _TEXT)]
 
     def footer(canvas: Any, _: Any) -> None:
         canvas.saveState()

@@ -14,8 +14,9 @@ import orjson
 
 from api.packages.document import Document, document_of
 from api.packages.page import page_of, told
+from api.packages.paper import paper_of
 from api.packages.words import README
-from audit.reports.document import csv_of
+from audit.spreadsheet import csv_bytes
 from policies.rights import Right
 from vault.requests import manifest
 from vault.requests.collecting import Gathered
@@ -46,16 +47,17 @@ def files_of(document: Document, *, whole: bool) -> dict[str, bytes]:
     """Write each file of a package; of a request of portability the portable part alone."""
     files = {"README.txt": README.encode()}
     for category, fields in document.portable["data"].items():
-        files[f"portable/{category}.csv"] = csv_of(("field", "value"), _rows(fields))
+        files[f"portable/{category}.csv"] = csv_bytes(("field", "value"), _rows(fields))
     files["portable/data.json"] = orjson.dumps(document.portable, option=_INDENTED)
     if not whole:
         return files
     data = document.data
     files["package.html"] = page_of(document)
+    files["package.pdf"] = paper_of(document)
     files["data.json"] = orjson.dumps(data, option=_INDENTED)
     for each in data["categories"]:
         rows = _rows({field["field"]: field["values"] for field in each["fields"]})
-        files[f"csv/{each['category']}.csv"] = csv_of(("field", "value"), rows)
+        files[f"csv/{each['category']}.csv"] = csv_bytes(("field", "value"), rows)
     files["csv/disclosures.csv"] = _table(
         data["disclosures"], ("at", "event", "given", "brand", "by", "fields", "purpose", "basis", "entry")
     )
@@ -71,7 +73,7 @@ def _rows(fields: Mapping[str, list[Any]]) -> list[tuple[str, str]]:
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
-    return csv_of(columns, [[_cell(row[name]) for name in columns] for row in rows])
+    return csv_bytes(columns, [[_cell(row[name]) for name in columns] for row in rows])
 
 
 def _cell(value: Any) -> str | int | bool:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import subprocess
 import tempfile
 import zipfile
@@ -89,6 +90,7 @@ def test_a_package_has_all_that_the_law_asks_for(desk):
     assert [(each["state"], each["notice"]) for each in data["consents"]] == [("given", "clienteling")]
     assert files["notices/clienteling.1.fr.md"].decode() == desk.vault.bundle.notices["clienteling", 1, "fr"].text
     assert data["storage"] == ["FR"]
+    assert files["package.pdf"].startswith(b"%PDF-")
     html = files["package.html"].decode()
     for heading in ("What is held", "Who looked, and why", "Your consents", "Your rights", "privacy@aurelle.example"):
         assert heading in html
@@ -132,7 +134,11 @@ def test_every_look_is_in_it_and_staff_are_numbers(vault, clock):
 
 
 def test_what_names_somebody_else_is_not_in_it(desk):
-    everything = b"".join(package(desk, ready(desk)).values())
+    files = package(desk, ready(desk))
+    assert b"Apolline" not in b"".join(
+        re.findall(rb"/(?:Title|Author|Subject|Keywords) \([^)]*\)", files["package.pdf"])
+    )
+    everything = b"".join(files.values())
     for theirs in (b"Capucine", b"adv-7781", b"VA-SECRET", desk.person.references[VANTIER].encode()):
         assert theirs not in everything
     assert b"likes sapphires" in everything
@@ -221,8 +227,6 @@ def test_nothing_in_it_runs(desk):
 
 
 def test_no_path_in_it_is_anybodys_but_ours(desk):
-    import re
-
     for name in package(desk, ready(desk)):
         assert re.fullmatch(r"(?:(?:csv|portable|notices)/)?[a-zA-Z0-9_.]+", name)
         assert ".." not in name
