@@ -129,6 +129,28 @@ def test_the_clock_runs_epochs_and_the_first_turn_only_catches_up(pos, vault, er
     assert [each.certified for each in progress.listed(vault, done=True)] == [True]
 
 
+def test_what_a_law_kept_goes_by_the_clock_alone(pos, vault, erase, settings_of, clock):
+    """Nobody asks again and nobody releases anything: the run that comes by the clock finds that the time is over."""
+    known = pos.created(PERSON | {"last_purchase_date": "2026-03-02"}, CONSENT)
+    turning = Epochs(settings_of(), vault, pos.http.app.state.services.sealing)
+    turning.turn()
+    erase(known)
+
+    def turned():
+        turning._next = 0.0
+        turning.turn()
+        return [each.state for each in progress.listed(vault)]
+
+    assert turned() == ["partial"]
+    days = vault.bundle.catalogue.category("purchases").legal_retention.days
+    clock.advance(days * DAY - 1)
+    assert turned() == ["partial"]
+    clock.advance(1)
+    assert turned() == []
+    assert [each.kept for each in progress.listed(vault, done=True)] == [()]
+    assert vault.keys.status().epoch == 2
+
+
 def absent(path, keystore):
     """No keystore there: the turn finds the vault sealed, and says nothing."""
 

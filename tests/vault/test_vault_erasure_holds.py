@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from erasure_scene import DPO
 from maison_people import FIELDS, change, given, look, one, person, rows, take_in, value
+from policy_officers import FILES
 
 from audit.certificate import KeptBack
 from audit.entry import Act
+from policies.bundle import parse_bundle
 from policies.errors import UnknownCategory
 from vault.erasure import epochrun, holds, requests
 from vault.erasure.holds import HoldReason
@@ -140,6 +142,48 @@ def test_a_law_keeps_for_its_time_and_no_longer(scene, clock):
     clock.advance(1)
     assert len(scene.run().ended) == 1
     assert scene.certificate(requested).kept == ()
+
+
+def lawful(category, days, basis):
+    """The bundle as a later version has it, in which a law keeps a category."""
+    files = dict(FILES)
+    head = f"[{category}]\n".encode()
+    law = f'legal_retention = {{ days = {days}, basis = "{basis}" }}\n'.encode()
+    assert files["catalogue.toml"].count(head) == 1
+    files["catalogue.toml"] = files["catalogue.toml"].replace(head, head + law)
+    return parse_bundle("maisons", files)
+
+
+@pytest.mark.parametrize("moment", ["queued", "built"])
+def test_a_law_that_begins_midway_stops_its_category_and_ends_by_the_clock_alone(scene, clock, moment):
+    """The policies in force change between the request and the destruction; then nobody calls anything."""
+    vault = scene.vault
+    goes = one(take_in(vault))
+    requested = scene.whole(goes.subject)
+    assert requested.kept == ()
+    later = lawful("contact", 30, "art. 7")
+    if moment == "queued":
+        vault.bundle = later
+        scene.run()
+    else:
+        change = scene.changing()
+
+        def last_moment():
+            vault.bundle = later
+            epochrun.before_destroy(vault)
+
+        epochrun.reconcile(vault, change, scene.outside, [change.run(last_moment)])
+    assert vault.keys.alive([leaf_of(vault, "contact")]) == [True]
+    assert rows(vault, "SELECT state FROM erasure") == [("partial",)]
+    until = datetime.fromtimestamp(clock.now() + 30 * DAY, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert scene.certificate(requested).kept == (KeptBack("contact", "law", "art. 7", until),)
+    assert not look(vault, goes.subject, "email")["email"].present
+    clock.advance(30 * DAY - 1)
+    assert scene.run().ended == ()
+    clock.advance(1)
+    assert len(scene.run().ended) == 1
+    assert scene.certificate(requested).kept == ()
+    assert rows(vault, "SELECT count(*) FROM subject") == [(0,)]
 
 
 def test_a_fields_hold_keeps_its_values_out_of_sight_until_it_ends(scene):
