@@ -10,7 +10,7 @@ from api.sealing import Sealing
 from api.settings import Settings
 from api.timestamps import Timestamps
 from api.witnesses import Witnesses
-from vault import clockwatch, evidence, timestamping
+from vault import clockwatch, evidence, scrubbing, timestamping
 from vault.clockwatch import ClockWatch
 from vault.errors import KeyHolderUnavailable, Sealed
 from vault.unit import Vault
@@ -28,11 +28,16 @@ class Vouching:
             if sealing.open:
                 clockwatch.heartbeat(vault)
 
+        def scrub() -> None:
+            if sealing.open and (found := scrubbing.turn(vault)):
+                log.error(Event.SCRUB_FOUND, count=len(found))
+
         clock = ClockWatch(vault, monotonic)
         self.witnesses: Witnesses | None = None
         jobs = [
             Periodic(clockwatch.LOOK_SECONDS, clock.look, log, Event.CLOCK_UNREADABLE, last=False),
             Periodic(clockwatch.HEARTBEAT_SECONDS, beat, log, Event.HEARTBEAT_FAILED, last=False),
+            Periodic(scrubbing.LOOK_SECONDS, scrub, log, Event.SCRUB_FAILED, last=False),
             Periodic(settings.checkpoint_seconds, sign, log, Event.CHECKPOINT_REFUSED),
         ]
         if settings.witness_policy is not None:

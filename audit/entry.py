@@ -179,6 +179,7 @@ class Act(StrEnum):
     ERASURE_CARRIED = "erasure.carried", "L10"
     LOG_QUORUM_LOST = "log.quorum_lost", "L11"
     LOG_QUORUM_REGAINED = "log.quorum_regained", "L12"
+    LOG_SCRUBBED = "log.scrubbed", "L13"
 
 
 class Outcome(StrEnum):

@@ -58,7 +58,7 @@ def publish(conn: Connection, shard: int, folder: Path, *, entries: bool) -> Pub
         written += _replace(folder / WITNESSED, cosigned.note.encode())
     stamp = stamped.newest(conn, shard)
     if stamp is not None:
-        written += _replace(folder / STAMPED, stamp.note.encode()) + _replace(folder / STAMP, stamp.token)
+        written += _replace(folder / STAMPED, stamp.note.encode()) + _replace(folder / STAMP, stamp.response)
     return Published(signed.size, written)
 
 

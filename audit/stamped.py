@@ -16,7 +16,7 @@ class Stamped(NamedTuple):
     size: int
     at: int
     note: str
-    token: bytes
+    response: bytes
 
 
 def newest(conn: Connection, shard: int) -> Stamped | None:

@@ -128,3 +128,16 @@ class LogTile(Row, table=True):
     shard: int = Field(primary_key=True, sa_type=SmallInteger)
     idx: int = Field(primary_key=True, sa_type=BigInteger)
     hashes: bytes = Field(sa_type=LargeBinary(8192))
+
+
+class LogScrub(Row, table=True):
+    """When stored bytes were last hashed anew, by kind (`full`, `sample`), and how many faults that showed."""
+
+    __tablename__ = "log_scrub"
+    __table_args__ = (CheckConstraint("size >= 0 AND faults >= 0", name="counts"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    kind: str = Field(primary_key=True, sa_type=String(8))
+    at: int = Field(sa_type=BigInteger)
+    size: int = Field(sa_type=BigInteger)  # entries looked at
+    faults: int = Field(sa_type=BigInteger)

@@ -41,6 +41,8 @@ class Event(StrEnum):
     CLOCK_UNREADABLE = "clock.unreadable"
     HEARTBEAT_FAILED = "heartbeat.failed"
     TIMESTAMP_FAILED = "timestamp.failed"
+    SCRUB_FOUND = "scrub.found"
+    SCRUB_FAILED = "scrub.failed"
     EPOCH_FAILED = "epoch.failed"
     RETENTION_SWEPT = "retention.swept"
     RETENTION_FAILED = "retention.failed"

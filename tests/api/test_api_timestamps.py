@@ -53,7 +53,7 @@ def ask(folder, tsa, store, **changed):
 def test_a_checkpoint_is_stamped_kept_published_and_verified_offline(store, tsa, published, capsys):
     kept = timestamping.newest(store)
     assert kept.note == evidence.latest_checkpoint(store)
-    assert (published / "timestamp.tsr").read_bytes() == kept.token
+    assert (published / "timestamp.tsr").read_bytes() == kept.response
     assert ask(published, tsa, store) == 0
     assert f"at {kept.size} entries was signed by " in capsys.readouterr().out
 
