@@ -55,7 +55,8 @@ _COMPARTMENT: Final = metadata.tables["compartment"]
 
 _NEXT: Final = (
     select(_SUBJECT.c.id)
-    .where(_SUBJECT.c.id > bindparam("after"), _SUBJECT.c.state == ACTIVE)
+    # Counting is using: who is restricted is stored and no more (GDPR Art. 18(2)).
+    .where(_SUBJECT.c.id > bindparam("after"), _SUBJECT.c.state == ACTIVE, ~_SUBJECT.c.restricted)
     .order_by(_SUBJECT.c.id)
     .limit(PAGE)
 )

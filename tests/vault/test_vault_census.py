@@ -6,9 +6,12 @@ import pytest
 from maison_people import AURELLE, VANTIER, change, grant, look_all, one, person, rows, take_in
 from policy_officers import acts
 
+from audit.entry import Actor, ActorKind
 from policies.levels import Level
-from vault import census
+from vault import census, restrictions
 from vault.crowds import Crowds
+from vault.restrictions import Ground, Restrict
+from vault.unit import execute
 
 DAY = 86_400
 
@@ -67,6 +70,15 @@ def test_brands_are_views_of_their_own(vault):
     counted(vault)
     assert shown(vault, ours[0].subject).value == {"month": 5}
     assert shown(vault, theirs[0].subject, brand=VANTIER).withheld
+
+
+def test_who_is_restricted_is_counted_no_more(vault, may):
+    counted(vault)
+    assert shown(vault, may[2].subject).value == {"month": 5}
+    asked = Restrict(AURELLE, may[1].references[AURELLE], Ground.UNLAWFUL, Actor(ActorKind.OFFICER, "dpo-1"))
+    one(execute(vault, restrictions.restrictions, [asked]))
+    counted(vault)
+    assert shown(vault, may[2].subject).value == {"quarter": 2}
 
 
 def test_who_left_or_changed_is_counted_no_more_and_an_absent_value_is_absent(vault, may):
