@@ -8,6 +8,7 @@ from audit import checkpoint, ledger, published, publishing, subtrees
 from audit.entry import Act, Actor, Entry, Outcome, decode
 from audit.errors import InvalidEntry
 from audit.findings import Result
+from audit.ledger import Record
 from audit.note import split_note
 from audit.pin import read_pin
 from audit.publishing import Published
@@ -140,3 +141,9 @@ def latest_checkpoint(vault: Vault, shard: int = 0) -> str | None:
     """Return the newest signed checkpoint of a shard, or None before the first."""
     with vault.reading() as conn:
         return ledger.latest_checkpoint(conn, shard)
+
+
+def committed(vault: Vault, start: int, count: int, shard: int = 0) -> tuple[int, list[Record]]:
+    """Return the log's size and up to `count` committed entries from index `start` on, of one snapshot."""
+    with vault.reading() as conn:
+        return ledger.head(conn, shard).size, ledger.read(conn, shard, start, count)

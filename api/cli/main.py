@@ -28,6 +28,7 @@ from api.cli import (
     rotation,
     seal,
     shares,
+    siem,
     signers,
     systems,
     witness,
@@ -58,6 +59,7 @@ demo.install(app)
 census.install(app)
 erasures.install(app)
 rotation.install(app)
+siem.install(app)
 app.add_typer(systems.app, name="system")
 app.add_typer(budgets.app, name="budget")
 app.add_typer(events.app, name="events")

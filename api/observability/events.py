@@ -31,6 +31,7 @@ class Event(StrEnum):
     FAULT = "http.fault"
     EVENTS_UNDELIVERED = "events.undelivered"
     EVENTS_FAILED = "events.failed"
+    SIEM_UNDELIVERED = "siem.undelivered"
     SYSTEM_FROZEN = "system.frozen"
     BATCH_FAILED = "batch.failed"
     CHECKPOINT_SIGNED = "checkpoint.signed"
