@@ -8,6 +8,7 @@ from vault.officers import Role
 
 ALL: Final = frozenset(Role)
 READERS: Final = frozenset({Role.COMPLIANCE, Role.AUDITOR})
+HANDLERS: Final = frozenset({Role.COMPLIANCE, Role.APPROVER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ class Shown:
 GROUPS: Final[tuple[tuple[str, tuple[Item, ...]], ...]] = (
     ("", (Item("/console", N_("Today")),)),
     (
+        N_("People"),
+        (
+            Item("/console/requests", N_("Requests"), HANDLERS),
+            Item("/console/person", N_("One person"), READERS),
+        ),
+    ),
+    (
         N_("Data"),
         (
             Item("/console/systems", N_("Systems")),
@@ -44,6 +52,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Item, ...]], ...]] = (
         (
             Item("/console/log", N_("Audit log"), READERS),
             Item("/console/integrity", N_("Integrity")),
+            Item("/console/reports", N_("Reports"), READERS),
             Item("/console/erasures", N_("Erasures")),
         ),
     ),

@@ -17,9 +17,9 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from api.console import door, today
+from api.console import control, data, door, integrity, log, policy, reports, requests, today
 from api.console.attempts import MOST_DOORS, Attempts
-from api.console.menu import ALL
+from api.console.menu import ALL, HANDLERS, READERS
 from api.console.visit import PREFIX, Visit
 from api.pages import cookies, forms, render
 from api.pages.language import LANGUAGES, preferred
@@ -55,8 +55,36 @@ class Page:
     raised: bool = False
 
 
+_APPROVE: Final = frozenset({Role.APPROVER})
+_RUN: Final = frozenset({Role.COMPLIANCE, Role.APPROVER, Role.OPERATOR})
+
+# Who may get a page and who may send its form: an auditor reads and verifies, and sends no form that changes anything.
 PAGES: Final = (
     Page("", ALL, today.page),
+    Page("/requests", HANDLERS, requests.page),
+    Page("/requests/{id}", HANDLERS, requests.request_page, requests.request, raised=True),
+    Page("/person", READERS, log.person_page, log.person, raised=True),
+    Page("/systems", ALL, data.systems_page),
+    Page("/systems/{id}", ALL, data.system_page),
+    Page("/purposes", ALL, data.purposes_page),
+    Page("/consents", ALL, data.consents_page),
+    Page("/policy", ALL, policy.page),
+    Page("/policy/{number}", ALL, policy.version_page),
+    Page("/policy/{number}/step", _APPROVE, None, policy.version, raised=True),
+    Page("/log", READERS, log.page),
+    Page("/log/export", READERS, log.export_page, log.export, raised=True),
+    Page("/log/{index}", READERS, log.line),
+    Page("/integrity", ALL, integrity.page, integrity.recompute),
+    Page("/reports", READERS, reports.page),
+    Page("/reports/{name}", READERS, reports.report),
+    Page("/reports/{name}/files", READERS, reports.files_page, reports.files, raised=True),
+    Page("/erasures", ALL, control.erasures_page),
+    Page("/budgets", ALL, control.budgets_page),
+    Page("/budgets/step", _RUN, None, control.budgets, raised=True),
+    Page("/break-glass", ALL, control.cases_page),
+    Page("/break-glass/{id}", ALL, control.case_page),
+    Page("/break-glass/{id}/step", HANDLERS, None, control.case, raised=True),
+    Page("/officers", ALL, control.officers_page),
     Page("/sign-in", Door.OUTSIDE, door.sign_in_page, door.sign_in),
     Page("/set-up", Door.SETTING_UP, door.set_up_page, door.set_up),
     Page("/confirm", ALL, door.confirm_page, door.confirm),
@@ -142,7 +170,8 @@ class Site:
         if method == "POST":
             visit.form = await _own_form(visit)
             if page.raised and not visit.session.is_raised(visit.now):
-                return visit.go(f"{door.CONFIRM}?next={quote(visit.request.url.path)}")
+                back = visit.request.url.path.removesuffix("/step")
+                return visit.go(f"{door.CONFIRM}?next={quote(back)}")
         return await anyio.to_thread.run_sync(handler, visit)
 
 

@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from api.pages import terms
 from api.pages.language import N_, Language
+from audit.reports.lines import second
+from audit.reports.table import few
 
 ROLES: Final[Mapping[str, str]] = {
     "compliance": N_("compliance"), "auditor": N_("auditor"), "operator": N_("operator"), "approver": N_("approver"),
@@ -166,6 +169,8 @@ ACTS: Final[Mapping[str, str]] = {
     "log.started": N_("Server started"),
     "log.heartbeat": N_("Heartbeat"),
     "log.clock": N_("Clock noted"),
+    "log.quorum_lost": N_("Witnesses lost"),
+    "log.quorum_regained": N_("Witnesses back"),
     "audit.viewed": N_("Audit log looked at"),
     "audit.exported": N_("Audit log exported"),
     "log.succession": N_("Log carried on from another"),
@@ -175,11 +180,24 @@ ACTS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 
+_CONSENT_TONES: Final[Mapping[str, str]] = {"given": "good", "renewed": "good", "withdrawn": "warn", "objected": "warn"}
+
+
 def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
     """Return the filters by which templates speak of codes. A code without a word is shown as it is."""
 
     def word(words: Mapping[str, str]) -> Callable[[Any], str]:
-        return lambda code: language.say(words.get(str(code), str(code)))
+        return lambda code: language.say(words.get(str(code), str(code).replace("_", " ")))
+
+    def counted(count: object) -> str:
+        return language.number(count) if isinstance(count, int) else str(count)
+
+    def cell(value: object) -> str:
+        if isinstance(value, bool):
+            return language.say(N_("yes") if value else N_("no"))
+        if isinstance(value, int):
+            return language.number(value)
+        return ", ".join(value) if isinstance(value, tuple) else str(value)
 
     return {
         "role": word(ROLES),
@@ -191,5 +209,19 @@ def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
         "state_tone": lambda code: STATES.get(str(code), ("", "plain"))[1],
         "failure_title": lambda code: language.say(FAILURES.get(str(code), FAILURE)[0]),
         "failure_text": lambda code: language.say(FAILURES.get(str(code), FAILURE)[1]),
+        "right": word(terms.RIGHTS),
+        "stage": word(terms.STAGES),
+        "move": word(terms.MOVES),
+        "phase": word(terms.PHASES),
+        "word": word(terms.SAID),
+        "consent": word(terms.CONSENTS),
+        "consent_tone": lambda code: _CONSENT_TONES.get(str(code), "plain"),
+        "change": word(terms.CHANGES),
+        "column": word(terms.COLUMNS),
+        "titled": lambda titles: titles.get(language.tag) or titles.get("en") or next(iter(titles.values()), ""),
+        "few": lambda count: counted(few(count)),
+        "counted": counted,
+        "cell": cell,
+        "clock": lambda at: language.moment(second(at)),
         "iso": lambda seconds: datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

@@ -223,7 +223,7 @@ def test_a_role_opens_its_pages_and_no_others(maison, signed_in):
         for page in PAGES:
             if isinstance(page.roles, Door) or page.post is None or role in {each.value for each in page.roles}:
                 continue
-            token = officer.get("/console/account").form("form")["fields"]["form"]
+            token = officer.get("/console/account").form("form", action="/console/sign-out")["fields"]["form"]
             path = f"/console{page.path}".replace("{", "").replace("}", "")
             assert officer.post(path, {"form": token}).status == 403, (page.path, role)
 

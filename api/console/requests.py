@@ -1,0 +1,149 @@
+"""Requests of data subjects: the register with its clock, one request by its phases, and the steps officers take.
+
+The register holds nothing the person wrote. What they wrote opens on one button, for an officer who has just proved to be
+there, and is recorded before.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from starlette.responses import Response
+
+from api.console import filters
+from api.console.visit import PREFIX, Visit
+from api.pages.terms import GROUNDS, SAID
+from api.problems import Problem
+from policies.rights import Assurance, Right
+from vault.errors import IntegrityFailure
+from vault.requests import handling, records
+from vault.requests.content import Content
+from vault.requests.records import Ground, Request, UnknownRequest, Wanted
+from vault.requests.states import Move, State, moves_from
+from vault.requests.steps import By, by_officer
+
+K = TypeVar("K", bound=StrEnum)
+
+PATH: Final = f"{PREFIX}/requests"
+MOST: Final = 200
+TABS: Final = ("summary", "identity", "work", "answer", "steps")
+
+_DAY: Final = 86_400
+# Moves that a button takes without more; the others need a word, another officer, or a module of their own.
+_PLAIN: Final = frozenset(
+    {
+        Move.ACKNOWLEDGE,
+        Move.ASK_IDENTITY,
+        Move.COLLECT,
+        Move.REVIEW,
+        Move.DELIVER,
+        Move.CLOSE,
+        Move.RESUME,
+        Move.WITHDRAW,
+    }
+)
+_WITH_REASON: Final = frozenset({Move.HALT, Move.EXTEND, Move.FAIL_IDENTITY})
+_PHASE: Final = {
+    "identity": frozenset({Move.ACKNOWLEDGE, Move.ASK_IDENTITY, Move.FAIL_IDENTITY}),
+    "work": frozenset({Move.COLLECT, Move.REVIEW, Move.HALT, Move.RESUME, Move.EXTEND}),
+    "answer": frozenset({Move.DELIVER, Move.CLOSE, Move.WITHDRAW}),
+}
+_RUNGS: Final = (Assurance.PURCHASE, Assurance.SIGNED_IN, Assurance.DOCUMENT)
+
+
+def page(visit: Visit) -> Response:
+    """Show the register, the one due first at the top. That it was looked at is recorded."""
+    everything = visit.query.get("show") == "all"
+    wanted = Wanted(open_only=not everything, most=MOST)
+    found = handling.register(visit.vault, wanted, _by(visit))
+    rows = [(each, _left(visit, each)) for each in found]
+    return visit.page("requests.html", rows=rows, everything=everything, path=PATH)
+
+
+def request_page(visit: Visit) -> Response:
+    """Show one request, a phase at a time."""
+    return _shown(visit, None)
+
+
+def request(visit: Visit) -> Response:
+    """Take a step, or open what the person wrote."""
+    found, form = _found(visit), visit.form
+    step, by = form.get("step", ""), _by(visit)
+    vault = visit.unsealed()
+    if step == "open":
+        try:
+            _, content = handling.view(vault, found.id, by)
+        except IntegrityFailure:
+            raise Problem("conflict") from None
+        return _shown(visit, content)
+    if step == "accept":
+        handling.accept(vault, found.id, _one_of(Assurance, form.get("rung", "")), by)
+    elif step == "refusal":
+        handling.propose_refusal(vault, found.id, _one_of(Ground, form.get("ground", "")), by)
+    elif step in {"confirm", "reject"}:
+        handling.decide_refusal(vault, found.id, by, confirm=step == "confirm")
+    elif step == "note":
+        handling.annotate(vault, found.id, form.get("note", ""), by)
+    else:
+        move = _one_of(Move, step)
+        reason = filters.word(form, "reason")
+        handling.advance(vault, found.id, move, by, reason=reason if move in _WITH_REASON else "")
+    return visit.go(filters.link(f"{PATH}/{found.name}", {"tab": _tab(form)}))
+
+
+def _shown(visit: Visit, content: Content | None) -> Response:
+    found = _found(visit)
+    _, taken = handling.history(visit.vault, found.id)
+    say = visit.language.say
+    possible = set(moves_from(found.right, found.state))
+    return visit.page(
+        "request.html",
+        request=found,
+        left=_left(visit, found),
+        rule=found.rule(visit.vault.bundle.rights),
+        taken=taken,
+        tab=_tab(visit.query),
+        tabs=TABS,
+        plain={name: sorted(possible & _PLAIN & moves) for name, moves in _PHASE.items()},
+        reasoned={name: sorted(possible & _WITH_REASON & moves) for name, moves in _PHASE.items()},
+        accepts=Move.ACCEPT_IDENTITY in possible,
+        refuses=Move.PROPOSE_REFUSAL in possible,
+        decides=found.state is State.REFUSAL_PROPOSED,
+        rungs_said=[(each.value, say(SAID[each])) for each in _RUNGS],
+        grounds_said=[(each.value, say(GROUNDS[each])) for each in Ground],
+        content=content,
+        path=f"{PATH}/{found.name}",
+        elsewhere=found.right is Right.ERASURE
+        and found.state in {State.HOLD_CHECK, State.DRY_RUN, State.SECOND_APPROVAL},
+    )
+
+
+def _found(visit: Visit) -> Request:
+    try:
+        with visit.vault.reading() as conn:
+            return records.get(conn, records.identifier(visit.params["id"]))
+    except UnknownRequest:
+        raise Problem("not_found") from None
+
+
+def _left(visit: Visit, found: Request) -> int | None:
+    """Return the days until it is due, negative when it is late; None for what is over."""
+    if not found.is_open:
+        return None
+    return (found.due(visit.vault.bundle.rights, visit.now) - visit.now) // _DAY
+
+
+def _by(visit: Visit) -> By:
+    return by_officer(visit.officer.id)
+
+
+def _tab(words: Mapping[str, str]) -> str:
+    name = words.get("tab", "")
+    return name if name in TABS else TABS[0]
+
+
+def _one_of(kind: type[K], text: str) -> K:
+    try:
+        return kind(text)
+    except ValueError:
+        raise Problem("bad_request") from None

@@ -1,0 +1,130 @@
+"""The log searched backwards, the newest first, a bounded piece at a time; and single entries with what proves them.
+
+Only what the newest signed checkpoint covers is found, so that every line that is shown can be proven. A search goes
+through so many entries at most and then says where to go on: a log of any length costs a page the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from audit import ledger
+from audit.checkpoint import parse
+from audit.entry import decode
+from audit.errors import InvalidEntry
+from audit.inclusion import Included, included
+from audit.merkle import leaf_hash, node_hash
+from audit.note import split_note
+from audit.reports.lines import Line, Vouched, told
+
+PIECE: Final = 1000  # entries read at a time
+MOST_SEEN: Final = 50_000  # entries gone through by one search
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for. Empty words and None filter nothing; times are UTC seconds, `since` <= time < `until`."""
+
+    act: str = ""
+    outcome: str = ""
+    actor: str = ""
+    purpose: str = ""
+    field: str = ""
+    rule: str = ""
+    since: int | None = None
+    until: int | None = None
+
+    def fits(self, content: Mapping[str, Any]) -> bool:
+        """Whether an entry is meant. An act may be named by its kind alone: `consent` or `consent.given`."""
+        act, at = content["act"], content["t"]
+        return (
+            (not self.act or act == self.act or act.startswith(f"{self.act}."))
+            and (not self.outcome or content["out"] == self.outcome)
+            and (not self.actor or content["actor"]["id"] == self.actor)
+            and (not self.purpose or content.get("pur") == self.purpose)
+            and (not self.field or any(each.partition(":")[0] == self.field for each in content.get("fld", ())))
+            and (not self.rule or self.rule in content.get("pol", ()))
+            and (self.since is None or at >= told(self.since))
+            and (self.until is None or at < told(self.until))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Lines, the newest first. `onward` is the index to go on below; None when the log is at its beginning."""
+
+    lines: tuple[Line, ...]
+    onward: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """An entry, and its way to a signed root: the hash it has with each sibling, ending in the root."""
+
+    index: int
+    size: int
+    origin: str
+    content: Mapping[str, Any]
+    body: bytes
+    leaf: bytes
+    steps: tuple[tuple[bytes, bytes], ...]  # (sibling, hash with it)
+    root: bytes
+    note: str
+
+
+def search(conn: Connection, upto: Vouched, sought: Sought, below: int | None, most: int) -> Found:
+    """Return up to `most` lines below an index (None: from the end) that are meant."""
+    end = upto.size if below is None else min(below, upto.size)
+    floor = max(0, end - MOST_SEEN)
+    lines: list[Line] = []
+    while end > floor:
+        start = max(floor, end - PIECE)
+        for record in reversed(ledger.read(conn, upto.shard, start, end - start)):
+            try:
+                content = decode(record.body)
+            except InvalidEntry:
+                continue  # the verifier says what became of it
+            if sought.fits(content):
+                lines.append(Line(upto.shard, record.idx, content))
+                if len(lines) == most:
+                    return Found(tuple(lines), record.idx or None)
+        end = start
+    return Found(tuple(lines), end or None)
+
+
+def prove(conn: Connection, shard: int, index: int) -> Proven | None:
+    """Compute anew, from an entry's stored bytes, that it is in the log; None where no checkpoint covers it.
+
+    Raises `VerificationError` when it does not lead to the signed root.
+    """
+    records = ledger.read(conn, shard, index, 1)
+    found = included(conn, shard, [records[0].entry_id]) if records else {}
+    if not found:
+        return None
+    (entry,) = found.values()
+    signed = parse(split_note(entry.checkpoint).text)
+    leaf = leaf_hash(entry.body)
+    steps = _steps(entry, leaf, signed.size)
+    return Proven(
+        index, signed.size, signed.origin, decode(entry.body), entry.body, leaf, steps, signed.root, entry.checkpoint
+    )
+
+
+def _steps(entry: Included, leaf: bytes, size: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Hash the way from a leaf to the root (RFC 6962 §2.1.1), each step kept to be shown."""
+    index, last, value = entry.index, size - 1, leaf
+    siblings = iter(entry.proof)
+    steps = []
+    while last:
+        if index & 1:
+            sibling = next(siblings)
+            value = node_hash(sibling, value)
+            steps.append((sibling, value))
+        elif index < last:
+            sibling = next(siblings)
+            value = node_hash(value, sibling)
+            steps.append((sibling, value))
+        index, last = index >> 1, last >> 1
+    return tuple(steps)

@@ -1,0 +1,310 @@
+"""Every page on a vault where something happened: what it shows, what it records, and that it shows nobody."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from console_browser import confirm
+from maison_callers import CONSENT, PERSON
+from sqlalchemy import text
+
+from audit.reports import document
+from vault import evidence
+from vault.reports.catalog import DEFINITIONS
+
+PERSONAL = ("Rousselin", "Apolline", "+33639981234", "apolline.rousselin@example.com", "1984-05-17", "AU-0042")
+PLAIN = (
+    "", "/requests", "/requests?show=all", "/person", "/systems", "/systems/aurelle-pos", "/purposes", "/consents", "/policy",
+    "/log", "/log?act=field&outcome=allow", "/log/export?act=field", "/log/0", "/integrity", "/reports",
+    "/erasures", "/budgets", "/break-glass", "/officers", "/account", *[f"/reports/{name}" for name in DEFINITIONS],
+)  # fmt: skip
+
+
+@pytest.fixture
+def life(maison, pos, tmp_path):
+    """Somebody came, agreed, was looked at and was refused; the log is signed."""
+    reference = pos.created(PERSON, CONSENT)
+    pos.disclose(pos.granted(reference, ("phone", "masked"), ("birth_date", "generalised"), max_uses=5))
+    pos.wish(reference, ("phone", "masked"), purpose="marketing.email")
+    vouch(maison)
+    return reference
+
+
+def vouch(maison):
+    settings = maison.http.app.state.services.settings
+    evidence.sign_checkpoints(maison.vault, settings.checkpoint_file)
+
+
+def recorded(maison, act):
+    return [each.read for each in maison.entries() if each.act == act]
+
+
+def test_every_page_opens_in_both_languages_and_shows_nobody(maison, life, signed_in):
+    for language in ("en", "fr"):
+        officer = signed_in("compliance", language, officer_id=f"claire-{language}")
+        for path in PLAIN:
+            page = officer.get(f"/console{path}")
+            assert page.status == 200, (path, page.text[-600:])
+            assert f'<html lang="{language}">' in page.answer.text
+            shown = page.answer.text
+            assert not [each for each in (*PERSONAL, life) if each in shown], path
+            assert page.answer.text.count("<h1>") == 1, path
+
+
+def test_what_does_not_exist_is_a_page_too(maison, life, signed_in):
+    officer = signed_in()
+    for path in (
+        "/nowhere",
+        "/systems/nobody",
+        "/policy/99",
+        "/policy/x",
+        "/log/999999",
+        "/log/-1",
+        "/reports/x",
+        "/break-glass/00",
+        "/break-glass/zz",
+        "/requests/00",
+        "/log?actor=<b>",
+        "/log?since=tomorrow",
+        "/log?below=x",
+        "/log?act=a&act=b",
+    ):
+        page = officer.get(f"/console{path}")
+        assert page.status in {400, 404}, path
+        assert "<b>" not in page.answer.text
+
+
+def test_the_log_is_searched_by_what_stands_in_the_address(maison, life, signed_in):
+    officer = signed_in()
+    vouch(maison)
+    page = officer.get("/console/log?act=field.disclosed")
+    assert "Fields given out" in page.text
+    assert "phone:masked" in page.text
+    for query, seen in (
+        ("act=field&outcome=deny", False),
+        ("actor=aurelle-pos", True),
+        ("actor=nobody", False),
+        ("field=phone", True),
+        ("purpose=clienteling.in_store&act=field", True),
+        ("until=2020-01-01", False),
+        ("since=2026-09-21", True),
+    ):
+        shown = officer.get(f"/console/log?{query}").text
+        assert ("phone:masked" in shown) == seen, query
+    views = recorded(maison, "audit.viewed")
+    assert len(views) == 8
+    assert {each["actor"]["id"] for each in views} == {"compliance-1"}
+    (first, *_) = [
+        each for each in officer.get("/console/log?act=field.disclosed").links if re.search(r"/log/\d+$", each)
+    ]
+    line = officer.get(first)
+    assert "Recomputed just now" in line.text
+    assert "field.disclosed" in line.text
+
+
+def test_a_long_log_is_leafed_through(maison, pos, life, signed_in):
+    for _ in range(60):
+        pos.search("client_number", "AU-0042")
+    vouch(maison)
+    officer = signed_in()
+    seen, path = [], "/console/log?act=subject.searched"
+    for _ in range(5):
+        page = officer.get(path)
+        seen += [int(each.rpartition("/")[2]) for each in page.links if re.search(r"/log/\d+$", each)]
+        onward = [each for each in page.links if "below=" in each]
+        if not onward:
+            break
+        path = onward[0]
+    assert len(seen) == len(set(seen)) == 60
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_a_line_whose_bytes_were_changed_is_not_proven(maison, life, signed_in):
+    officer = signed_in("auditor")
+    with maison.vault.engine.begin() as conn:
+        conn.execute(text("UPDATE log_entry SET leaf = :leaf WHERE idx = 0"), {"leaf": bytes(32)})
+    assert "does not lead to the signed root" in officer.get("/console/log/0").text
+    page = officer.submit("/console/integrity")
+    assert "does not hold" in page.text
+    assert officer.get("/console/integrity").text.count("Not checked since") == 1
+
+
+def test_the_panel_is_green_only_for_what_it_recomputed(maison, life, signed_in):
+    officer = signed_in("auditor")
+    vouch(maison)
+    assert "The log holds" not in officer.get("/console/integrity").text
+    assert "The log holds" in officer.submit("/console/integrity").text
+    (entry,) = [each for each in recorded(maison, "audit.viewed") if each.get("pol") == ["audit.verified"]]
+    assert entry["n"] > 5
+
+
+def test_an_export_takes_presence_and_is_recorded_before(maison, life, signed_in):
+    officer = signed_in()
+    maison.clock.advance(301)
+    page = officer.submit("/console/log/export?act=field", format="csv")
+    assert page.answer.headers["location"] == "/console/confirm?next=/console/log/export"
+    assert not recorded(maison, "audit.exported")
+    confirm(officer, officer.authenticator, maison.clock)
+    answer = officer.submit("/console/log/export?act=field", format="csv").answer
+    assert answer.headers["content-disposition"] == 'attachment; filename="ecrin-log.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert {each["act"] for each in rows} == {"field.disclosed"}
+    document_ = officer.submit("/console/log/export?act=field", format="json").answer.json()
+    assert [each["act"] for each in document_["lines"]] == ["field.disclosed"]
+    assert [each["n"] for each in recorded(maison, "audit.exported")] == [1, 1]
+
+
+def test_one_persons_lines_are_found_by_a_brands_reference_in_a_form_and_the_look_is_theirs(maison, life, signed_in):
+    officer = signed_in()
+    page = officer.submit("/console/person", brand="aurelle", reference=life, days="366")
+    assert page.status == 200
+    assert "Fields given out" in page.text
+    assert "Person registered" in page.text
+    assert not [each for each in (*PERSONAL, life) if each in page.answer.text]
+    (look,) = [each for each in recorded(maison, "audit.viewed") if "audit.subject" in each.get("pol", ())]
+    assert "sref" in look
+    vouch(maison)
+    assert "Audit log looked at" in officer.submit("/console/person", brand="aurelle", reference=life, days="366").text
+    other = officer.submit("/console/person", brand="vantier", reference=life, days="366")
+    assert (other.status, "knows nobody" in other.text) == (404, True)
+    maison.clock.advance(301)
+    away = officer.submit("/console/person", brand="aurelle", reference=life, days="366")
+    assert away.answer.headers["location"] == "/console/confirm?next=/console/person"
+
+
+def test_a_report_is_shown_taken_and_verified(maison, life, signed_in):
+    officer = signed_in("auditor")
+    page = officer.get("/console/reports/refusals?system=aurelle-pos")
+    assert page.status == 200
+    answer = officer.submit("/console/reports/access/files", format="json").answer
+    content = json.loads(answer.content)
+    from audit.note import vkey
+    from vault.keys.service import SigningKey
+    from vault.reports.running import report_key_name
+
+    keys = maison.vault.keys
+    key = vkey(report_key_name(maison.vault), keys.public_key(SigningKey.RECEIPT))
+    assert document.verify(content["signature"], answer.content, [key], maison.vault.origin) == "access"
+    assert officer.submit("/console/reports/access/files", format="exe").status == 400
+    (exported,) = recorded(maison, "audit.exported")
+    assert exported["pol"] == ["report:access"]
+
+
+def test_a_raise_is_approved_by_another_officer_alone(maison, life, signed_in):
+    from vault import budgetraises, officers
+
+    with maison.vault.reading() as conn:
+        from vault import systems
+
+        (limit, *_) = systems.get(conn, "aurelle-pos").budgets.spelt
+    where, _, rest = limit.rpartition(":")
+    quota, window = rest.split("/")
+    claire = signed_in("compliance", officer_id="claire")
+    with maison.vault.unit() as uow:
+        by = officers.get(uow.conn, "claire")
+        made = budgetraises.propose(uow, "aurelle-pos", (f"{where}:{int(quota) + 1}/{window}",), 3600, by)
+        uow.commit()
+    own = claire.get("/console/budgets").form("form", action="/console/budgets/step")["fields"]
+    assert own["step"] == "withdraw"
+    assert claire.post("/console/budgets/step", own | {"step": "approve"}).status == 422
+    auditor = signed_in("auditor")
+    assert "/console/budgets/step" not in auditor.get("/console/budgets").answer.text
+    other = signed_in("approver")
+    form = other.get("/console/budgets").form("proposal")["fields"]
+    assert other.post("/console/budgets/step", form | {"step": "approve"}).status == 303
+    assert "approver-1" in other.get("/console/budgets").text
+    assert recorded(maison, "budget.raised")[0]["actor"]["id"] == "approver-1"
+    assert made.proposed_by == "claire"
+
+
+def test_an_emergency_is_decided_with_the_officers_own_key_and_its_reason_is_read_on_record(maison, life, signed_in):
+    from base64 import b64encode
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from api.cli.opened import OPERATOR
+    from policies.levels import Level
+    from policies.model import Wanted
+    from vault.governance import breakglass, officerkeys
+    from vault.governance.cases import Asked
+
+    asker, approver = signed_in("compliance", officer_id="claire"), signed_in("approver")
+    keys = {name: Ed25519PrivateKey.generate() for name in ("claire", "approver-1")}
+    with maison.vault.unit() as uow:
+        for name, key in keys.items():
+            der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            officerkeys.register(uow, name, der, OPERATOR)
+        uow.commit()
+    reason = "She collapsed in the shop; <script>the doctor</script> asks for allergies."
+    asked = Asked("aurelle", life, (Wanted("phone", Level.RAW),), "claire", 15, reason)
+    case = breakglass.ask(maison.vault, asked, "claire", keys["claire"].sign)
+    path = f"/console/break-glass/{case.name}"
+    shown = approver.get(path)
+    assert "collapsed" not in shown.text
+    assert life not in shown.answer.text
+    form = next(each for each in shown.forms if each["fields"].get("step") == "read")["fields"]
+    read = approver.post(f"{path}/step", form)
+    assert "collapsed" in read.text
+    assert "<script>the" not in read.answer.text
+    assert [each for each in recorded(maison, "audit.viewed") if each.get("pol") == [f"case:{case.name}"]]
+    message = re.search(r"<pre[^>]*>(ecrin-break-glass.*?step: approve.*?)</pre>", shown.answer.text, re.DOTALL)[1]
+    good = b64encode(keys["approver-1"].sign(message.encode())).decode()
+    for wrong in ("", "%%%", "00", b64encode(keys["claire"].sign(message.encode())).decode()):
+        assert approver.post(f"{path}/step", form | {"step": "approve", "signature": wrong}).status in {400, 403, 422}
+    assert asker.post(
+        f"{path}/step",
+        {
+            "form": asker.get("/console").form("form", action="/console/sign-out")["fields"]["form"],
+            "step": "approve",
+            "signature": good,
+        },
+    ).status in {403, 422}
+    assert approver.post(f"{path}/step", form | {"step": "approve", "signature": good}).status == 303
+    assert "approved" in approver.get(path).text
+
+
+def test_a_request_is_taken_step_by_step_and_what_was_written_opens_on_record(maison, pos, life, signed_in):
+    officer = signed_in()
+    made = pos_request(maison, life)
+    listed = officer.get("/console/requests")
+    assert "Access" in listed.text
+    path = f"/console/requests/{made}"
+    shown = officer.get(path)
+    assert "please hurry" not in shown.text
+    form = next(each for each in shown.forms if each["fields"].get("step") == "open")["fields"]
+    opened = officer.post(path, form)
+    assert "please hurry" in opened.text
+    assert "<script>" not in opened.answer.text.replace('<script src="', "")
+    assert recorded(maison, "request.viewed")
+    tab = officer.get(f"{path}?tab=work")
+    step = next(each for each in tab.forms if each["fields"].get("step") == "halt")["fields"] | {"reason": "counsel"}
+    assert officer.post(path, step | {"reason": "Apolline Rousselin"}).status == 400
+    assert officer.post(path, step).answer.headers["location"] == f"{path}?tab=work"
+    assert officer.post(path, step).status == 422
+    assert "on hold" in officer.get(path).text
+    assert "reason:counsel" in officer.get(f"{path}?tab=steps").text
+    for name in ("summary", "identity", "work", "answer", "steps"):
+        assert officer.get(f"{path}?tab={name}").status == 200
+    maison.clock.advance(301)
+    assert officer.post(path, form).answer.headers["location"].startswith("/console/confirm")
+
+
+def pos_request(maison, reference):
+    """A request that an officer took in, with words of the person."""
+    from policies.rights import Right
+    from vault.requests import intake
+    from vault.requests.content import Content
+    from vault.requests.records import Source
+    from vault.requests.steps import by_officer
+
+    words = "My wedding is on Saturday, please hurry. <script>alert(1)</script>"
+    ask = intake.Ask(
+        reference, "aurelle", Right.ACCESS, by_officer("compliance-1"), Source.OFFICER, content=Content(words)
+    )
+    with maison.vault.unit() as uow:
+        (made,) = intake.receive(uow, [ask])
+        uow.commit()
+    return made.name
