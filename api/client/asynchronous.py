@@ -230,6 +230,10 @@ class AsyncEcrin:
         """Return the keys that check checkpoints and receipts. Compare them with those you got another way."""
         return await self._run(verbs.verifier_keys(self._exchange))
 
+    async def proof(self, entry_id: str) -> str | None:
+        """Return the proof that a receipt's entry is in the audit log, or None."""
+        return await self._run(verbs.proof(self._exchange, entry_id))
+
     def _key(self, key: str) -> str:
         """Return the key of a write, a fresh one where the caller has none."""
         return key or self._settings.fresh()

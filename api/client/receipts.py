@@ -44,13 +44,23 @@ def verify_receipt(note: str, verifier_key: str, entry_id: str | None = None) ->
     `entry_id` is the `entry` of a disclosure; it may be left out where the receipt promises one only. Raises
     `ReceiptInvalid`, also for a receipt of other entries.
     """
-    promised = _promised(_signed(note, *_verifier(verifier_key)))
+    promised = _promised(open_signed(note, verifier_key))
     if entry_id is None and len(promised) == 1:
         return promised[0]
     for each in promised:
         if each.entry_id == entry_id:
             return each
     raise ReceiptInvalid("signed, but it does not promise the entry")
+
+
+def receipts_in(note: str, verifier_key: str) -> tuple[Receipt, ...]:
+    """Return everything that a receipt promises, in the order of the answer; `ReceiptInvalid` when it is not signed."""
+    return tuple(_promised(open_signed(note, verifier_key)))
+
+
+def open_signed(note: str, verifier_key: str) -> str:
+    """Return the text of a note signed under `verifier_key`, without its last line feed; `ReceiptInvalid` otherwise."""
+    return _signed(note, *_verifier(verifier_key))
 
 
 def _signed(note: str, name: str, key_id: bytes, public: Ed25519PublicKey) -> str:

@@ -28,7 +28,7 @@ from api.client.answers import (
     read_token,
     wanted,
 )
-from api.client.errors import EcrinProtocolError
+from api.client.errors import EcrinProblem, EcrinProtocolError
 from api.client.exchange import Exchange, details
 from api.client.wire import Steps, json_object
 
@@ -186,6 +186,17 @@ def checkpoint(exchange: Exchange) -> Steps[str]:
 def verifier_keys(exchange: Exchange) -> Steps[VerifierKeys]:
     """Return the keys that check checkpoints and receipts. Compare them with those you got another way."""
     return read_keys((yield from exchange.public("/audit/keys")))
+
+
+def proof(exchange: Exchange, entry_id: str) -> Steps[str | None]:
+    """Return the proof that an entry is in the log (C2SP tlog-proof), or None where there is none."""
+    try:
+        reply = yield from exchange.public(f"/audit/proof/{entry_id}")
+    except EcrinProblem as problem:
+        if problem.code == "not_found":
+            return None
+        raise
+    return reply.content.decode("utf-8", "replace")
 
 
 class Cutter:

@@ -52,3 +52,32 @@ def test_what_is_not_signed_yet_or_spelt_otherwise_is_not_there(maison, pos, sig
     token = pos.service("audit.read")
     for path in (f"000.p/{size + 40}", "000", "001.p/1", "5", "000.p/0"):
         problem_of(pos.send("GET", f"/audit/tile/entries/{path}", token), 404, "not_found")
+
+
+def test_a_receipt_is_proven_and_an_entry_cut_out_is_noticed_by_whoever_holds_it(maison, pos, tmp_path):
+    """The client's own book, fed by a real disclosure, against the service that gave it."""
+    from sqlalchemy import text
+
+    from api.client.answers import VerifierKeys
+    from api.client.receiptbook import ReceiptBook
+
+    told = pos.http.get("/audit/keys").json()
+    book = ReceiptBook(tmp_path / "receipts", VerifierKeys(told["origin"], told["log"], told["receipt"]))
+    reference = pos.created(PERSON, CONSENT)
+    token = pos.granted(reference, ("phone", "masked"), max_uses=2)
+    kept = [book.keep(pos.disclose(token).json()["receipt"])[0] for _ in range(2)]
+    evidence.sign_checkpoints(maison.vault, tmp_path / "kept", wait=True)
+
+    def prove(entry_id):
+        answer = pos.http.get(f"/audit/proof/{entry_id}")
+        return answer.text if answer.status_code == 200 else None
+
+    def only(entry_id):
+        return prove(entry_id) if entry_id == kept[0].entry_id else None
+
+    assert book.check(only, kept[0].time + 60).proven == 1
+    with maison.vault.engine.begin() as conn:
+        conn.execute(text("DELETE FROM log_entry WHERE entry_id = :id"), {"id": bytes.fromhex(kept[1].entry_id)})
+    assert [each.code for each in book.check(prove, kept[0].time + 60).broken] == ["omitted"]
+    for path in ("0" * 32, "zz", "0" * 31, "A" * 32):
+        problem_of(pos.http.get(f"/audit/proof/{path}"), 404, "not_found")

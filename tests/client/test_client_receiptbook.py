@@ -1,0 +1,163 @@
+"""The client's book of receipts: promises kept, promises broken, and a log that went back; against the server's own code."""
+
+import hashlib
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from api.client.answers import VerifierKeys
+from api.client.errors import ReceiptInvalid
+from api.client.receiptbook import MOST_DELAY, ReceiptBook
+from audit import checkpoint
+from audit.checkpoint import Checkpoint
+from audit.merkle import inclusion_proof, root_hash
+from audit.note import sign_note, vkey
+from audit.receipt import Promised, Receipt, issue, receipt_key_name
+from audit.tlogproof import format_proof
+
+ORIGIN = "vault.example/audit"
+START = 1_790_000_000
+
+
+class Signer:
+    def __init__(self, name, seed):
+        self._key = Ed25519PrivateKey.from_private_bytes(seed * 32)
+        self.name = name
+        self.public_key = self._key.public_key().public_bytes_raw()
+
+    def sign(self, message):
+        return self._key.sign(message)
+
+
+LOG, OTHER = Signer(ORIGIN, b"\x01"), Signer(ORIGIN, b"\x03")
+RECEIPTS = Signer(receipt_key_name(ORIGIN), b"\x02")
+KEYS = VerifierKeys(ORIGIN, vkey(LOG.name, LOG.public_key), vkey(RECEIPTS.name, RECEIPTS.public_key))
+LEAVES = [hashlib.sha256(b"%d" % number).digest() for number in range(40)]
+
+
+def identity(index):
+    return hashlib.sha256(b"id%d" % index).digest()[:16]
+
+
+def receipt(*indexes):
+    said = Receipt(ORIGIN, tuple(Promised(identity(index), LEAVES[index]) for index in indexes), START)
+    (note,) = issue([said], RECEIPTS.public_key, lambda messages: [RECEIPTS.sign(each) for each in messages])
+    return note
+
+
+class Log:
+    """A log that proves what it holds; a liar when it is given other leaves."""
+
+    def __init__(self, leaves=LEAVES, signer=LOG):
+        self.leaves, self.signer, self.asked = list(leaves), signer, []
+
+    def prove(self, entry_id):
+        self.asked.append(entry_id)
+        places = [at for at in range(len(self.leaves)) if identity(at).hex() == entry_id]
+        if not places:
+            return None
+        text = checkpoint.format(Checkpoint(ORIGIN, len(self.leaves), root_hash(self.leaves)))
+        return format_proof(places[0], inclusion_proof(places[0], self.leaves), sign_note(text, (self.signer,)))
+
+
+@pytest.fixture
+def book(tmp_path):
+    return ReceiptBook(tmp_path / "receipts", KEYS)
+
+
+def codes(checked):
+    return [(each.code, each.receipt.entry_id) for each in checked.broken]
+
+
+def test_a_promise_kept_is_proven_once(book):
+    log = Log()
+    for index in (0, 7, 39):
+        book.keep(receipt(index))
+    assert book.check(log.prove, START + MOST_DELAY - 1).waiting == 3
+    assert log.asked == []
+    done = book.check(log.prove, START + MOST_DELAY)
+    assert (done.proven, done.waiting, done.broken) == (3, 0, ())
+    assert book.check(log.prove, START + 999).proven == 0
+    assert len(log.asked) == 3
+
+
+def test_every_place_in_logs_of_every_size_is_proven(tmp_path):
+    for size in range(1, 34):
+        book = ReceiptBook(tmp_path / f"book-{size}", KEYS)
+        for index in range(size):
+            book.keep(receipt(index))
+        assert book.check(Log(LEAVES[:size]).prove, START + 60).proven == size
+
+
+def test_what_was_promised_together_is_asked_for_one_by_one(book):
+    assert len(book.keep(receipt(4, 35))) == 2
+    done = book.check(Log(LEAVES[:30]).prove, START + 60)
+    assert (done.proven, codes(done)) == (1, [("omitted", identity(35).hex())])
+
+
+def test_an_entry_left_out_is_told_each_time(book):
+    book.keep(receipt(30))
+    log = Log(LEAVES[:30])
+    for _ in range(2):
+        assert codes(book.check(log.prove, START + 60)) == [("omitted", identity(30).hex())]
+    assert book.check(Log().prove, START + 120).proven == 1  # late, and there
+
+
+@pytest.mark.parametrize(
+    "liar",
+    [
+        Log([*LEAVES[:7], LEAVES[9], *LEAVES[8:]]),  # another entry in its place
+        Log(signer=OTHER),
+    ],
+)
+def test_a_proof_that_does_not_hold_is_told(book, liar):
+    book.keep(receipt(7))
+    assert codes(book.check(liar.prove, START + 60)) == [("not_proven", identity(7).hex())]
+
+
+@pytest.mark.parametrize("spoil", ["", "x", "c2sp.org/tlog-proof@v1\n\n", "index", "hash", "extra", "note", "long"])
+def test_what_is_no_proof_is_told(book, spoil):
+    book.keep(receipt(7))
+
+    def prove(entry_id):
+        text = Log().prove(entry_id)
+        return {
+            "index": text.replace("index 7", "index 8"),
+            "hash": text.replace("index 7\n", "index 7\n????\n"),
+            "extra": text.replace("index 7\n", "index -7\n"),
+            "note": text.replace("\n40\n", "\n41\n"),
+            "long": text.replace("index 7\n", "index 7\n" + "AAAA\n" * 64),
+        }.get(spoil, spoil)
+
+    assert codes(book.check(prove, START + 60)) == [("not_proven", identity(7).hex())]
+
+
+def test_a_log_that_goes_back_or_shows_two_histories_is_told(book, tmp_path):
+    for index in (3, 5, 8):
+        book.keep(receipt(index))
+    first = Log()
+    assert book.check(lambda each: first.prove(each) if each == identity(3).hex() else None, START + 60).proven == 1
+    again = ReceiptBook(tmp_path / "receipts", KEYS)  # it remembers across restarts
+    shorter = Log(LEAVES[:20])
+    assert [code for code, _ in codes(again.check(shorter.prove, START + 60))] == ["went_back", "went_back"]
+    forked = Log([*LEAVES[:30], *reversed(LEAVES[30:])])
+    assert [code for code, _ in codes(again.check(forked.prove, START + 60))] == ["two_histories", "two_histories"]
+    assert again.check(first.prove, START + 60).proven == 2
+
+
+def test_a_book_survives_a_restart_and_a_torn_line(book, tmp_path):
+    book.keep(receipt(1))
+    book.keep(receipt(2))
+    book.check(lambda each: Log().prove(each) if each == identity(1).hex() else None, START + 60)
+    with (tmp_path / "receipts").open("a") as file:
+        file.write('{"receipt": "torn')
+    again = ReceiptBook(tmp_path / "receipts", KEYS)
+    assert again.check(Log().prove, START + 60).proven == 1
+    assert (tmp_path / "receipts").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_no_receipt_of_this_log_is_not_kept(book):
+    for note in ("", "x", receipt(1).replace("1790000000", "1790000001")):
+        with pytest.raises(ReceiptInvalid):
+            book.keep(note)
+    assert book.check(Log().prove, START + 60).proven == 0
