@@ -14,6 +14,7 @@ from vault.reports.dormant import dormant
 from vault.reports.leak import blast_radius
 from vault.reports.policychanges import policy_changes
 from vault.reports.processing import processing
+from vault.reports.register import register
 from vault.reports.retention import retention
 from vault.reports.transfers import transfers
 from vault.reports.view import Query, View
@@ -55,6 +56,7 @@ _ALL: Final = (
     Definition(
         "consents", "Can we prove a consent, of a person or a campaign?", consents, 365, _ACTORS | {"reference"}
     ),
+    Definition("requests", "Are we on time with what people ask (Art. 12)?", register, 365, frozenset({"brand"})),
     Definition(
         "blast_radius", "This credential leaked: who is hit (Art. 33, 34)?", blast_radius, 7, frozenset({"system"})
     ),
