@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from api import problems
 from api.attestation import statuslist
 from api.authn.credential import credential
-from api.oauth import form, metadata
+from api.oauth import form, introspection, metadata
 
 _PROBLEM: Final = {
     "type": "object",
@@ -148,6 +148,8 @@ def _complete(operation: dict[str, Any], place: tuple[str, str], *, protected: b
     if place[1] in _MEDIA_TYPES:
         content = responses["200"]["content"]
         content[_MEDIA_TYPES[place[1]]] = content.pop("application/json")
+    if place[1] == metadata.INTROSPECTION_PATH:
+        responses["200"]["content"][introspection.SIGNED] = {"schema": {"type": "string"}}
     if protected:
         operation["security"] = [{"dpop": []}]
     if protected or place[1] == metadata.TOKEN_PATH:

@@ -32,6 +32,7 @@ class SignedAs(StrEnum):
 
     ATTESTATION = "attestation"  # and the status lists that say whether one stands
     EVENT = "event"
+    INTROSPECTION = "introspection"  # what a token was good for at a moment (RFC 9701)
 
 
 @dataclass(frozen=True, slots=True)

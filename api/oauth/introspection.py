@@ -3,26 +3,31 @@
 A system may ask about tokens of its own brand. For any other token the answer is exactly `{"active": false}`: unknown,
 expired, revoked, another brand's, used up, or killed by an epoch all look the same. A token that names subjects is
 good as long as one of them is still open to it; the subjects themselves are not named.
+
+Who asks for it gets the answer signed (RFC 9701), for the system that asked: evidence to keep of what a token was good for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from api import rar
+from api import jws, rar
 from api.oauth.clients import ClientCredential, actor_of, authenticate
 from api.oauth.errors import OAuthError
 from api.trail import request_macs
 from audit.entry import Act, Entry, Outcome
-from vault import facts, tokens
+from vault import facts, signers, tokens
 from vault.errors import VaultError
+from vault.signers import SignedAs
 from vault.systems import SystemRecord
 from vault.tokens import Kind, Session
-from vault.unit import Commit, Finish, UnitOfWork
+from vault.unit import Commit, Finish, UnitOfWork, Vault
 
 INACTIVE: Final = {"active": False}
+SIGNED: Final = "application/token-introspection+jwt"
+_TYPE: Final = "token-introspection+jwt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,13 @@ def introspect(uow: UnitOfWork, questions: Sequence[TokenQuestion]) -> Finish[di
         return answers
 
     return finish
+
+
+def signed(vault: Vault, answer: Mapping[str, Any], issuer: str, asker: str) -> bytes:
+    """Sign an answer for the system that asked (RFC 9701 §5). There is no expiry: it says what was so when it was made."""
+    signer = signers.ready(vault, SignedAs.INTROSPECTION)
+    claims = {"iss": issuer, "aud": asker, "iat": vault.clock.now(), "token_introspection": answer}
+    return jws.signed(jws.unsigned(_TYPE, signer.kid, claims), signer.sign).encode()
 
 
 def _session(uow: UnitOfWork, caller: SystemRecord, token: str) -> Session | None:

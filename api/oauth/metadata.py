@@ -37,6 +37,7 @@ def authorization_server(settings: Settings) -> dict[str, Any]:
         document[f"{name}_endpoint"] = settings.public_url + path
         document[f"{name}_endpoint_auth_methods_supported"] = _METHODS
         document[f"{name}_endpoint_auth_signing_alg_values_supported"] = list(ALGORITHMS)
+    document["introspection_signing_alg_values_supported"] = ["EdDSA"]  # RFC 9701 §7
     return document | _certificates(settings)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -15,7 +16,7 @@ from api.authn import certificate, nonce
 from api.authn.credential import address_of
 from api.oauth import errors, form, metadata
 from api.oauth.errors import NO_STORE, OAuthError
-from api.oauth.introspection import TokenQuestion, introspect
+from api.oauth.introspection import SIGNED, TokenQuestion, introspect, signed
 from api.oauth.issue import issue_tokens
 from api.oauth.revocation import revoke
 from api.oauth.token_request import read_token_request
@@ -59,10 +60,18 @@ async def token(request: Request) -> Response:
 
 @router.post(metadata.INTROSPECTION_PATH)
 async def introspection(request: Request) -> Response:
-    """Tell whether a token of the caller's brand is good now, and for what (RFC 7662)."""
+    """Tell whether a token of the caller's brand is good now, and for what (RFC 7662); signed for who accepts it so."""
 
     async def answer() -> Response:
-        return _json(await services_of(request).batcher.submit(introspect, await _question(request)))
+        services, question = services_of(request), await _question(request)
+        told = await services.batcher.submit(introspect, question)
+        accepted = {each.partition(";")[0].strip() for each in request.headers.get("accept", "").lower().split(",")}
+        if SIGNED not in accepted:
+            return _json(told)
+        token = await to_thread.run_sync(
+            signed, services.vault, told, services.settings.issuer, question.client.claimed
+        )
+        return Response(token, 200, NO_STORE, SIGNED)
 
     return await _answered(request, answer)
 

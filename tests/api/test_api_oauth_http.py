@@ -2,6 +2,7 @@
 
 import json
 
+import jwt
 import pytest
 from oauth_parties import ISSUER, TOKEN_URL, Party, consent, entry, person, take_in
 
@@ -254,3 +255,42 @@ def test_the_decision_point_describes_itself(served):
     assert described["policy_decision_point"] == ISSUER
     path = described["access_evaluation_endpoint"].removeprefix(ISSUER)
     assert served.http.post(path).status_code == 401  # there it is, and asks who
+
+
+JWT_OF_INTROSPECTION = "application/token-introspection+jwt"
+
+
+def test_an_introspection_comes_signed_for_who_accepts_it_so(served, pos, now):
+    """RFC 9701: read by another's library, with the keys that the metadata lead to."""
+    described = served.http.get("/.well-known/oauth-authorization-server").json()
+    token = post(served, pos.form(now, scope="lookup"), pos.proof_header(now)).json()["access_token"]
+
+    def ask(token, accept):
+        return post(served, pos.form(now, token=token), path="/oauth/introspect", accept=accept)
+
+    plain = ask(token, "application/json").json()
+    for asked, told in ((token, plain), ("x" * 43, {"active": False})):
+        answer = ask(asked, f"application/json;q=0.1, {JWT_OF_INTROSPECTION}")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, JWT_OF_INTROSPECTION)
+        assert answer.headers["cache-control"] == "no-store"
+        keys = served.http.get(described["jwks_uri"].removeprefix(ISSUER)).json()["keys"]
+        header = jwt.get_unverified_header(answer.text)
+        (key,) = [jwt.PyJWK(each) for each in keys if each["kid"] == header["kid"]]
+        claims = jwt.decode(
+            answer.text,
+            key,
+            algorithms=described["introspection_signing_alg_values_supported"],
+            audience=pos.id,
+            issuer=ISSUER,
+            options={"verify_iat": False},  # the test's clock is its own
+        )
+        assert header["typ"] == "token-introspection+jwt"
+        assert claims.keys() == {"iss", "aud", "iat", "token_introspection"}
+        assert (claims["iat"], claims["token_introspection"]) == (now, told)
+
+
+def test_only_what_was_answered_is_signed(served, pos, now):
+    stranger = Party(pos.id)
+    refused = post(served, stranger.form(now, token="x"), path="/oauth/introspect", accept=JWT_OF_INTROSPECTION)
+    assert error_of(refused) == "invalid_client"
+    assert refused.headers["content-type"] == "application/json"

@@ -101,7 +101,10 @@ class Signer(Row, table=True):
     """A key that signs what travels as JSON Web Signatures, sealed by the key service. Retired ones stay published."""
 
     __tablename__ = "signer"
-    __table_args__ = (CheckConstraint("purpose IN ('attestation', 'event')", name="purpose"), CLUSTERED)
+    __table_args__ = (
+        CheckConstraint("purpose IN ('attestation', 'event', 'introspection')", name="purpose"),
+        CLUSTERED,
+    )
 
     kid: str = Field(primary_key=True, sa_type=String(43))  # RFC 7638 thumbprint
     purpose: str = Field(sa_type=String(16))
