@@ -18,6 +18,7 @@ from tests.bench import (
     disclosures,
     envelopes,
     erasures,
+    evidence,
     imports,
     keyholder,
     keystores,
@@ -29,7 +30,7 @@ from tests.bench.deployments import Deployment
 from tests.bench.report import Line
 from tests.throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 
-PARTS = ("envelopes", "keys", "keystores", "erasures", "decisions", "disclosures", "tokens", "imports")
+PARTS = ("envelopes", "keys", "keystores", "erasures", "decisions", "disclosures", "tokens", "imports", "evidence")
 ENGINES = ("sqlite", "postgresql")
 
 
@@ -94,7 +95,19 @@ def main() -> int:
                     section(f"Import over HTTP, {made.engine}", imports.measure(made, quick=options.quick))
         except PostgresUnavailable as missing:
             sys.stderr.write(f"not measured: {engine}: {missing}\n")
+    _log(options.engine if "evidence" in options.only else (), section, quick=options.quick)
     return 0
+
+
+def _log(engines: tuple[str, ...], section: Callable[[str, list[Line]], None], *, quick: bool) -> None:
+    if engines:
+        section("The log, offline", evidence.verifying(quick=quick))
+    for engine in engines:
+        try:
+            with deployment(engine) as made:
+                section(f"The log, {made.engine}", evidence.measure(made, quick=quick))
+        except PostgresUnavailable as missing:
+            sys.stderr.write(f"not measured: {engine}: {missing}\n")
 
 
 def _words(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:

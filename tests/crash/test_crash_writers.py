@@ -39,7 +39,7 @@ from vault.systems import NewSystem
 
 pytestmark = [pytest.mark.crash, pytest.mark.xdist_group("crash")]
 
-ROUNDS = 50
+ROUNDS = 100
 SERVER_ROUNDS = 4
 FEWEST = 10
 LONGEST = 0.35  # seconds that a round's first victim may write
