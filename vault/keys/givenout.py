@@ -29,19 +29,19 @@ class GivenOut:
     def take(self, view: View, denied: Collection[Slot], count: int) -> list[Slot]:
         """Take `count` slots. Raises KeyUnavailable('exhausted') and takes none when too few are left."""
         taken: dict[int, Slot] = {}
-        while len(taken) < count:
+        while (short := count - len(taken)) > 0:
             if not self._unused:
-                short = count - len(taken)
                 wanted = max(1, min(self.block, view.total // _BLOCK_SHARE))
                 block = self._store.reserve(short, max(short, wanted), view.total)
                 if len(block) < short:
                     self._unused = list(taken)
                     raise KeyUnavailable("exhausted")
                 self._unused = block
-            ordinal, self._unused = self._unused[0], self._unused[1:]
-            slot = Slot(slot_number(*divmod(ordinal, view.geometry.leaves)), 0)
-            if slot not in denied and view.untouched(slot):
-                taken[ordinal] = slot
+            some, self._unused = self._unused[:short], self._unused[short:]
+            for ordinal in some:
+                slot = Slot(slot_number(*divmod(ordinal, view.geometry.leaves)), 0)
+                if slot not in denied and view.untouched(slot):
+                    taken[ordinal] = slot
         return list(taken.values())
 
     def give_back(self) -> None:
