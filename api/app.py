@@ -32,6 +32,7 @@ from api.routes import (
     health,
     imports,
     oauth,
+    requests,
     subjects,
 )
 from api.sealing import LOOK_SECONDS, Sealing
@@ -176,6 +177,7 @@ def create_app(
         access,
         imports,
         guardians,
+        requests,
         catalogue,
         audit,
         events,

@@ -76,6 +76,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "predicate_budget": Kind(429, "Too many different questions about this subject today."),
     "unknown_reference": Kind(404, "This brand has no such reference."),
     "unknown_restriction": Kind(404, "No such restriction of this brand stands."),
+    "unknown_request": Kind(404, "This brand has no such request."),
+    "illegal_move": Kind(409, "The request is not where this step begins."),
     # Our side.
     "sealed": Kind(503, "The vault is sealed.", retry=True),
     "store_unavailable": Kind(503, "The store did not complete the request; nothing was done.", retry=True),

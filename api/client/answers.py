@@ -48,6 +48,20 @@ class DisclosureToken:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestStanding:
+    """Where a data-subject request stands. `status` and `reason` are the Data Rights Protocol's, `due` UTC seconds."""
+
+    request: str
+    right: str
+    state: str
+    status: str
+    reason: str
+    due: int
+    outcome: str
+    duplicate_of: str
+
+
+@dataclass(frozen=True, slots=True)
 class SubjectRecord:
     """A subject as its own brand may always know it. `etag` goes into the next `update_subject`."""
 
@@ -247,6 +261,13 @@ def read_found(reply: Reply) -> Found:
 def read_consent(body: Mapping[str, Any]) -> ConsentRecord:
     """Read the answer to an event of a consent."""
     return ConsentRecord(*(str(member(body, name)) for name in ("event", "purpose", "state")))
+
+
+def read_standing(body: Mapping[str, Any]) -> RequestStanding:
+    """Read where a request stands."""
+    request, right, state, status = (str(member(body, name)) for name in ("request", "right", "state", "status"))
+    reason, outcome, first = (str(member(body, name) or "") for name in ("reason", "outcome", "duplicate_of"))
+    return RequestStanding(request, right, state, status, reason, int(member(body, "due")), outcome, first)
 
 
 def read_guidance(reply: Reply) -> ContactGuidance:

@@ -17,6 +17,7 @@ from api.client.answers import (
     DisclosureToken,
     Found,
     IssuedAttestation,
+    RequestStanding,
     Rotated,
     RowResult,
     SubjectRecord,
@@ -184,6 +185,21 @@ class AsyncEcrin:
         """Lift what this brand restricted; `informed` says that the person was told before."""
         steps = rights.lift_restriction(self._exchange, reference, ground, informed=informed, key=self._key(key))
         await self._run(steps)
+
+    async def hand_in_request(
+        self, reference: str, right: str, details: Mapping[str, Any], *, key: str = ""
+    ) -> RequestStanding:
+        """Hand in what a person asked for by right; `details` are the rest of the body of `POST /v1/requests`."""
+        steps = rights.hand_in_request(self._exchange, reference, right, details, self._key(key))
+        return await self._run(steps)
+
+    async def request_standing(self, request: str) -> RequestStanding:
+        """Ask where a request stands."""
+        return await self._run(rights.request_standing(self._exchange, request))
+
+    async def withdraw_request(self, request: str, *, key: str = "") -> RequestStanding:
+        """Take a request back at the person's word."""
+        return await self._run(rights.withdraw_request(self._exchange, request, self._key(key)))
 
     async def import_rows(
         self, rows: Iterable[Mapping[str, Any]] | AsyncIterable[Mapping[str, Any]], *, key: str

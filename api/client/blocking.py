@@ -17,6 +17,7 @@ from api.client.answers import (
     DisclosureToken,
     Found,
     IssuedAttestation,
+    RequestStanding,
     Rotated,
     RowResult,
     SubjectRecord,
@@ -181,6 +182,21 @@ class Ecrin:
         """Lift what this brand restricted; `informed` says that the person was told before."""
         steps = rights.lift_restriction(self._exchange, reference, ground, informed=informed, key=self._key(key))
         self._run(steps)
+
+    def hand_in_request(
+        self, reference: str, right: str, details: Mapping[str, Any], *, key: str = ""
+    ) -> RequestStanding:
+        """Hand in what a person asked for by right; `details` are the rest of the body of `POST /v1/requests`."""
+        steps = rights.hand_in_request(self._exchange, reference, right, details, self._key(key))
+        return self._run(steps)
+
+    def request_standing(self, request: str) -> RequestStanding:
+        """Ask where a request stands."""
+        return self._run(rights.request_standing(self._exchange, request))
+
+    def withdraw_request(self, request: str, *, key: str = "") -> RequestStanding:
+        """Take a request back at the person's word."""
+        return self._run(rights.withdraw_request(self._exchange, request, self._key(key)))
 
     def import_rows(self, rows: Iterable[Mapping[str, Any]], *, key: str) -> Iterator[RowResult]:
         """Import rows as they come, yielding each one's result. Run again with the same `key` to resume."""

@@ -1,4 +1,4 @@
-"""What a system can ask of Ecrin about a person's say: consents, signals, guardians, contact, restriction. No I/O.
+"""What a system can ask of Ecrin about a person's say: consents, signals, guardians, contact, restriction, requests. No I/O.
 
 `verbs` has the rest. Each writing verb takes a `key`, so that it is safe to repeat: the same key never happens twice.
 """
@@ -11,9 +11,11 @@ from api.client.answers import (
     ConsentHistory,
     ConsentRecord,
     ContactGuidance,
+    RequestStanding,
     member,
     read_consent,
     read_guidance,
+    read_standing,
 )
 from api.client.exchange import Exchange
 from api.client.wire import Steps, json_object
@@ -100,6 +102,26 @@ def lift_restriction(exchange: Exchange, reference: str, ground: str, *, informe
     """Lift what this brand restricted on this ground. `informed`: the person was told before (Art. 18(3))."""
     whole = {"ground": ground, "informed": informed}
     yield from _told(exchange, "rights.write", f"/v1/subjects/{reference}/restriction/lift", whole, key)
+
+
+def hand_in_request(
+    exchange: Exchange, reference: str, right: str, details: Mapping[str, Any], key: str
+) -> Steps[RequestStanding]:
+    """Hand in what a person asked for by right; `details` are further members of the body of `POST /v1/requests`."""
+    whole = {"reference": reference, "right": right, **details}
+    return read_standing((yield from _told(exchange, "rights.write", "/v1/requests", whole, key)))
+
+
+def request_standing(exchange: Exchange, request: str) -> Steps[RequestStanding]:
+    """Ask where a request stands."""
+    reply = yield from exchange.scoped("rights.write", "GET", f"/v1/requests/{request}", repeatable=True)
+    return read_standing(json_object(reply.content))
+
+
+def withdraw_request(exchange: Exchange, request: str, key: str) -> Steps[RequestStanding]:
+    """Take a request back at the person's word."""
+    path = f"/v1/requests/{request}/withdraw"
+    return read_standing((yield from _told(exchange, "rights.write", path, {}, key)))
 
 
 def _told(

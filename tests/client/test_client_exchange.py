@@ -280,6 +280,21 @@ def test_guidance_on_contact_is_no_address_and_shows_no_wish_in_a_log(client, st
     assert json.loads(stub.seen[-1].body)["staff"] == "s1"
 
 
+def test_a_request_is_handed_in_followed_and_taken_back(client, stub):
+    body = {"request": "ab", "right": "access", "state": "scoping", "status": "in_progress", "reason": None, "due": 7}
+    said = (201, {}, json.dumps(body | {"outcome": None, "duplicate_of": None}).encode())
+    stub.answers["/v1/requests"] = stub.answers["/v1/requests/ab"] = stub.answers["/v1/requests/ab/withdraw"] = [said]
+    made = client.hand_in_request("ref_a", "access", {"words": CANARY})
+    assert (made.request, made.reason, made.due, made.duplicate_of) == ("ab", "", 7, "")
+    sent = stub.seen[-1]
+    assert json.loads(sent.body) == {"reference": "ref_a", "right": "access", "words": CANARY}
+    assert CANARY not in sent.path + json.dumps(sent.headers)
+    assert client.request_standing("ab") == made
+    assert stub.seen[-1].method == "GET"
+    assert client.withdraw_request("ab") == made
+    assert stub.seen[-1].headers["idempotency-key"] != sent.headers["idempotency-key"]
+
+
 def test_the_record_of_consents_comes_as_the_text_that_was_signed(client, stub):
     stub.answers["/v1/consents/ref_a"] = [(200, {}, b'{"record":"{\\"a\\": 1}","receipt":"note"}')]
     history = client.consent_history("ref_a")

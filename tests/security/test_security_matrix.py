@@ -72,6 +72,9 @@ ROUTES = {
     ("POST", "/v1/subjects/{reference}/restriction/lift"): Expected(
         "rights.write", {"ground": "accuracy_contested", "informed": True}, owned=True
     ),
+    ("POST", "/v1/requests"): Expected("rights.write", {"reference": "{reference}", "right": "complaint"}, owned=True),
+    ("GET", "/v1/requests/{request_id}"): Expected("rights.write"),
+    ("POST", "/v1/requests/{request_id}/withdraw"): Expected("rights.write"),
     ("POST", "/access/v1/evaluation"): Expected("lookup", EVALUATION),
     ("POST", "/v1/subjects/search"): Expected("lookup", {"by": "client_number", "value": "AU-0042"}),
     ("POST", "/v1/consents"): Expected(
@@ -115,6 +118,7 @@ ROUTES = {
 }
 
 
+REQUESTS = {}  # a request of the person behind a reference
 OTHERS = {}  # somebody else that the brand knows, for routes that take two people
 
 
@@ -140,7 +144,7 @@ def call(caller, route, token, reference):
     """Send the route's good request under a token, or without one."""
     expected = ROUTES[route]
     method, path = route[0], route[1].replace("{reference}", reference).replace("{status_list}", "0" * 32)
-    path = path.replace("{path:path}", expected.path)
+    path = path.replace("{path:path}", expected.path).replace("{request_id}", REQUESTS.get(reference, "0" * 32))
     headers = list(expected.headers)
     if isinstance(expected.body, bytes):
         return caller.send(method, path, token, content=expected.body, headers=headers, **_unproved(token))
@@ -160,6 +164,8 @@ def known(pos, tmp_path):
     reference = pos.created(PERSON, CONSENT)
     evidence.sign_checkpoints(pos.http.app.state.services.vault, tmp_path / "checkpoint")
     OTHERS[reference] = pos.created({"client_number": "AU-0043"})
+    asked = {"reference": reference, "right": "decision_review"}
+    REQUESTS[reference] = pos.send("POST", "/v1/requests", pos.service("rights.write"), asked).json()["request"]
     return reference
 
 
@@ -211,6 +217,10 @@ def test_another_brand_with_every_right_of_its_own_finds_nothing_here(pos, siste
         token = token_of(sister, expected.needs, theirs)
         answer, unknown = call(sister, route, token, known), call(sister, route, token, STRANGER)
         assert (answer.status_code, code_of(answer)) == (404, "unknown_reference"), route
+        assert answer.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}, route
+    for route in (("GET", "/v1/requests/{request_id}"), ("POST", "/v1/requests/{request_id}/withdraw")):
+        answer, unknown = (call(sister, route, sister.service("rights.write"), each) for each in (known, STRANGER))
+        assert (answer.status_code, code_of(answer)) == (404, "unknown_request"), route
         assert answer.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}, route
     bulk = call(sister, ("POST", "/v1/disclosures/bulk"), token_of(sister, DISCLOSURE, theirs), known)
     assert bulk.json() == {"disclosures": [{"reference": known, "error": "unknown_reference"}], "receipt": None}

@@ -81,6 +81,9 @@ UNGUESSED = {
     "POST /v1/guardians",
     "POST /v1/guardians/end",
     "POST /v1/imports",
+    "GET /v1/requests/{request_id}",
+    "POST /v1/requests",
+    "POST /v1/requests/{request_id}/withdraw",
     "POST /v1/subjects",
     "POST /v1/subjects/search",
     "POST /v1/subjects/{reference}/restriction",  # the reference is replaced by then

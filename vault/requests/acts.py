@@ -3,9 +3,10 @@
 from policies.catalogue import FieldKind
 from policies.decision import OWN
 from policies.rights import Right
-from vault import amendments, references, restrictions
+from vault import amendments, outbox, references, restrictions
 from vault.amendments import Update
 from vault.errors import Conflict, InvalidFields, VaultError
+from vault.outbox import EventKind, Happened
 from vault.requests.content import Content
 from vault.requests.handling import granted, view
 from vault.requests.records import Request
@@ -38,6 +39,8 @@ def rectify(vault: Vault, request_id: bytes, by: By) -> Request:
             (answer,) = amendments.amend(uow, [again])
         if isinstance(answer, VaultError):
             raise answer
+        told = Happened(held.request.brand, reference, EventKind.RECTIFIED, {"version": answer.version})
+        outbox.queue(uow, [told])
         said = tuple(sorted(f"field:{each}" for each in written.values))
         held = take(uow, held, Move.CARRY_OUT, by, said=said, **granted(held.request))
         uow.commit()
