@@ -27,7 +27,7 @@ from audit.tables import metadata
 
 _HEADS: Final = metadata.tables["log_head"]
 _TABLES: Final = (
-    "log_entry", "log_tile", "log_node", "log_witness", "log_witnessed", "log_timestamp", "log_scrub",
+    "log_entry", "log_node", "log_witness", "log_witnessed", "log_timestamp", "log_scrub",
     "log_checkpoint", "log_head",
 )  # fmt: skip
 _CHUNK: Final = 4096  # entries read at a time

@@ -119,17 +119,6 @@ class LogTimestamp(Row, table=True):
     token: bytes = Field(sa_type=LargeBinary)
 
 
-class LogTile(Row, table=True):
-    """The leaf hashes of 256 entries whose bytes were pruned: enough for every proof, and for nothing about anybody."""
-
-    __tablename__ = "log_tile"
-    __table_args__ = (CheckConstraint("idx >= 0", name="idx"),)
-
-    shard: int = Field(primary_key=True, sa_type=SmallInteger)
-    idx: int = Field(primary_key=True, sa_type=BigInteger)
-    hashes: bytes = Field(sa_type=LargeBinary(8192))
-
-
 class LogScrub(Row, table=True):
     """When stored bytes were last hashed anew, by kind (`full`, `sample`), and how many faults that showed."""
 

@@ -1,4 +1,4 @@
-"""Witnesses, time stamps, and what stays of entries that are pruned.
+"""What others say of the log: witnesses and time stamps.
 
 Revision: 0025
 Follows: 0024
@@ -43,17 +43,9 @@ def upgrade() -> None:
         sa.CheckConstraint("size > 0", name=op.f("ck_log_timestamp_size")),
         sa.PrimaryKeyConstraint("shard", "size", name=op.f("pk_log_timestamp")),
     )
-    op.create_table(
-        "log_tile",
-        sa.Column("shard", sa.SmallInteger(), nullable=False),
-        sa.Column("idx", sa.BigInteger(), nullable=False),
-        sa.Column("hashes", sa.LargeBinary(length=8192), nullable=False),
-        sa.CheckConstraint("idx >= 0", name=op.f("ck_log_tile_idx")),
-        sa.PrimaryKeyConstraint("shard", "idx", name=op.f("pk_log_tile")),
-    )
 
 
 def downgrade() -> None:
     """Undo."""
-    for name in ("log_tile", "log_timestamp", "log_witnessed", "log_witness"):
+    for name in ("log_timestamp", "log_witnessed", "log_witness"):
         op.drop_table(name)
