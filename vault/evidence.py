@@ -1,10 +1,11 @@
 """Keeps the log vouched for and public: checkpoints, tiles, proofs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-from audit import checkpoint, ledger, published, publishing, subtrees
+from audit import checkpoint, ledger, published, publishing, reconciliation, subtrees
 from audit.entry import Act, Actor, Entry, Outcome, decode
 from audit.errors import InvalidEntry
 from audit.findings import Result
@@ -12,6 +13,7 @@ from audit.ledger import Record
 from audit.note import split_note
 from audit.pin import read_pin
 from audit.publishing import Published
+from audit.reconciliation import Reconciled
 from audit.tiles import Place
 from audit.tlogproof import format_proof
 from audit.verify import verify_log
@@ -19,6 +21,8 @@ from vault.keys.service import KeyService, SigningKey
 from vault.setup import log_origin
 from vault.store.engine import translate
 from vault.unit import UnitOfWork, Vault
+
+_CHUNK: Final = 4096  # entries read at a time
 
 
 class LogSigner:
@@ -135,6 +139,15 @@ def proof_of(vault: Vault, entry_id: bytes, shard: int = 0) -> str | None:
         if index >= size:
             return None
         return format_proof(index, subtrees.inclusion(conn, shard, index, size), note)
+
+
+def reconciled(vault: Vault, lines: Iterable[str], shard: int = 0) -> Reconciled:
+    """Hold the key holder's own lines against the log, hour by hour. Raises `CannotDecide` where there are none."""
+    counts = reconciliation.holder_counts(lines)
+    with vault.reading() as conn:
+        size = ledger.head(conn, shard).size
+        bodies = (record.body for start in range(0, size, _CHUNK) for record in ledger.read(conn, shard, start, _CHUNK))
+        return reconciliation.reconcile(counts, reconciliation.explained(bodies))
 
 
 def latest_checkpoint(vault: Vault, shard: int = 0) -> str | None:

@@ -23,6 +23,7 @@ from api.cli import (
     officers,
     policy,
     policyversions,
+    reconciling,
     reports,
     restrictions,
     rotation,
@@ -71,6 +72,7 @@ app.add_typer(joins.app, name="join")
 policyversions.install(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(breakglass.app, name="break-glass")
+reconciling.install(evidence.app)
 app.add_typer(evidence.app, name="audit")
 app.add_typer(reports.app, name="report")
 

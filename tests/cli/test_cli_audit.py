@@ -199,3 +199,15 @@ def test_wrong_exports_leave_no_file(signed, ecrin, tmp_path):
         assert (ended.code, bundle.exists()) == (code, False), arguments
         assert "Traceback" not in ended.err
     assert not (tmp_path / "k").exists()
+
+
+def test_the_key_holders_count_is_held_against_the_log(signed, ecrin, tmp_path):
+    lines = tmp_path / "keyd.log"
+    lines.write_text('{"event":"keyd.opened","count":3,"refused":0,"time":"2026-11-24T01:06:12Z"}\n')
+    told = ecrin("audit", "reconcile", str(lines), "--json")
+    assert (told.code, told.json["hours"][0]["opened"]) == (0, 3)
+    lines.write_text('{"event":"keyd.opened","count":90000,"refused":0,"time":"2026-11-24T01:06:12Z"}\n')
+    assert ecrin("audit", "reconcile", str(lines)).code == 1
+    lines.write_text("nothing\n")
+    assert ecrin("audit", "reconcile", str(lines)).code == 2
+    assert ecrin("audit", "reconcile", str(tmp_path / "none")).code == 2
