@@ -95,19 +95,19 @@ class Host:
             for path in (self.folder, *self.folder.rglob("*")):
                 os.chown(path, self._identity["user"], self._identity["group"])
 
-    def environment(self, *, holder):
+    def environment(self, *, holder, **settings):
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ECRIN_")}
-        mine = {f"ECRIN_{name.upper()}": str(value) for name, value in self._settings.items()}
+        mine = {f"ECRIN_{name.upper()}": str(value) for name, value in (self._settings | settings).items()}
         own = {"PYTHONPATH": str(ROOT), "HOME": str(self.folder)}
         return kept | mine | own | ({"ECRIN_KEYD_SOCKET": str(self.socket)} if holder else {})
 
-    def start(self, *arguments, holder=True, **options):
+    def start(self, *arguments, holder=True, settings=(), **options):
         """Start a process of the account, allowed to leave a core file."""
         with self.lines.open("ab") as out:
             options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out, **options}
             process = subprocess.Popen(
                 [*self._prefix, *map(str, arguments)],
-                env=self.environment(holder=holder),
+                env=self.environment(holder=holder, **dict(settings)),
                 cwd=self.folder,
                 preexec_fn=_allow_cores,  # noqa: PLW1509 - one system call between fork and exec, no lock taken
                 **self._identity,
@@ -145,14 +145,22 @@ class Host:
         self.until(lambda: self.get("/readyz" if ready else "/healthz")[0] == 200, process)
         return process
 
+    def serve_beside(self):
+        """Start another service on the same deployment and holder; its address."""
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}"
+        process = self.start(*PYTHON, "-m", "api.cli.main", "serve", settings={"port": port})
+        self.until(lambda: self.get("/readyz", url)[0] == 200, process)
+        return url
+
     def client(self, **options):
         """The key service as the service's process has it; for tests that run as the account's user id."""
         return KeydClient(self.socket, DEPLOYMENT, **options)
 
-    def get(self, path):
+    def get(self, path, url=""):
         """Status and body of one request; (0, b"") where nobody listens."""
         try:
-            with urlopen(self.url + path, timeout=15) as answer:  # noqa: S310 - our own
+            with urlopen((url or self.url) + path, timeout=15) as answer:  # noqa: S310 - our own
                 return answer.status, answer.read()
         except HTTPError as error:
             with error:
