@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The parts of the test set-up that live outside .venv: PostgreSQL's server programs, an account to run them as (the
-# server refuses to run as root), and SoftHSM2, the HSM that the PKCS#11 provider is tested on. Installs what is missing where it may; where it may not, it says so loudly and
+# server refuses to run as root), SoftHSM2, the HSM that the PKCS#11 provider is tested on, and Chromium, in which the
+# pages are tried. Installs what is missing where it may; where it may not, it says so loudly and
 # goes on, and the tests that need the part are skipped. Under CI a missing part is an error.
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,6 +30,18 @@ install_postgresql() {
 softhsm_missing() {
     ! command -v softhsm2-util >/dev/null 2>&1
 }
+
+chromium_missing() {
+    ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1
+}
+
+if chromium_missing; then
+    debian_install chromium fonts-dejavu-core || true
+    if chromium_missing; then
+        loudly "Chromium is missing and could not be installed:" \
+            "the pages will NOT be tried in a browser. Debian: apt-get install chromium"
+    fi
+fi
 
 if softhsm_missing; then
     debian_install softhsm2 || true

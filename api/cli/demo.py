@@ -21,7 +21,9 @@ from api.cli.deployment import initialise_from
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail
 from api.settings import Settings, child_environment, load
-from vault import systems
+from vault import officers, systems
+from vault.officers import Role
+from vault.signin import invitations
 from vault.systems import NewSystem
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 START_PATIENCE = 30.0  # seconds
 STOP_PATIENCE = 15.0
+OFFICERS = {"claire": Role.COMPLIANCE, "auguste": Role.AUDITOR, "ines": Role.APPROVER}
 SIZE = 2_000
 
 
@@ -69,7 +72,7 @@ def demo(
             else:
                 narrator.end()
             if serve:
-                _wait(settings)
+                _wait(settings, _invited(settings))
 
 
 def _settings(folder: Path, *, keep: bool) -> Settings:
@@ -135,9 +138,32 @@ def _until_ready(settings: Settings, process: subprocess.Popen[bytes]) -> None:
     raise fail("the server did not become ready", Exit.UNAVAILABLE)
 
 
-def _wait(settings: Settings) -> None:
+def _invited(settings: Settings) -> dict[str, str]:
+    """Add the demo's officers on a first run, and return a fresh link for each with which to choose how to sign in."""
+    vault = bootstrap.open_from(settings)
+    try:
+        with vault.unit() as uow:
+            known = {each.id for each in officers.listed(uow.conn)}
+            for name, role in OFFICERS.items():
+                if name not in known:  # nobody knows this password: the officer chooses another, or a passkey
+                    officers.add(uow, name, role, vault.entropy.bytes(32).hex(), OPERATOR)
+            codes = {name: invitations.invite(uow, name, OPERATOR) for name in OFFICERS}
+            uow.commit()
+    finally:
+        vault.close()
+    return {name: f"{settings.console_url}/console/set-up#{code}" for name, code in codes.items()}
+
+
+def _wait(settings: Settings, links: dict[str, str]) -> None:
     """Serve until SIGINT or SIGTERM."""
-    Console().print(f"\nServing on {settings.public_url}, data in {settings.data_dir}. Stop with Ctrl-C.", markup=False)
+    console = Console()
+    console.print(
+        "\nThe officers' console. Each link is good once, for a day, and lets its officer choose how to sign in:"
+    )
+    for name, link in links.items():
+        console.print(f"   {name} ({OFFICERS[name]}): {link}", markup=False, soft_wrap=True)
+    console.print(f"   afterwards: {settings.console_url}/console", markup=False)
+    console.print(f"\nServing on {settings.public_url}, data in {settings.data_dir}. Stop with Ctrl-C.", markup=False)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         signal.pause()

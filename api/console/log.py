@@ -48,7 +48,7 @@ def page(visit: Visit) -> Response:
         kept=kept,
         systems=known,
         purposes_said=[(each.key, each.key) for each in visit.vault.bundle.purposes.every],
-        acts_said=sorted(((act, say(words)) for act, words in ACTS.items()), key=itemgetter(1)),
+        acts_said=_acts(visit, kept["act"]),
         outcomes_said=[(code, say(words)) for code, (words, _) in OUTCOMES.items()],
         onward=None if found.onward is None else filters.link(PATH, kept | {"below": found.onward}),
         export=filters.link(f"{PATH}/export", kept),
@@ -134,6 +134,12 @@ def download(content: bytes, name: str) -> Response:
     kind = "text/csv; charset=utf-8" if name.endswith(".csv") else "application/json"
     headers = {**render.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, headers=headers, media_type=kind)
+
+
+def _acts(visit: Visit, chosen: str) -> list[tuple[str, str]]:
+    """Return the acts by their words; a kind of acts that the address names (`consent`) stands among them."""
+    named = sorted(((act, visit.language.say(words)) for act, words in ACTS.items()), key=itemgetter(1))
+    return named if chosen in {"", *ACTS} else [(chosen, f"{chosen}…"), *named]
 
 
 def _sought(visit: Visit) -> Sought:

@@ -169,6 +169,7 @@ ACTS: Final[Mapping[str, str]] = {
     "log.started": N_("Server started"),
     "log.heartbeat": N_("Heartbeat"),
     "log.clock": N_("Clock noted"),
+    "log.scrubbed": N_("Log checked against its bytes"),
     "log.quorum_lost": N_("Witnesses lost"),
     "log.quorum_regained": N_("Witnesses back"),
     "audit.viewed": N_("Audit log looked at"),

@@ -1,0 +1,225 @@
+"""The console in a real browser: passkeys, both languages, desk and telephone, with and without script, WCAG 2.2 AA."""
+
+import os
+from pathlib import Path
+
+import pytest
+from console_browser import PASSWORD
+from pyotp import TOTP
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
+
+SCREENS = os.environ.get("ECRIN_TEST_SCREENS")  # a folder: pictures of the pages go there
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PAGES = (
+    "", "/requests", "/person", "/systems", "/systems/aurelle-paris", "/purposes", "/consents", "/policy", "/policy/1",
+    "/log?act=field", "/log/1", "/log/export", "/integrity", "/reports", "/reports/access", "/reports/processing",
+    "/reports/refusals/files", "/erasures", "/budgets", "/break-glass", "/officers", "/account", "/nowhere",
+)  # fmt: skip
+PICTURES = {"": "today", "/systems/aurelle-paris": "system", "/policy": "policy", "/log?act=field": "log", "/log/1": "proof",
+            "/reports/access": "report", "/integrity": "integrity"}  # fmt: skip
+
+
+def axe_source():
+    import axe_playwright_python
+
+    (found,) = Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")
+    return found.read_text("utf-8")
+
+
+def faults(page):
+    page.evaluate(AXE)
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
+    return [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found["violations"]]
+
+
+AXE = axe_source()
+
+
+class Watched:
+    """A context whose pages may say nothing in the console: a refused script, style or frame would be said there."""
+
+    def __init__(self, chromium, served, **how):
+        self.context = chromium.new_context(base_url=served.url, **how)
+        self.page = self.context.new_page()
+        self.said = []
+        self.page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+
+    def unexpected(self):
+        return [each for each in self.said if "status of 4" not in each]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.context.close()
+
+
+def with_authenticator(watched):
+    """Give a page a device that holds passkeys and says yes."""
+    session = watched.context.new_cdp_session(watched.page)
+    session.send("WebAuthn.enable")
+    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+               "isUserVerified": True, "automaticPresenceSimulation": True}  # fmt: skip
+    return session, session.send("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+
+
+def come_with_code(page, code, press=True):
+    page.goto("/console/set-up")
+    page.fill("input[name=code]", code)
+    page.click("main form button")
+
+
+def picture(page, name):
+    if SCREENS:
+        page.screenshot(path=f"{SCREENS}/{name}.png", full_page=False)
+
+
+def test_a_passkey_is_made_used_and_asked_for_again(chromium, served):
+    with Watched(chromium, served) as watched:
+        page, (session, device) = watched.page, with_authenticator(watched)
+        page.goto(f"/console/set-up#{served.codes['compliance-passkey']}")
+        assert page.input_value("input[name=code]") == served.codes["compliance-passkey"]
+        assert "#" not in page.url  # it is gone from the address too
+        page.click("main form button")
+        page.fill("input[name=label]", "desk")
+        page.click("form[data-ceremony=create] button")
+        page.wait_for_url("**/console")
+        cookie = next(each for each in watched.context.cookies() if each["name"].endswith("session"))
+        assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, True, "Strict")
+        page.click("header button")
+        page.wait_for_url("**/console/sign-in")
+        page.click("form[data-ceremony=get] button")
+        page.wait_for_url("**/console")
+        again = next(each for each in watched.context.cookies() if each["name"].endswith("session"))
+        assert again["value"] != cookie["value"]
+        page.goto("/console/confirm?next=/console/log/export")
+        page.click("form[data-ceremony=get] button")
+        page.wait_for_url("**/console/log/export")
+        raised = next(each for each in watched.context.cookies() if each["name"].endswith("session"))
+        assert raised["value"] != again["value"]
+        with page.expect_download() as download:
+            page.click("main form button")
+        assert download.value.suggested_filename == "ecrin-log.csv"
+        credentials = session.send("WebAuthn.getCredentials", {"authenticatorId": device})["credentials"]
+        assert [each["rpId"] for each in credentials] == ["localhost"]
+        assert watched.unexpected() == []
+
+
+def test_a_passkey_without_its_owner_or_of_another_officer_opens_nothing(chromium, served):
+    with Watched(chromium, served) as watched:
+        page, (session, device) = watched.page, with_authenticator(watched)
+        come_with_code(page, served.codes["auditor-passkey"])
+        page.click("form[data-ceremony=create] button")
+        page.wait_for_url("**/console")
+        page.click("header button")
+        session.send("WebAuthn.setUserVerified", {"authenticatorId": device, "isUserVerified": False})
+        page.click("form[data-ceremony=get] button")
+        page.wait_for_selector("form[data-ceremony=get] [data-trouble]:visible")
+        assert page.url.endswith("/sign-in")
+        # What a page that only looks like ours would get is bound to its host, and a stale answer to its session.
+        page.evaluate("document.querySelector('form[data-ceremony] input[name=answer]').value = '{\"id\":\"AAAA\"}'")
+        page.evaluate("document.querySelector('form[data-ceremony]').submit()")
+        page.wait_for_selector("[role=alert]:visible")
+        assert page.url.endswith("/sign-in")
+
+
+@pytest.fixture(scope="module")
+def officer_state(chromium, served):
+    """An officer signed in with password and code in a browser without script; the cookies of it."""
+    with Watched(chromium, served, java_script_enabled=False) as watched:
+        page = watched.page
+        come_with_code(page, served.codes["compliance-code"])
+        assert page.is_disabled("form[data-ceremony=create] button")
+        secret = page.inner_text("code.secret").replace(" ", "")
+        page.fill("input[name=password]", PASSWORD)
+        page.fill("input[name=code]", TOTP(secret).now())
+        page.click("text=Keep both and sign in")
+        page.wait_for_url("**/console")
+        return watched.context.storage_state()
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_every_page_is_accessible_and_fits(chromium, served, officer_state, language, size):
+    how = {
+        "storage_state": officer_state,
+        "viewport": size,
+        "locale": language,
+        "color_scheme": "light" if size is DESK else "dark",
+    }
+    with Watched(chromium, served, **how) as watched:
+        page, found = watched.page, {}
+        for path in PAGES:
+            answer = page.goto(f"/console{path}")
+            assert answer.status == (404 if path == "/nowhere" else 200), path
+            assert page.get_attribute("html", "lang") == language, path
+            if here := faults(page):
+                found[path] = here
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, (path, wide)
+            if path in PICTURES:
+                picture(page, f"{PICTURES[path]}-{language}-{'desk' if size is DESK else 'phone'}")
+        assert found == {}
+        assert watched.unexpected() == []
+
+
+def test_the_door_is_accessible_in_both_languages(chromium, served):
+    for language in ("en", "fr"):
+        with Watched(chromium, served, locale=language, viewport=PHONE) as watched:
+            for path in ("/sign-in", "/set-up"):
+                watched.page.goto(f"/console{path}")
+                assert faults(watched.page) == [], path
+                picture(watched.page, f"{path[1:]}-{language}-phone")
+            assert watched.unexpected() == []
+
+
+def test_without_script_everything_but_passkeys_works(chromium, served, officer_state):
+    with Watched(chromium, served, java_script_enabled=False, storage_state=officer_state) as watched:
+        page = watched.page
+        page.goto("/console/log")
+        page.select_option("select[name=act]", "field.disclosed")
+        page.click("form.filter button")
+        assert "act=field.disclosed" in page.url
+        page.click("main table a >> nth=0")
+        assert "Recomputed just now" in page.inner_text("main")
+        page.goto("/console/integrity")
+        page.click("text=Recompute now")
+        assert "The log holds" in page.inner_text("main")
+        page.click("nav.languages a")
+        assert page.get_attribute("html", "lang") == "fr"
+        page.goto("/console/reports/access/files")
+        with page.expect_download() as download:
+            page.click("main form button")
+        assert download.value.suggested_filename == "ecrin-access.json"
+
+
+def test_no_other_page_can_frame_it_or_post_to_it(chromium, served, officer_state):
+    """Clickjacking and CSRF as an attacker tries them: from a page of another origin, in the officer's own browser."""
+    with Watched(chromium, served, storage_state=officer_state) as watched:
+        page, url = watched.page, served.url
+        elsewhere = url.replace("localhost", "127.0.0.1")
+        page.route(f"{elsewhere}/evil", lambda route: route.fulfill(
+            content_type="text/html",
+            body=f"<iframe src='{url}/console'></iframe><form method=post action='{url}/console/sign-out'><button>x</button></form>",
+        ))  # fmt: skip
+        page.goto(f"{elsewhere}/evil")
+        page.wait_for_timeout(300)
+        framed = [each for each in page.frames if each is not page.main_frame]
+        assert not any("Today" in each.content() for each in framed)
+        page.click("button")
+        assert "session" in page.inner_text("main") or "Not from our pages" in page.inner_text("main")
+        page.goto("/console")
+        assert page.inner_text("h1") == "Today"
+
+
+def test_pages_print_without_their_frame(chromium, served, officer_state):
+    with Watched(chromium, served, storage_state=officer_state) as watched:
+        page = watched.page
+        page.goto("/console/reports/access")
+        page.emulate_media(media="print")
+        assert not page.is_visible("nav.menu")
+        assert not page.is_visible("form.filter")
+        assert page.is_visible("main table")
