@@ -2,23 +2,19 @@
 
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from time import monotonic
 
 from fastapi import FastAPI
 
-from api import bootstrap, epochs, eventpush, openapi, problems, retentions, roots, trail
+from api import bootstrap, jobs, openapi, problems, roots
 from api.authn.nonce import Nonces
 from api.batcher import Batcher
-from api.epochs import Epochs
-from api.eventpush import EventPush
 from api.middleware.stack import stack
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.pages.mount import Pages
-from api.periodic import Periodic
 from api.rates import Rates
-from api.retentions import Retentions
 from api.routes import (
     access,
     attestations,
@@ -35,30 +31,14 @@ from api.routes import (
     requests,
     subjects,
 )
-from api.sealing import LOOK_SECONDS, Sealing
+from api.sealing import Sealing
 from api.services import Services
 from api.settings import Settings
 from api.vouching import Vouching
-from vault import census, consentterms, housekeeping
-from vault.errors import KeyHolderUnavailable, Sealed
-from vault.governance import watch
 from vault.governance.watch import BundleWatch, Noticed
 from vault.keys.service import KeyService
 from vault.runtime import SystemClock, SystemEntropy
 from vault.unit import Vault
-
-HOUSEKEEPING_SECONDS = 60.0
-CONSENT_SECONDS = 3600.0  # a consent that is over counts for nothing at once; the job puts it on record
-
-
-def _while_open(work: Callable[[], object]) -> Callable[[], None]:
-    """Let a job rest while the vault is sealed."""
-
-    def turn() -> None:
-        with suppress(Sealed, KeyHolderUnavailable):
-            work()
-
-    return turn
 
 
 def create_app(
@@ -102,33 +82,8 @@ def create_app(
         batcher = Batcher(vault, most_in_batch=settings.batch_size, most_waiting=settings.queue_size)
 
         stopping = threading.Event()
-
-        count_crowds = _while_open(lambda: census.turn(vault, stopping.wait))
-        end_consents = _while_open(lambda: consentterms.sweep(vault))
         vouching = Vouching(settings, vault, sealing, log)
-        jobs = (
-            Periodic(CONSENT_SECONDS, end_consents, log, Event.CONSENTS_FAILED, last=False),
-            Periodic(census.TURN_SECONDS, count_crowds, log, Event.CENSUS_FAILED, last=False),
-            Periodic(watch.LOOK_SECONDS, bundles.look, log, Event.BUNDLE_UNREADABLE, last=False),
-            Periodic(LOOK_SECONDS, sealing.look, log, Event.SEAL_UNREADABLE),
-            Periodic(HOUSEKEEPING_SECONDS, lambda: _keep_house(vault, settings), log, Event.STORE_LOST),
-            Periodic(epochs.LOOK_SECONDS, Epochs(settings, vault, sealing).turn, log, Event.EPOCH_FAILED, last=False),
-            Periodic(
-                eventpush.LOOK_SECONDS,
-                EventPush(vault, settings.issuer, sealing, log).turn,
-                log,
-                Event.EVENTS_FAILED,
-                last=False,
-            ),
-            Periodic(
-                retentions.LOOK_SECONDS,
-                Retentions(settings, vault, sealing, log).turn,
-                log,
-                Event.RETENTION_FAILED,
-                last=False,
-            ),
-            *vouching.jobs,  # last, so that what the others log at the end is signed too
-        )
+        running = jobs.jobs(settings, vault, sealing, log, stopping, bundles, vouching)
         app.state.services = Services(
             settings,
             vault,
@@ -140,7 +95,7 @@ def create_app(
             vouching.witnesses,
         )
         batcher.start()
-        for job in jobs:
+        for job in running:
             job.start()
         try:
             yield
@@ -148,7 +103,7 @@ def create_app(
             log.info(Event.STOPPING)
             stopping.set()
             batcher.close()
-            for job in jobs:
+            for job in running:
                 job.close()
             vault.close()
             log.info(Event.STOPPED)
@@ -187,9 +142,3 @@ def create_app(
     app.router.routes.append(Pages("/console", "api.console.site"))  # last: no brand's request ever looks at it
     openapi.install(app)
     return app
-
-
-def _keep_house(vault: Vault, settings: Settings) -> None:
-    trail.record_untold(vault)
-    housekeeping.purge(vault)
-    housekeeping.purge_ledger(vault, settings.ledger_days)

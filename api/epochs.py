@@ -9,12 +9,11 @@ from contextlib import suppress
 from typing import Final
 
 from api.keepers import keeper_of
-from api.sealing import Sealing
 from api.settings import Settings
 from vault.erasure import epochrun
 from vault.erasure.finishing import anything_queued
 from vault.erasure.settling import settle
-from vault.errors import Conflict, KeyHolderUnavailable, Sealed
+from vault.errors import Conflict
 from vault.keys.keeper import KeptChange
 from vault.unit import Vault
 
@@ -24,21 +23,20 @@ LOOK_SECONDS: Final = 10.0
 class Epochs:
     """The epoch runs of one process. `turn` is cheap until it is time."""
 
-    def __init__(self, settings: Settings, vault: Vault, sealing: Sealing) -> None:
+    def __init__(self, settings: Settings, vault: Vault) -> None:
         self._settings = settings
         self._vault = vault
-        self._sealing = sealing
         self._next: float | None = None
 
     def turn(self) -> None:
         """Run if it is time. Raises what a run raises; the next comes at its time all the same, a first at the next turn."""
         now = time.monotonic()
-        if not self._sealing.open or (self._next is not None and now < self._next):
+        if self._next is not None and now < self._next:
             return
         first, self._next = self._next is None, now + (self._settings.epoch_seconds or float("inf"))
         caught_up = False
         try:
-            with suppress(Conflict, Sealed, KeyHolderUnavailable):
+            with suppress(Conflict):
                 if first:
                     self._catch_up()
                 else:

@@ -8,7 +8,6 @@ from typing import Final
 
 from api.observability.events import Event
 from api.observability.logs import Log
-from api.sealing import Sealing
 from api.settings import Settings
 from audit.entry import Actor, ActorKind
 from vault import errands
@@ -24,20 +23,18 @@ _NAME: Final = "retention"
 class Retentions:
     """The sweeps of one process. `turn` is cheap until one is due."""
 
-    def __init__(self, settings: Settings, vault: Vault, sealing: Sealing, log: Log) -> None:
+    def __init__(self, settings: Settings, vault: Vault, log: Log) -> None:
         self._every = settings.retention_seconds
         self._vault = vault
-        self._sealing = sealing
         self._log = log
 
     def turn(self) -> None:
         """Sweep if it is time. Raises what a sweep raises."""
-        if not self._every or not self._sealing.open or not errands.claim(self._vault, _NAME, self._every):
+        if not self._every:
             return
         actor = Actor(ActorKind.VAULT, self._vault.deployment)
-        try:
-            swept = retention.sweep(self._vault, actor)
-        except BaseException:
-            errands.put_off(self._vault, _NAME, min(RETRY_SECONDS, self._every))
-            raise
-        self._log.info(Event.RETENTION_SWEPT, count=swept.requested)
+        swept = errands.run(
+            self._vault, _NAME, self._every, lambda: retention.sweep(self._vault, actor), retry=RETRY_SECONDS
+        )
+        if swept is not None:
+            self._log.info(Event.RETENTION_SWEPT, count=swept.requested)

@@ -126,7 +126,9 @@ class Settings(BaseSettings):
         default=(), description="Comma-separated accounts that the key holder answers beside its own."
     )
 
-    keyd_opens: int = Field(default=3_000_000, ge=1, description="Data keys the key holder opens a minute at most.")
+    keyd_opens: int = Field(
+        default=3_000_000, ge=1, le=1_000_000_000, description="Data keys the key holder opens a minute at most."
+    )
 
     bundle_path: Path | None = Field(
         default=None, description="Policy bundle that `ecrin init` founds with. Default: the built-in maisons."
@@ -137,11 +139,17 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=64, ge=1, le=1024, description="Requests that share one transaction.")
     import_batch_size: int = Field(default=500, ge=1, le=2000, description="Import rows that share one transaction.")
     queue_size: int = Field(default=2048, ge=1, le=65536, description="Requests that may wait before 503.")
-    system_rate: int = Field(default=2000, ge=1, description="Requests per second of a system, per process.")
+    system_rate: int = Field(
+        default=2000, ge=1, le=1_000_000, description="Requests per second of a system, per process."
+    )
     checkpoint_seconds: float = Field(default=1.0, gt=0, le=60, description="Time between signed checkpoints at most.")
-    epoch_seconds: int = Field(default=3600, ge=0, description="Time between epoch runs. 0: by hand.")
-    retention_seconds: int = Field(default=86400, ge=0, description="Time between retention sweeps. 0: by hand.")
-    ledger_days: int = Field(default=1095, ge=90, description="Days that acknowledged events stay on the ledger.")
+    epoch_seconds: int = Field(default=3600, ge=0, le=2_592_000, description="Time between epoch runs. 0: by hand.")
+    retention_seconds: int = Field(
+        default=86400, ge=0, le=2_592_000, description="Time between retention sweeps. 0: by hand."
+    )
+    ledger_days: int = Field(
+        default=1095, ge=90, le=36_500, description="Days that acknowledged events stay on the ledger."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("keystore_copies", "trusted_proxies", "keyd_accounts", mode="before")

@@ -18,7 +18,6 @@ from rfc3161_client import (
 )
 
 from api.eventpush import address_fault
-from api.sealing import Sealing
 from vault import timestamping
 from vault.errors import TimestampRefused
 from vault.unit import Vault
@@ -33,16 +32,14 @@ _OK: Final = 200
 class Timestamps:
     """Stamps once per turn. `url` is the authority's, `roots` a PEM file of certificates that it must lead to."""
 
-    def __init__(self, vault: Vault, url: str, roots: Path, sealing: Sealing) -> None:
+    def __init__(self, vault: Vault, url: str, roots: Path) -> None:
         self._vault = vault
         self._url = url
         self._roots = roots
-        self._sealing = sealing
 
     def turn(self) -> None:
-        """Have the newest checkpoint stamped, if the vault is open and it is not yet."""
-        if self._sealing.open:
-            timestamping.turn(self._vault, self.stamp)
+        """Have the newest checkpoint stamped, if it is not yet."""
+        timestamping.turn(self._vault, self.stamp)
 
     def stamp(self, message: bytes) -> bytes:
         """Return the authority's checked response (DER) over the SHA-256 of these bytes. Raises `TimestampRefused`."""

@@ -12,7 +12,6 @@ import httpx2
 from api.eventpush import address_fault
 from api.observability.events import Event
 from api.observability.logs import Log
-from api.sealing import Sealing
 from audit.addcheckpoint import ADD_CHECKPOINT
 from audit.errors import CannotDecide, VerificationError
 from audit.quorum import KnownWitness, QuorumPolicy, parse_policy
@@ -60,18 +59,15 @@ def ask(witness: KnownWitness, body: bytes) -> Answered:
 class Witnesses:
     """Asks once per turn. `missing` says whether a quorum has been missing for longer than it may."""
 
-    def __init__(self, vault: Vault, path: Path, sealing: Sealing, log: Log) -> None:
+    def __init__(self, vault: Vault, path: Path, log: Log) -> None:
         self._vault = vault
         self._path = path
-        self._sealing = sealing
         self._log = log
         self._since: int | None = None  # when a quorum was first found missing
         self.missing = False
 
     def turn(self) -> None:
         """Ask whoever has not cosigned the newest checkpoint, and raise or end the alarm."""
-        if not self._sealing.open:
-            return
         policy = read_policy(self._path, self._vault.origin)  # each time: a changed file needs no restart
         told = witnessing.turn(self._vault, policy, ask)
         for name, said in told.said.items():

@@ -11,12 +11,12 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from vault.budgetlimits import MEASURES, WINDOWS
 from vault.store.lookup import run, run_many
 from vault.store.tables import metadata
-from vault.unit import UnitOfWork, Vault
+from vault.unit import UnitOfWork
 
 SKEW: Final = 300  # seconds that clocks of several hosts may differ
 
@@ -25,8 +25,9 @@ _NEVER: Final = -1
 _COLUMNS: Final = tuple(f"{measure}_{window}" for measure in MEASURES for window in WINDOWS)
 _SECONDS: Final = tuple(WINDOWS.values())
 
+ASKED_ABOUT: Final = _SECONDS[-1] + SKEW  # seconds after which no window can ask about a mark or a meter any more
+
 _MARK: Final = metadata.tables["budget_mark"]
-_METER: Final = metadata.tables["budget_meter"]
 
 
 @dataclass(slots=True)
@@ -39,14 +40,6 @@ class Move:
     shapes: set[int]
     previous_at: int = _NEVER
     previous_shape: int = 0
-
-
-def purge(vault: Vault) -> None:
-    """Forget marks and meters that no window of today can ask about any more."""
-    for table in (_MARK, _METER):
-        with vault.unit() as unit:
-            unit.conn.execute(delete(table).where(table.c.at < unit.now - _SECONDS[-1] - SKEW))
-            unit.commit()
 
 
 def starts_at(now: int) -> list[int]:

@@ -9,6 +9,7 @@ One process counts, all take the result up. Whoever has no census younger than a
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from time import perf_counter
 from typing import Any, Final, NamedTuple, cast
@@ -26,8 +27,8 @@ from policies.levels import Level
 from vault import crowds, values
 from vault.compartments import ACTIVE
 from vault.crowds import Crowds
-from vault.errors import Conflict
-from vault.recovery.openings import STORED, Stored, opened
+from vault.errors import Conflict, IntegrityFailure
+from vault.openings import STORED, Stored, opened
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import CensusGroup, metadata
@@ -77,11 +78,27 @@ class Last(NamedTuple):
     log_size: int
 
 
-def turn(vault: Vault, wait: Wait) -> None:
+class Page(NamedTuple):
+    """A page of subjects: how many, how many of them are in each group, and how many of their values nobody can read."""
+
+    subjects: int
+    groups: Counter[bytes]
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A census that came to its end. `unreadable` values were altered, or of a compartment that was just being erased."""
+
+    people: int
+    unreadable: int
+
+
+def turn(vault: Vault, wait: Wait) -> Counted | None:
     """Count if a census is due and nobody else counts, and take up the newest. One turn of a periodic job."""
-    if is_due(vault):
-        count(vault, wait)
+    counted = count(vault, wait) if is_due(vault) else None
     take_up(vault)
+    return counted
 
 
 def take_up(vault: Vault) -> None:
@@ -112,25 +129,30 @@ def is_due(vault: Vault) -> bool:
     return since >= LONGEST_REST or (grown and since >= rest)
 
 
-def count(vault: Vault, wait: Wait) -> bool:
-    """Count everybody. False if another process counts, or `wait` said to give up; nothing is then changed."""
+def count(vault: Vault, wait: Wait) -> Counted | None:
+    """Count everybody. None if another process counts, or `wait` said to give up; nothing is then changed.
+
+    A value that does not open or decode is counted for nobody, and the entry of the census says how many there were.
+    """
     number = _begin(vault)
     if number is None:
-        return False
-    people = 0
+        return None
+    people = unreadable = 0
     groups: Counter[bytes] = Counter()
     touched = vault.clock.now()
-    for subjects, found in _pages(vault, wait):
-        people += subjects
-        groups.update(found)
+    for page in _pages(vault, wait):
+        people += page.subjects
+        unreadable += page.unreadable
+        groups.update(page.groups)
         if vault.clock.now() - touched > PATIENCE // 4:
             touched = vault.clock.now()
             if not _touch(vault, number):
-                return False
+                return None
     if wait(0):
-        return False
-    _finish(vault, number, people, groups)
-    return True
+        return None
+    counted = Counted(people, unreadable)
+    _finish(vault, number, counted, groups)
+    return counted
 
 
 def _begin(vault: Vault) -> int | None:
@@ -163,7 +185,7 @@ def _touch(vault: Vault, number: int) -> bool:
     return later is None
 
 
-def _finish(vault: Vault, number: int, people: int, groups: Mapping[bytes, int]) -> None:
+def _finish(vault: Vault, number: int, counted: Counted, groups: Mapping[bytes, int]) -> None:
     rows = [
         {"number": number, "bucket": bucket, "subjects": subjects // ROUNDED * ROUNDED}
         for bucket, subjects in groups.items()
@@ -174,7 +196,8 @@ def _finish(vault: Vault, number: int, people: int, groups: Mapping[bytes, int])
         uow.conn.execute(update(_RUN).where(_RUN.c.number == number).values(finished_at=uow.now))
         _forget(uow, number)
         actor = Actor(ActorKind.VAULT, vault.deployment)
-        uow.record(Entry(Act.CROWD_COUNTED, Outcome.ALLOW, actor, pol=(f"groups:{len(rows)}",), n=people))
+        told = (f"groups:{len(rows)}", *([f"unreadable:{counted.unreadable}"] if counted.unreadable else []))
+        uow.record(Entry(Act.CROWD_COUNTED, Outcome.ALLOW, actor, pol=told, n=counted.people))
         uow.commit()
 
 
@@ -183,8 +206,8 @@ def _forget(uow: UnitOfWork, number: int) -> None:
     uow.conn.execute(delete(_RUN).where(_RUN.c.number < number))
 
 
-def _pages(vault: Vault, wait: Wait) -> Iterator[tuple[int, Counter[bytes]]]:
-    """Give, page by page, how many subjects there were and how many of them are in each group."""
+def _pages(vault: Vault, wait: Wait) -> Iterator[Page]:
+    """Go through everybody, a page at a time."""
     fields = {each.id: each for each in vault.bundle.catalogue.fields.values() if Level.GENERALISED in each.levels}
     after = b""
     while fields:
@@ -196,26 +219,32 @@ def _pages(vault: Vault, wait: Wait) -> Iterator[tuple[int, Counter[bytes]]]:
             asked = {"subjects": padded(subjects), "fields": padded(sorted(fields))}
             rows = [Stored._make(row) for row in conn.execute(_VALUES, asked)]
         after = subjects[-1]
-        yield len(subjects), _counted(vault, rows, fields)
+        yield Page(len(subjects), *_counted(vault, rows, fields))
         if wait(REST * (perf_counter() - began)):
             return
 
 
-def _counted(vault: Vault, rows: list[Stored], fields: Mapping[int, Field]) -> Counter[bytes]:
-    """Count each subject once per group, however many of its values are in it."""
+def _counted(vault: Vault, rows: list[Stored], fields: Mapping[int, Field]) -> tuple[Counter[bytes], int]:
+    """Count each subject once per group, however many of its values are in it; and the values that cannot be read."""
     today = datetime.fromtimestamp(vault.clock.now(), UTC).date()
     memberships: set[tuple[bytes, bytes]] = set()
+    unreadable = 0
     for row, plain in zip(rows, opened(vault.keys, vault.deployment, rows), strict=True):
-        if plain is not None:  # else altered, or being erased: nobody to count on
-            spelled = _spelled(row, plain, fields[row.field_id], today)
-            memberships |= {(row.subject, each) for each in spelled}
+        try:
+            value = None if plain is None else values.decode(plain)
+        except IntegrityFailure:
+            value = None
+        if value is None:
+            unreadable += 1
+            continue
+        spelled = _spelled(row, value.value, fields[row.field_id], today)
+        memberships |= {(row.subject, each) for each in spelled}
     distinct = list({spelled for _, spelled in memberships})
     hashed = dict(zip(distinct, crowds.buckets(vault.keys, distinct) if distinct else [], strict=True))
-    return Counter(hashed[spelled] for _, spelled in memberships)
+    return Counter(hashed[spelled] for _, spelled in memberships), unreadable
 
 
-def _spelled(row: Stored, plain: bytes, field: Field, today: date) -> Iterator[bytes]:
-    value: Any = values.decode(plain).value
+def _spelled(row: Stored, value: Any, field: Field, today: date) -> Iterator[bytes]:
     if value is None:
         return
     try:

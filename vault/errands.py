@@ -4,10 +4,13 @@ When each is due next is a row of the database, so that neither a restart nor a 
 an errand and dies has it done at the next time: an errand must be work that finds what it missed.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
-from vault.store.lookup import run
+from vault.store.lookup import run as run_statement
 from vault.unit import Vault
+
+T = TypeVar("T")
 
 _CLAIM: Final = "UPDATE errand SET due_at = {mark} WHERE name = {mark} AND due_at <= {mark}"
 _PLAN: Final = "INSERT INTO errand (name, due_at) VALUES ({mark}, {mark}) ON CONFLICT DO NOTHING"
@@ -21,17 +24,31 @@ def claim(vault: Vault, name: str, every: int) -> bool:
     """
     with vault.unit() as uow:
         due, mark = uow.now + every, _mark(vault)
-        claimed = bool(run(uow.conn, _CLAIM.format(mark=mark), [due, name, uow.now]).rowcount)
+        claimed = bool(run_statement(uow.conn, _CLAIM.format(mark=mark), [due, name, uow.now]).rowcount)
         if not claimed:
-            run(uow.conn, _PLAN.format(mark=mark), [name, due])
+            run_statement(uow.conn, _PLAN.format(mark=mark), [name, due])
         uow.commit()
     return claimed
+
+
+def run(vault: Vault, name: str, every: int, work: Callable[[], T], *, retry: int) -> T | None:
+    """Do the errand if it is due and nobody else does, and return what it gave; None if not.
+
+    One that fails is due again `retry` seconds from now, or `every` if that is sooner. Raises what the work raises.
+    """
+    if not claim(vault, name, every):
+        return None
+    try:
+        return work()
+    except BaseException:
+        put_off(vault, name, min(retry, every))
+        raise
 
 
 def put_off(vault: Vault, name: str, seconds: int) -> None:
     """Have an errand that failed done `seconds` from now."""
     with vault.unit() as uow:
-        run(uow.conn, _PUT_OFF.format(mark=_mark(vault)), [uow.now + seconds, name])
+        run_statement(uow.conn, _PUT_OFF.format(mark=_mark(vault)), [uow.now + seconds, name])
         uow.commit()
 
 

@@ -23,6 +23,7 @@ DAY: Final = 86_400
 _TOKEN: Final = metadata.tables["access_token"]
 _TOKEN_SUBJECT: Final = metadata.tables["token_subject"]
 _EVENT: Final = metadata.tables["outgoing_event"]
+_COUNTED: Final = ("budget_mark", "budget_meter")
 _EXPIRING: Final = (
     "seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference", "identity_code", "letter", "package_link",
     "officer_session", "officer_invitation",
@@ -45,13 +46,16 @@ class Purged:
     links: int
     sessions: int
     invitations: int
+    budget_marks: int
+    budget_meters: int
 
 
 def purge(vault: Vault, most_units: int = 1000) -> Purged:
     """Delete expired rows and what no budget counts any more, in at most `most_units` units of work per table."""
-    rest = (_purge(vault, metadata.tables[name], most_units) for name in _EXPIRING)
-    budgetmarks.purge(vault)
-    return Purged(_purge_tokens(vault, most_units), *rest)
+    tokens = _purge_tokens(vault, most_units)
+    expired = [_purge(vault, metadata.tables[name], "expires_at", GRACE_SECONDS, most_units) for name in _EXPIRING]
+    counted = [_purge(vault, metadata.tables[name], "at", budgetmarks.ASKED_ABOUT, most_units) for name in _COUNTED]
+    return Purged(tokens, *expired, *counted)
 
 
 def purge_ledger(vault: Vault, days: int, most_units: int = 1000) -> int:
@@ -77,12 +81,13 @@ def purge_ledger(vault: Vault, days: int, most_units: int = 1000) -> int:
     return gone
 
 
-def _purge(vault: Vault, table: Table, most_units: int) -> int:
+def _purge(vault: Vault, table: Table, column: str, after: int, most_units: int) -> int:
+    """Delete rows whose time in `column` (UTC seconds) was more than `after` seconds ago."""
     key = tuple(table.primary_key.columns)
     gone = 0
     for _ in range(most_units):
         with vault.unit() as unit:
-            old = select(*key).where(table.c.expires_at < unit.now - GRACE_SECONDS).limit(ROWS_PER_UNIT)
+            old = select(*key).where(table.c[column] < unit.now - after).limit(ROWS_PER_UNIT)
             count = unit.conn.execute(delete(table).where(tuple_(*key).in_(old))).rowcount
             unit.commit()
         gone += count

@@ -63,14 +63,19 @@ def opened(uow: UnitOfWork, purpose: SignedAs) -> OpenSigner:
 
 
 def in_use(conn: Connection, keys: KeyService, purpose: SignedAs) -> OpenSigner | None:
-    """Open the key in use without drawing one: None where nothing was signed yet."""
+    """Open the key in use without drawing one: None where nothing was signed yet. Raises as `opened`."""
     row = conn.execute(
         select(col(Signer.kid), col(Signer.sealed))
         .where(col(Signer.purpose) == purpose.value, col(Signer.until_at).is_(None))
         .order_by(col(Signer.created_at).desc(), col(Signer.kid))
         .limit(1)
     ).one_or_none()
-    return None if row is None else _open(keys, purpose, row.kid, row.sealed)
+    if row is None:
+        return None
+    (seed,) = keys.open("signer", [(_context(purpose, row.kid), row.sealed)])
+    if seed is None:
+        raise IntegrityFailure
+    return OpenSigner(row.kid, Ed25519PrivateKey.from_private_bytes(seed))
 
 
 def ready(vault: Vault, purpose: SignedAs) -> OpenSigner:
@@ -111,13 +116,6 @@ def _draw(uow: UnitOfWork, purpose: SignedAs, by: Actor) -> OpenSigner:
     insert_rows(uow.conn, Signer, [row | {"until_at": None}])
     uow.record(Entry(Act.KEYS_SIGNER_DRAWN, Outcome.ALLOW, by, pol=(f"kid:{kid}", f"for:{purpose}")))
     return OpenSigner(kid, private)
-
-
-def _open(keys: KeyService, purpose: SignedAs, kid: str, sealed: bytes) -> OpenSigner:
-    (seed,) = keys.open("signer", [(_context(purpose, kid), sealed)])
-    if seed is None:
-        raise IntegrityFailure
-    return OpenSigner(kid, Ed25519PrivateKey.from_private_bytes(seed))
 
 
 def thumbprint(public: bytes) -> str:

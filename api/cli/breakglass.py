@@ -1,13 +1,12 @@
 """Commands on break-glass: ask, read, approve or refuse, look, review. Each is signed by the officer who gives it."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from api.cli.opened import opened
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, moment
 from api.cli.policy import wanted_of
 from api.cli.signing import Key, Officer, Signature, signs
 from policies.errors import UnknownField
@@ -82,7 +81,7 @@ def approve(case: Name, officer: Officer, *, key: Key = None, signature: Signatu
     sign = signs(key, signature)
     with opened() as vault:
         made = breakglass.approve(vault, _id(case), officer, sign)
-    Output(json=json).result(_shown(made), f"Case {made.name} is approved until {_time(made.expires_at)}.")
+    Output(json=json).result(_shown(made), f"Case {made.name} is approved until {moment(made.expires_at)}.")
 
 
 @app.command()
@@ -160,16 +159,12 @@ def _shown(case: Case, now: int | None = None) -> dict[str, Any]:
         "brand": case.brand,
         "fields": " ".join(f"{each.field}:{each.predicate or each.level}" for each in case.wanted),
         "minutes": case.minutes,
-        "asked": _time(case.asked_at),
+        "asked": moment(case.asked_at),
         "asked_by": case.steps.get(Step.ASK, ""),
         "bearer": case.bearer,
         "approved_by": case.steps.get(Step.APPROVE, ""),
-        "expires": _time(case.expires_at),
+        "expires": moment(case.expires_at),
         "looks": case.disclosures,
         "reviewed_by": case.steps.get(Step.REVIEW, ""),
         "finding": case.finding or "",
     }
-
-
-def _time(seconds: int | None) -> str:
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

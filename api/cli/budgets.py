@@ -1,12 +1,11 @@
 """Commands on budgets: show, lower; propose and approve a raise, which takes two officers."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from api.cli.opened import OPERATOR, opened
-from api.cli.output import Json, Output
+from api.cli.output import Json, Output, moment
 from api.cli.signature import OfficerId, PasswordFile, signing
 from vault import budgetraises, systems
 from vault.budgetraises import Proposal
@@ -33,12 +32,12 @@ def show(system_id: Id, *, json: Json = False) -> None:
         "system": system.id,
         "limits": list(system.budgets.spelt),
         "raises": [
-            {"proposal": each.proposal, "limits": list(each.limits), "until": _time(each.until)} for each in running
+            {"proposal": each.proposal, "limits": list(each.limits), "until": moment(each.until)} for each in running
         ],
     }
     lines = [
         *system.budgets.spelt,
-        *[f"raised until {_time(each.until)}: {', '.join(each.limits)}" for each in running],
+        *[f"raised until {moment(each.until)}: {', '.join(each.limits)}" for each in running],
     ]
     Output(json=json).result(document, "\n".join(lines) or "No limits.")
 
@@ -82,7 +81,7 @@ def approve(
         with vault.unit() as uow:
             made = budgetraises.approve(uow, proposal, by)
             uow.commit()
-    Output(json=json).result(_shown(made), f"Raised until {_time(made.until_at)}.")
+    Output(json=json).result(_shown(made), f"Raised until {moment(made.until_at)}.")
 
 
 @app.command()
@@ -116,9 +115,5 @@ def _shown(proposal: Proposal) -> dict[str, Any]:
         "state": proposal.state,
         "proposed_by": proposal.proposed_by,
         "approved_by": proposal.approved_by or "",
-        "until": _time(proposal.until_at),
+        "until": moment(proposal.until_at),
     }
-
-
-def _time(at: int | None) -> str:
-    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

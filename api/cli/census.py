@@ -16,9 +16,11 @@ def install(app: typer.Typer) -> None:
 def census(*, json: Json = False) -> None:
     """Count now who shares which generalised value. Serving processes do so by themselves, beside the requests."""
     with opened() as vault:
-        if not counting.count(vault, lambda _: False):
+        counted = counting.count(vault, lambda _: False)
+        if counted is None:
             raise fail("another process is counting", Exit.UNAVAILABLE)
         counting.take_up(vault)
         number, groups = vault.crowds.number, len(vault.crowds)
-    document = {"number": number, "groups": groups, "least_group": LEAST_GROUP}
-    Output(json=json).result(document, f"{groups} groups of at least {LEAST_GROUP} people share a value.")
+    document = {"number": number, "groups": groups, "least_group": LEAST_GROUP, "unreadable": counted.unreadable}
+    damaged = f" {counted.unreadable} values cannot be read." if counted.unreadable else ""
+    Output(json=json).result(document, f"{groups} groups of at least {LEAST_GROUP} people share a value.{damaged}")

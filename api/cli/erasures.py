@@ -1,14 +1,13 @@
 """Commands on erasure: erase, hold, epoch, retention. Whose data it is stands in no output and no log line."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from api.cli.opened import OPERATOR, opened
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, moment
 from api.keepers import keeper_of
 from api.settings import load
 from audit.certificate import Certificate, told, verify_certificate
@@ -162,9 +161,9 @@ def list_holds(
                 "id": each.id,
                 "category": each.category or "every",
                 "reason": each.reason,
-                "placed": _time(each.placed_at),
+                "placed": moment(each.placed_at),
                 "by": each.placed_by,
-                "released": "" if each.released_at is None else _time(each.released_at),
+                "released": moment(each.released_at),
             }
             for each in holds.listed(vault, released=released)
         ]
@@ -237,7 +236,7 @@ def _kept(vault: Vault, kept: Iterable[Kept]) -> list[dict[str, Any]]:
             "category": keeping.name_of(catalogue, each.category_id),
             "because": each.because.value,
             "reason": each.reason,
-            "until": None if each.until is None else _time(each.until),
+            "until": None if each.until is None else moment(each.until),
         }
         for each in kept
     ]
@@ -249,7 +248,7 @@ def _progress(each: progress.Progress) -> dict[str, Any]:
         "what": each.what,
         "cause": each.cause,
         "state": each.state,
-        "requested": _time(each.requested_at),
+        "requested": moment(each.requested_at),
         "kept": " ".join(each.kept),
         "certified": each.certified,
     }
@@ -277,7 +276,7 @@ def _document(ran: Ran) -> dict[str, Any]:
             "epoch": each.epoch,
             "root": each.root_ref,
             "class": each.destruction.destruction_class.value,
-            "effective": _time(each.destruction.effective_at),
+            "effective": moment(each.destruction.effective_at),
             "leaves": len(each.slots),
             "copies": each.copies,
         }
@@ -291,11 +290,7 @@ def _ran(ran: Ran) -> str:
         return f"Nothing waited. Erasures finished: {ran.erasures}. Certificates made: {ran.certificates}."
     lines = [
         f"Epoch {each.epoch} ended: {len(each.slots)} leaf keys gone, class {each.destruction.destruction_class}, "
-        f"effective {_time(each.destruction.effective_at)}, {each.copies} copies of the keystore."
+        f"effective {moment(each.destruction.effective_at)}, {each.copies} copies of the keystore."
         for each in ran.ended
     ]
     return "\n".join([*lines, f"Erasures finished: {ran.erasures}. Certificates made: {ran.certificates}."])
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,13 +1,12 @@
 """Commands on events: where systems are told, and who has not acknowledged."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from api import eventpush
 from api.cli.opened import OPERATOR, opened
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, moment
 from vault import outbox
 from vault.outbox import Standing
 
@@ -57,12 +56,8 @@ def _shown(standing: Standing) -> dict[str, Any]:
         "system": standing.system_id,
         "event": standing.kind,
         "state": standing.state,
-        "happened": _time(standing.happened_at),
+        "happened": moment(standing.happened_at),
         "attempts": standing.attempts,
         "problem": standing.problem,
-        "acknowledged": _time(standing.acknowledged_at),
+        "acknowledged": moment(standing.acknowledged_at),
     }
-
-
-def _time(at: int | None) -> str:
-    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,13 +1,12 @@
 """`ecrin join`: what references of one brand are as another's, told once, for those named, by two officers."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from api.cli.opened import opened
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, moment
 from api.cli.signature import OfficerId, PasswordFile, signing
 from vault import joins
 from vault.joins import Join, JoinReason
@@ -83,5 +82,5 @@ def _shown(join: Join) -> dict[str, Any]:
         "state": join.state.value,
         "proposed_by": join.proposed_by,
         "approved_by": join.approved_by or "",
-        "proposed": f"{datetime.fromtimestamp(join.proposed_at, UTC):%Y-%m-%d %H:%M}",
+        "proposed": moment(join.proposed_at),
     }

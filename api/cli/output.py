@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, Any, Final
 
@@ -58,6 +59,11 @@ class Output:
     def _document(document: Mapping[str, Any]) -> None:
         sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         sys.stdout.buffer.flush()
+
+
+def moment(at: int | None) -> str:
+    """Write a time (UTC seconds since 1970) as every command does, RFC 3339 in UTC; nothing for what has not been."""
+    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def fail(message: str, code: Exit = Exit.FAILED) -> typer.Exit:

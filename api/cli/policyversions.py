@@ -1,6 +1,5 @@
 """Commands on the policy versions of a vault: propose, sign, refuse, put in force, list, export."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +7,7 @@ import typer
 
 from api import bundles
 from api.cli.opened import OPERATOR, opened
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, moment
 from api.cli.signing import Key, Officer, Signature, signs
 from policies.bundle import bundle_hash
 from vault.governance import signatures, versions
@@ -125,5 +124,5 @@ def _shown(version: Version) -> dict[str, Any]:
         "hash": version.hash.hex(),
         "author": version.signers.get(Part.AUTHOR, ""),
         "approver": version.signers.get(Part.APPROVER, ""),
-        "changed": datetime.fromtimestamp(version.changed_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "changed": moment(version.changed_at),
     }

@@ -1,12 +1,11 @@
 """Commands on restrictions of processing: restrict, lift, list. Whose data it is stands in no output and no log line."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from api.cli.opened import OPERATOR, opened
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, moment
 from vault import restrictions
 from vault.errors import VaultError
 from vault.restrictions import Ground, Lift, Restrict, Restricted
@@ -60,9 +59,9 @@ def list_restrictions(
             {
                 "brand": each.brand or "the vault's own",
                 "ground": each.ground.value,
-                "placed": _time(each.placed_at),
+                "placed": moment(each.placed_at),
                 "by": each.placed_by,
-                "lifted": "" if each.lifted_at is None else _time(each.lifted_at),
+                "lifted": moment(each.lifted_at),
             }
             for each in restrictions.listed(conn, lifted=lifted)
         ]
@@ -73,7 +72,3 @@ def _tell(done: Restricted | VaultError, ground: Ground, text: str, *, json: boo
     if isinstance(done, VaultError):
         raise done
     Output(json=json).result({"ground": ground.value, "restricted": done.stands}, text)
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,12 +1,11 @@
 """`ecrin signer`: the keys that sign attestations, status lists and events, listed and rotated."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from api.cli.opened import OPERATOR, opened
-from api.cli.output import Json, Output
+from api.cli.output import Json, Output, moment
 from vault import signers
 from vault.signers import OVERLAP_SECONDS, SignedAs
 
@@ -33,6 +32,6 @@ def rotate(
         with vault.unit() as uow:
             kid = signers.rotate(uow, signs, OPERATOR)
             uow.commit()
-        until = datetime.fromtimestamp(vault.clock.now() + OVERLAP_SECONDS, UTC)
-    text = f"Key {kid} signs from now on. The one before is published until {until:%Y-%m-%d %H:%M} UTC."
-    Output(json=json).result({"kid": kid, "overlap_until": int(until.timestamp())}, text)
+        until = vault.clock.now() + OVERLAP_SECONDS
+    text = f"Key {kid} signs from now on. The one before is published until {moment(until)}."
+    Output(json=json).result({"kid": kid, "overlap_until": until}, text)

@@ -53,6 +53,7 @@ class Event(StrEnum):
     BUNDLE_LOST = "bundle.lost"
     BUNDLE_UNREADABLE = "bundle.unreadable"
     CENSUS_FAILED = "census.failed"
+    CENSUS_UNREADABLE = "census.unreadable"
     IMPORT_FINISHED = "import.finished"
     MIGRATED = "store.migrated"
     STORE_LOST = "store.lost"

@@ -16,7 +16,7 @@ def main():
     clock = SimpleNamespace(now=lambda: int(now))
     place = Place(url, Path(keystore), KeyFileProvider(Path(roots), SystemEntropy()))
     vault = open_vault(place, None, clock=clock, entropy=SystemEntropy())
-    EventPush(vault, "https://vault.example", SimpleNamespace(open=True), Log(clock)).turn()
+    EventPush(vault, "https://vault.example", Log(clock)).turn()
 
 
 main()

@@ -22,7 +22,9 @@ from api.client.errors import EventInvalid
 from api.client.events import verify_event
 from api.client.identity import Identity, SigningKey
 from api.eventpush import EventPush
+from api.observability.events import Event
 from api.observability.logs import Log
+from api.periodic import Periodic
 from vault import housekeeping, outbox, signers, systems
 from vault.erasure import requests
 from vault.errors import UnknownSystem
@@ -32,7 +34,6 @@ from vault.systems import NewSystem
 
 REFERENCE = "ref_7gy7sf7x7nyvvzhyftzfyfvzqz"
 NOWHERE = "http://127.0.0.1:9/events"  # nothing listens there
-OPEN = SimpleNamespace(open=True)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def happen(vault, *, brand="aurelle", kind=EventKind.WITHDRAWN, **detail):
 
 
 def turn(vault):
-    EventPush(vault, PUBLIC, OPEN, Log(vault.clock, stream=io.BytesIO())).turn()
+    EventPush(vault, PUBLIC, Log(vault.clock, stream=io.BytesIO())).turn()
 
 
 def ledger(vault, *, done=True):
@@ -270,7 +271,13 @@ def test_an_event_outlives_a_kill_in_the_middle_of_telling(vault, opening, clock
 def test_a_sealed_vault_tells_nothing(vault, receiver):
     system(vault, "crm", url=receiver.url)
     happen(vault)
-    EventPush(vault, PUBLIC, SimpleNamespace(open=False), Log(vault.clock)).turn()
+    push, log, door = EventPush(vault, PUBLIC, Log(vault.clock)).turn, Log(vault.clock), SimpleNamespace(open=False)
+    job = Periodic(1, push, log, Event.EVENTS_FAILED, door=door)
+    job.turn()
+    assert receiver.taken == []
+    vault.keys.close()  # under it, before anybody looked
+    door.open = True
+    job.turn()
     assert receiver.taken == []
 
 

@@ -1,6 +1,5 @@
 """Erasure over HTTP: from the request on, whoever asks hears what they hear of a stranger; and it runs by the clock."""
 
-from contextlib import nullcontext
 from io import BytesIO
 from json import loads
 
@@ -9,7 +8,9 @@ from maison_callers import CONSENT, PERSON, STRANGER, problem_of
 
 from api.epochs import Epochs
 from api.keepers import keeper_of
+from api.observability.events import Event
 from api.observability.logs import Log
+from api.periodic import Periodic
 from api.retentions import Retentions
 from api.settings import load
 from audit.entry import Actor, ActorKind
@@ -17,7 +18,7 @@ from vault import errands
 from vault.erasure import progress, requests
 from vault.erasure.keeping import DAY
 from vault.erasure.requests import Erase
-from vault.errors import UnsafeFile
+from vault.errors import Sealed, UnsafeFile
 from vault.keys.keeper import KeptChange
 
 DPO = Actor(ActorKind.OFFICER, "dpo-1")
@@ -116,7 +117,7 @@ def settings_of(pos, place, tmp_path):
 def test_the_clock_runs_epochs_and_the_first_turn_only_catches_up(pos, vault, erase, settings_of):
     known = pos.created(PERSON, CONSENT)
     settings = settings_of()
-    turning = Epochs(settings, vault, pos.http.app.state.services.sealing)
+    turning = Epochs(settings, vault)
     erase(known)
     turning.turn()
     assert [each.state for each in progress.listed(vault)] == ["requested"]
@@ -152,7 +153,7 @@ def test_what_a_law_kept_goes_by_the_clock_alone(pos, vault, erase, settings_of,
 
 
 def absent(path, keystore):
-    """No keystore there: the turn finds the vault sealed, and says nothing."""
+    """No keystore there: the turn finds the vault sealed."""
 
 
 def exposed(path, keystore):
@@ -160,7 +161,7 @@ def exposed(path, keystore):
     path.chmod(0o644)
 
 
-@pytest.mark.parametrize(("away", "raised"), [(absent, None), (exposed, UnsafeFile)])
+@pytest.mark.parametrize(("away", "raised"), [(absent, Sealed), (exposed, UnsafeFile)])
 def test_a_first_turn_that_failed_is_tried_again(pos, vault, erase, place, settings_of, tmp_path, away, raised):
     """A process died between a destruction and what follows it. The keystore is away when the next one starts."""
     known = pos.created(PERSON, CONSENT)
@@ -169,8 +170,8 @@ def test_a_first_turn_that_failed_is_tried_again(pos, vault, erase, place, setti
     assert [each.state for each in progress.listed(vault)] == ["requested"]
     elsewhere = tmp_path / "elsewhere.db"
     away(elsewhere, place.keystore)
-    turning = Epochs(settings_of(keystore_path=elsewhere), vault, pos.http.app.state.services.sealing)
-    with nullcontext() if raised is None else pytest.raises(raised):
+    turning = Epochs(settings_of(keystore_path=elsewhere), vault)
+    with pytest.raises(raised):
         turning.turn()
     assert [each.state for each in progress.listed(vault)] == ["requested"]
     elsewhere.unlink(missing_ok=True)
@@ -186,13 +187,12 @@ def test_a_first_turn_that_failed_is_tried_again(pos, vault, erase, place, setti
 
 
 def test_the_clock_sweeps_what_is_over_its_time_once_for_all_processes(pos, vault, clock, settings_of):
-    sealing = pos.http.app.state.services.sealing
     lines = BytesIO()
     log = Log(clock, stream=lines)
     pos.created(PERSON, CONSENT)
     days = max(each.retention_days for each in vault.bundle.catalogue.categories)
-    by_hand = Retentions(settings_of(retention_seconds=0), vault, sealing, log)
-    one, two = (Retentions(settings_of(retention_seconds=DAY), vault, sealing, log) for _ in range(2))
+    by_hand = Retentions(settings_of(retention_seconds=0), vault, log)
+    one, two = (Retentions(settings_of(retention_seconds=DAY), vault, log) for _ in range(2))
     clock.advance(days * DAY)
     for each in (by_hand, one, two):
         each.turn()  # the first sweep is a day off, so that a dry run can come before
@@ -220,7 +220,8 @@ def test_a_sealed_vault_is_not_swept(pos, vault, clock, settings_of):
     pos.created(PERSON, CONSENT)
     assert errands.claim(vault, "retention", DAY) is False  # nobody asked before: it is only planned now
     clock.advance((1 + max(each.retention_days for each in vault.bundle.catalogue.categories)) * DAY)
-    Retentions(settings_of(retention_seconds=DAY), vault, Closed(), Log(clock)).turn()
+    sweeps = Retentions(settings_of(retention_seconds=DAY), vault, Log(clock))
+    Periodic(1, sweeps.turn, Log(clock), Event.RETENTION_FAILED, door=Closed()).turn()
     assert progress.listed(vault) == []
     assert errands.claim(vault, "retention", DAY)  # still due: the sealed turn did not take it
 

@@ -253,3 +253,13 @@ def test_a_child_process_reads_back_the_same_settings(monkeypatch, tmp_path):
     for name, value in settings.child_environment(made).items():
         monkeypatch.setenv(name, value)
     assert load() == made
+
+
+@pytest.mark.parametrize(
+    "name", [each for each, kind in Settings.model_fields.items() if kind.annotation in {int, float}]
+)
+def test_every_number_has_a_least_and_a_most(name):
+    """A number without a most is one keystroke away from none: a rate of everything, a queue that never says no."""
+    bounds = {type(each).__name__ for each in Settings.model_fields[name].metadata}
+    assert bounds & {"Ge", "Gt"}
+    assert bounds & {"Le", "Lt"}

@@ -1,10 +1,15 @@
 """Time stamps of a real authority: asked, checked, kept, published, and verified offline by another library."""
 
+import io
+import json
+
 import pytest
 from throwaway_tsa import ThrowawayTsa
 
+from api.observability.logs import Log
 from api.settings import InvalidSettings, load
 from api.timestamps import Timestamps
+from api.vouching import Vouching
 from audit import verify
 from audit.note import vkey
 from vault import evidence, timestamping
@@ -32,7 +37,7 @@ def tsa(authority):
 @pytest.fixture
 def stamps(store, tsa, tmp_path):
     evidence.sign_checkpoints(store, tmp_path / "kept")
-    return Timestamps(store, tsa.url, tsa.roots, OpenDoor())
+    return Timestamps(store, tsa.url, tsa.roots)
 
 
 @pytest.fixture
@@ -125,16 +130,23 @@ def test_an_authority_that_is_away_not_trusted_or_may_not_be_called(store, tsa, 
         ("http://tsa.example/", tsa.roots),
     ):
         with pytest.raises(TimestampRefused):
-            Timestamps(store, url, roots, OpenDoor()).turn()
+            Timestamps(store, url, roots).turn()
     assert timestamping.newest(store) is None
 
 
-def test_before_the_first_checkpoint_and_while_sealed_nobody_is_asked(store, tsa):
+def test_before_the_first_checkpoint_and_while_sealed_nobody_is_asked(store, tsa, tmp_path, clock):
     class Shut:
         open = False
 
     assert timestamping.turn(store, lambda _: pytest.fail("asked")) is None
-    Timestamps(store, "http://127.0.0.1:1/", tsa.roots, Shut()).turn()
+    evidence.sign_checkpoints(store, tmp_path / "kept")
+    lines = io.BytesIO()
+    where = {"timestamp_url": "http://127.0.0.1:1/", "timestamp_roots": tsa.roots}
+    chosen = load({"data_dir": tmp_path, **where})
+    for door, told in ((Shut(), []), (OpenDoor(), ["TimestampRefused"])):
+        *_, stamp = Vouching(chosen, store, door, Log(clock, stream=lines)).jobs
+        stamp.turn()
+        assert [json.loads(line)["error"] for line in lines.getvalue().splitlines()] == told
 
 
 def test_an_address_without_certificates_is_refused_at_the_start(tmp_path):

@@ -240,7 +240,7 @@ def test_a_missing_quorum_is_an_alarm_and_an_entry_and_no_request_waits_for_it(
     (tmp_path / "policy").write_text(f"log {log_key}\nwitness anna {_stranger()} http://127.0.0.1:1/\nquorum anna\n")
     lines = io.BytesIO()
     log = Log(clock, stream=lines)
-    watching = Witnesses(maison.vault, tmp_path / "policy", OpenDoor(), log)
+    watching = Witnesses(maison.vault, tmp_path / "policy", log)
     grow()
     watching.turn()
     assert not watching.missing
@@ -278,7 +278,12 @@ def test_a_sealed_vault_asks_nobody(maison, tmp_path, clock):
     class Shut:
         open = False
 
-    Witnesses(maison.vault, tmp_path / "no such policy", Shut(), Log(clock, level="error")).turn()
+    lines = io.BytesIO()
+    chosen = load({"data_dir": tmp_path, "witness_policy": tmp_path / "no such policy"})
+    for door, told in ((Shut(), []), (OpenDoor(), ["CannotDecide"])):
+        *_, asks = Vouching(chosen, maison.vault, door, Log(clock, stream=lines)).jobs
+        asks.turn()
+        assert [json.loads(line)["error"] for line in lines.getvalue().splitlines()] == told
 
 
 def test_a_policy_names_this_log_and_addresses_that_may_be_called(tmp_path, log_key):

@@ -3,8 +3,11 @@
 import json
 import re
 import stat
+from pathlib import Path
 
 import pytest
+
+from api.cli import output
 
 COMMANDS = (
     "init",
@@ -305,3 +308,13 @@ def test_openapi_goes_to_a_file_or_to_standard_output(ecrin, tmp_path):
     assert ecrin("openapi", tmp_path / "api.json").code == 0
     assert (tmp_path / "api.json").read_text() == printed.out
     assert ecrin("openapi", tmp_path / "none" / "api.json").code == 2
+
+
+def test_times_are_written_in_one_place_and_one_way():
+    folder = Path(output.__file__).parent
+    assert [each.name for each in folder.glob("*.py") if "strftime" in each.read_text("utf-8")] == ["output.py"]
+    assert [output.moment(each) for each in (None, 0, 1_790_000_000)] == [
+        "",
+        "1970-01-01T00:00:00Z",
+        "2026-09-21T14:13:20Z",
+    ]

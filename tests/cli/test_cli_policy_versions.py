@@ -154,5 +154,5 @@ def test_what_a_draft_changes_is_told_in_words_and_for_the_log(ecrin, home, draf
 
 
 def test_the_crowds_are_counted_at_the_command_line(ecrin, home):
-    assert ecrin("census", "--json").json == {"number": 1, "groups": 0, "least_group": 20}
+    assert ecrin("census", "--json").json == {"number": 1, "groups": 0, "least_group": 20, "unreadable": 0}
     assert "0 groups of at least 20 people" in ecrin("census").out

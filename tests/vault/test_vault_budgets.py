@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from process_racer import race
 
 from audit.entry import Actor, ActorKind
-from vault import budgetmarks, budgetraises, budgets, systems
+from vault import budgetmarks, budgetraises, budgets, housekeeping, systems
 from vault.budgetlimits import DEFAULT, Budgets, load
 from vault.budgets import Looked
 from vault.errors import InvalidRegistration, NotAllowed, UnknownProposal
@@ -174,16 +174,27 @@ def test_a_unit_that_rolls_back_has_counted_nobody(store, hour):
     assert charge(store, look(till, 2)) == [True]
 
 
+def test_many_marks_go_in_small_units(store, hour):
+    till = system(store, "system:people:1000/day")
+    people = housekeeping.ROWS_PER_UNIT + 1
+    charge(store, *[look(till, each) for each in range(people)])
+    hour.advance(2 * 86_400 + budgetmarks.SKEW)
+    # A unit for each table, whatever there is in it.
+    assert housekeeping.purge(store, most_units=1).budget_marks == housekeeping.ROWS_PER_UNIT
+    assert housekeeping.purge(store).budget_marks == 1
+
+
 def test_marks_go_when_no_window_asks_for_them(store, hour):
     till = system(store, "system:people:1/day")
     hour.seconds -= hour.seconds % 86_400
     charge(store, look(till, 1))
     hour.advance(86_400 + budgetmarks.SKEW)
-    budgetmarks.purge(store)
+    assert housekeeping.purge(store).budget_marks == 0
     with store.reading() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM budget_mark").scalar_one() == 1
     hour.advance(1)
-    budgetmarks.purge(store)
+    gone = housekeeping.purge(store)
+    assert (gone.budget_marks, gone.budget_meters) == (1, 1)
     with store.reading() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM budget_mark").scalar_one() == 0
         assert conn.exec_driver_sql("SELECT count(*) FROM budget_meter").scalar_one() == 0

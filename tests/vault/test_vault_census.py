@@ -8,9 +8,11 @@ from policy_officers import acts
 
 from audit.entry import Actor, ActorKind
 from policies.levels import Level
-from vault import census, restrictions
+from vault import census, envelope, restrictions
 from vault.crowds import Crowds
+from vault.openings import STORED, Stored, context
 from vault.restrictions import Ground, Restrict
+from vault.store.tables import metadata
 from vault.unit import execute
 
 DAY = 86_400
@@ -121,6 +123,25 @@ def test_what_is_kept_leads_to_nobody_and_holds_no_small_group(vault, may):
     (entry,) = acts(vault, "crowd.")
     assert entry[:2] == ("crowd.counted", "allow")
     assert entry[3] == ("groups:2",)
+
+
+def test_values_that_cannot_be_read_are_counted_and_told_and_stop_nothing(vault, may):
+    """One does not open; one opens and is no value: sealed by whatever had the keys, or by a version that erred."""
+    query = STORED.where(metadata.tables["field_value"].c.subject_id.in_([may[0].subject, may[1].subject]))
+    with vault.reading() as conn:
+        first, second = [Stored._make(row) for row in conn.execute(query)]
+    dek = bytes(32)
+    (wrapped,) = vault.keys.wrap([(second.leaf, dek)])
+    where = context(vault.deployment, second)
+    sealed = envelope.seal(dek, wrapped, second.generation, where, b"\x01no value of ours")
+    for row, stored in ((first, first.envelope[:-1] + bytes([first.envelope[-1] ^ 1])), (second, sealed)):
+        rows(vault, "UPDATE field_value SET envelope = ? WHERE subject_id = ?", stored, row.subject)
+    made = census.count(vault, never)
+    assert (made.people, made.unreadable) == (26, 2)
+    census.take_up(vault)
+    assert acts(vault, "crowd.")[-1][3] == ("groups:1", "unreadable:2")
+    # Eighteen are left in May, and five in June: the quarter is shared, the month is not any more.
+    assert shown(vault, may[2].subject).value == {"quarter": 2}
 
 
 def test_a_census_is_due_when_the_log_has_grown_or_a_day_is_over_and_one_counts_at_a_time(vault, may, clock):

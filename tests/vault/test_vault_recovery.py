@@ -18,7 +18,7 @@ from audit.entry import decode
 from audit.errors import SigningRefused
 from audit.note import vkey
 from audit.verify import Verdict, verify_log
-from vault import envelope, evidence, restrictions
+from vault import envelope, evidence, openings, restrictions
 from vault.compartments import domain
 from vault.envelope import FieldContext
 from vault.errors import (
@@ -31,9 +31,9 @@ from vault.errors import (
     VaultError,
 )
 from vault.keys.service import SigningKey, Slot
-from vault.recovery import guard, keystores, manifest, openings, reindex, restores
+from vault.openings import Stored
+from vault.recovery import guard, keystores, manifest, reindex, restores
 from vault.recovery.guard import Carried
-from vault.recovery.openings import Stored
 from vault.restrictions import Ground, Lift, Restrict
 from vault.runtime import SystemEntropy
 from vault.store import dumps

@@ -23,9 +23,9 @@ from vault.keys.keystore import serve_store
 from vault.keys.pagefile import PageFile
 from vault.keys.provider import RootProvider
 from vault.keys.service import Slot
+from vault.openings import STORED, Stored, opened
 from vault.recovery import restores
 from vault.recovery.manifest import Manifest
-from vault.recovery.openings import STORED, Stored, opened
 from vault.recovery.restores import History, Restored
 from vault.setup import Place, open_vault
 from vault.store import dumps

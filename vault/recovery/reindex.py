@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 from vault import search, searchepochs, values
 from vault.compartments import ACTIVE
 from vault.normalise import NotNormalisable
-from vault.recovery.openings import STORED, Stored, opened
+from vault.openings import STORED, Stored, opened
 from vault.search import Indexed
 from vault.store.keysets import padded
 from vault.store.tables import metadata

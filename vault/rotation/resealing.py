@@ -13,12 +13,11 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, func, select, tuple_, update
 
-from vault import envelope
-from vault.compartments import ACTIVE, DEK_BYTES, domain
-from vault.envelope import FieldContext
+from vault import envelope, openings
+from vault.compartments import ACTIVE, DEK_BYTES
 from vault.erasure import records
 from vault.errors import KeyUnavailable
-from vault.keys.service import Slot
+from vault.openings import HOME, STORED, Stored
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -32,30 +31,18 @@ _START: Final = (b"", 0, 0, 0, 0)
 
 _FORMAT: Final = func.substr(_VALUE.c.envelope, 1, 2)  # version and suite: the same in both databases
 _OLD: Final = bindparam("current") != _FORMAT
-_HOME: Final = (_COMPARTMENT.c.subject_id == _VALUE.c.subject_id) & (_COMPARTMENT.c.category_id == _VALUE.c.category_id)
 _LEFT: Final = (
-    select(func.count()).select_from(_VALUE).join(_COMPARTMENT, _HOME).where(_OLD, _COMPARTMENT.c.state == ACTIVE)
+    select(func.count()).select_from(_VALUE).join(_COMPARTMENT, HOME).where(_OLD, _COMPARTMENT.c.state == ACTIVE)
 )
 _NEXT: Final = (
     select(*_AT)
-    .join(_COMPARTMENT, _HOME)
+    .join(_COMPARTMENT, HOME)
     .where(tuple_(*_AT) > tuple_(*(bindparam(f"after_{column.name}") for column in _AT)), _OLD)
     .where(_COMPARTMENT.c.state == ACTIVE)
     .order_by(*_AT)
     .limit(bindparam("most"))
 )
-_ROWS: Final = (
-    select(
-        *_AT,
-        _VALUE.c.holder,
-        _VALUE.c.schema_version,
-        _VALUE.c.envelope,
-        _COMPARTMENT.c.slot,
-        _COMPARTMENT.c.generation,
-    )
-    .join(_COMPARTMENT, _HOME)
-    .where(tuple_(*_AT).in_(bindparam("rows", expanding=True)), _OLD, _COMPARTMENT.c.state == ACTIVE)
-)
+_ROWS: Final = STORED.where(tuple_(*_AT).in_(bindparam("rows", expanding=True)), _OLD, _COMPARTMENT.c.state == ACTIVE)
 _STORE: Final = (
     update(_VALUE)
     .where(*(column == bindparam(f"at_{column.name}") for column in _AT))
@@ -100,10 +87,12 @@ def reseal_all(vault: Vault, *, rows: int = ROWS_PER_UNIT) -> Iterator[Resealed]
 def _reseal(uow: UnitOfWork, due: Sequence[tuple[Any, ...]]) -> tuple[int, int]:
     """Seal anew what is still due of these rows, under the locks of their subjects. Returns how many, and how many not."""
     records.lock_people(uow, {row[0] for row in due})
-    found = uow.conn.execute(_ROWS, {"rows": padded(list(due)), "current": envelope.CURRENT}).all()
-    opened = [(row, plaintext) for row, plaintext in _opened(uow.vault, found) if plaintext is not None]
+    asked = {"rows": padded(list(due)), "current": envelope.CURRENT}
+    found = [Stored._make(row) for row in uow.conn.execute(_ROWS, asked)]
+    plain = zip(found, openings.opened(uow.vault.keys, uow.vault.deployment, found), strict=True)
+    opened = [(row, plaintext) for row, plaintext in plain if plaintext is not None]
     if opened:
-        homes = [Slot(row.slot, row.generation) for row, _ in opened]
+        homes = [row.leaf for row, _ in opened]
         # Why safe: one fresh key per value, never used for another message.
         gulp = uow.vault.entropy.bytes(DEK_BYTES * len(opened))
         deks = [gulp[start : start + DEK_BYTES] for start in range(0, len(gulp), DEK_BYTES)]
@@ -112,20 +101,8 @@ def _reseal(uow: UnitOfWork, due: Sequence[tuple[Any, ...]]) -> tuple[int, int]:
             raise KeyUnavailable
         steps: list[dict[str, Any]] = []
         for (row, plaintext), home, dek, wrap in zip(opened, homes, deks, wrapped, strict=True):
-            sealed = envelope.seal(dek, wrap, home.generation, _context(uow.vault, row), plaintext)
-            at = {f"at_{column.name}": value for column, value in zip(_AT, row[:5], strict=True)}
+            sealed = envelope.seal(dek, wrap, home.generation, openings.context(uow.vault.deployment, row), plaintext)
+            at = {f"at_{column.name}": value for column, value in zip(_AT, row.at, strict=True)}
             steps.append(at | {"to_envelope": sealed})
         uow.conn.execute(_STORE, steps)
     return len(opened), len(found) - len(opened)
-
-
-def _opened(vault: Vault, rows: Sequence[Any]) -> Iterator[tuple[Any, bytes | None]]:
-    wrapped = [(Slot(row.slot, row.generation), row.envelope[envelope.WRAPPED]) for row in rows]
-    deks = vault.keys.unwrap(wrapped) if wrapped else []
-    contexts = [_context(vault, row) for row in rows]
-    yield from zip(rows, envelope.open_each([row.envelope for row in rows], deks, contexts), strict=True)
-
-
-def _context(vault: Vault, row: Any) -> FieldContext:
-    where = domain(vault.deployment, row.holder)
-    return FieldContext(where, row.subject_id, row.category_id, row.field_id, row.item, row.schema_version, row.version)

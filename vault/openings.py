@@ -1,7 +1,6 @@
-"""Opens stored values for the vault's own work: to find them by, and to prove that they are what they were.
+"""Opens stored values for the vault's own work: to find, count or seal them anew, and to prove that they are unchanged.
 
-Not a way out: what is opened here is hashed or compared inside this package, and no function of it returns a value.
-Giving out goes through grants and the log (`vault.disclosure`).
+Not a way out: what is opened here is hashed, counted, compared or sealed again inside this package. Giving out goes through grants and the log (`vault.disclosure`).
 """
 
 from collections.abc import Sequence
@@ -17,6 +16,10 @@ from vault.store.tables import metadata
 
 _VALUE: Final = metadata.tables["field_value"]
 _COMPARTMENT: Final = metadata.tables["compartment"]
+
+
+HOME: Final = (_COMPARTMENT.c.subject_id == _VALUE.c.subject_id) & (_COMPARTMENT.c.category_id == _VALUE.c.category_id)
+"""Joins a value to the compartment it lies in."""
 
 
 class Stored(NamedTuple):
@@ -57,25 +60,16 @@ STORED: Final[Select[Any]] = select(
     _VALUE.c.shard,
     _COMPARTMENT.c.slot,
     _COMPARTMENT.c.generation,
-).join(
-    _COMPARTMENT,
-    (_COMPARTMENT.c.subject_id == _VALUE.c.subject_id) & (_COMPARTMENT.c.category_id == _VALUE.c.category_id),
-)
+).join(_COMPARTMENT, HOME)
 
 
 def opened(keys: KeyService, deployment: str, rows: Sequence[Stored]) -> list[bytes | None]:
     """Open rows, in order, with one call of the key service. None where leaf, key or bytes do not fit."""
     deks = keys.unwrap([(row.leaf, row.envelope[envelope.WRAPPED]) for row in rows]) if rows else []
-    contexts = [
-        FieldContext(
-            domain(deployment, row.holder),
-            row.subject,
-            row.category_id,
-            row.field_id,
-            row.item,
-            row.schema_version,
-            row.version,
-        )
-        for row in rows
-    ]
-    return envelope.open_each([row.envelope for row in rows], deks, contexts)
+    return envelope.open_each([row.envelope for row in rows], deks, [context(deployment, row) for row in rows])
+
+
+def context(deployment: str, row: Stored) -> FieldContext:
+    """Return what a row's envelope is bound to."""
+    where = domain(deployment, row.holder)
+    return FieldContext(where, row.subject, row.category_id, row.field_id, row.item, row.schema_version, row.version)
