@@ -16,7 +16,7 @@ from api.pages.terms import GROUNDS, SAID
 from api.problems import Problem
 from policies.rights import Assurance, Right
 from vault.errors import IntegrityFailure
-from vault.requests import handling, records
+from vault.requests import acts, delivering, erasing, handling, records
 from vault.requests.content import Content
 from vault.requests.records import Ground, Request, UnknownRequest, Wanted
 from vault.requests.states import Move, State, moves_from
@@ -29,7 +29,7 @@ MOST: Final = 200
 TABS: Final = ("summary", "identity", "work", "answer", "steps")
 
 _DAY: Final = 86_400
-# Moves that a button takes without more; the others need a word, another officer, or a module of their own.
+# Moves that a button takes without more; the others need a word.
 _PLAIN: Final = frozenset(
     {
         Move.ACKNOWLEDGE,
@@ -43,10 +43,18 @@ _PLAIN: Final = frozenset(
     }
 )
 _WITH_REASON: Final = frozenset({Move.HALT, Move.EXTEND, Move.FAIL_IDENTITY})
+# What has a module of its own; an erasure is approved by another officer than the one who rehearsed it.
+_ACTS: Final = {
+    Move.PREPARE: delivering.prepare,
+    Move.CHECK_HOLDS: erasing.check_holds,
+    Move.REHEARSE: erasing.rehearse,
+    Move.APPROVE: erasing.approve,
+    Move.EXECUTE: erasing.execute,
+}
 _PHASE: Final = {
     "identity": frozenset({Move.ACKNOWLEDGE, Move.ASK_IDENTITY, Move.FAIL_IDENTITY}),
     "work": frozenset({Move.COLLECT, Move.REVIEW, Move.HALT, Move.RESUME, Move.EXTEND}),
-    "answer": frozenset({Move.DELIVER, Move.CLOSE, Move.WITHDRAW}),
+    "answer": frozenset({*_ACTS, Move.DELIVER, Move.CLOSE, Move.WITHDRAW}),
 }
 _RUNGS: Final = (Assurance.PURCHASE, Assurance.SIGNED_IN, Assurance.DOCUMENT)
 
@@ -84,11 +92,24 @@ def request(visit: Visit) -> Response:
         handling.decide_refusal(vault, found.id, by, confirm=step == "confirm")
     elif step == "note":
         handling.annotate(vault, found.id, form.get("note", ""), by)
+    elif step == Move.CARRY_OUT:
+        _carry_out(visit, found, by)
+    elif (move := _one_of(Move, step)) in _ACTS:
+        _ACTS[move](vault, found.id, by)
     else:
-        move = _one_of(Move, step)
         reason = filters.word(form, "reason")
         handling.advance(vault, found.id, move, by, reason=reason if move in _WITH_REASON else "")
     return visit.go(filters.link(f"{PATH}/{found.name}", {"tab": _tab(form)}))
+
+
+def _carry_out(visit: Visit, found: Request, by: By) -> None:
+    """Do what was asked for: write the values anew, restrict, or note what was decided."""
+    if found.right is Right.RECTIFICATION:
+        acts.rectify(visit.vault, found.id, by)
+    elif found.right is Right.RESTRICTION:
+        acts.restrict(visit.vault, found.id, by)
+    else:
+        handling.decide(visit.vault, found.id, by, filters.word(visit.form, "reason"))
 
 
 def _shown(visit: Visit, content: Content | None) -> Response:
@@ -104,7 +125,7 @@ def _shown(visit: Visit, content: Content | None) -> Response:
         taken=taken,
         tab=_tab(visit.query),
         tabs=TABS,
-        plain={name: sorted(possible & _PLAIN & moves) for name, moves in _PHASE.items()},
+        plain={name: sorted(possible & (_PLAIN | _ACTS.keys()) & moves) for name, moves in _PHASE.items()},
         reasoned={name: sorted(possible & _WITH_REASON & moves) for name, moves in _PHASE.items()},
         accepts=Move.ACCEPT_IDENTITY in possible,
         refuses=Move.PROPOSE_REFUSAL in possible,
@@ -113,8 +134,8 @@ def _shown(visit: Visit, content: Content | None) -> Response:
         grounds_said=[(each.value, say(GROUNDS[each])) for each in Ground],
         content=content,
         path=f"{PATH}/{found.name}",
-        elsewhere=found.right is Right.ERASURE
-        and found.state in {State.HOLD_CHECK, State.DRY_RUN, State.SECOND_APPROVAL},
+        carries=Move.CARRY_OUT in possible,
+        decided=found.right in {Right.DECISION_REVIEW, Right.COMPLAINT},
     )
 
 

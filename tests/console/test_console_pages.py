@@ -283,7 +283,7 @@ def test_a_request_is_taken_step_by_step_and_what_was_written_opens_on_record(ma
     step = next(each for each in tab.forms if each["fields"].get("step") == "halt")["fields"] | {"reason": "counsel"}
     assert officer.post(path, step | {"reason": "Apolline Rousselin"}).status == 400
     assert officer.post(path, step).answer.headers["location"] == f"{path}?tab=work"
-    assert officer.post(path, step).status == 422
+    assert officer.post(path, step).status == 409
     assert "on hold" in officer.get(path).text
     assert "reason:counsel" in officer.get(f"{path}?tab=steps").text
     for name in ("summary", "identity", "work", "answer", "steps"):
@@ -308,3 +308,34 @@ def pos_request(maison, reference):
         (made,) = intake.receive(uow, [ask])
         uow.commit()
     return made.name
+
+
+def test_an_erasure_is_rehearsed_by_one_officer_and_approved_by_another(maison, pos, life, signed_in):
+    from policies.rights import Assurance, Right
+    from vault.requests import intake
+    from vault.requests.records import Source
+    from vault.requests.steps import by_officer
+
+    claire, ines = signed_in("compliance"), signed_in("approver", "fr")
+    by = by_officer("compliance-1")
+    ask = intake.Ask(life, "aurelle", Right.ERASURE, by, Source.OFFICER, Assurance.DOCUMENT)
+    with maison.vault.unit() as uow:
+        (made,) = intake.receive(uow, [ask])
+        uow.commit()
+    path = f"/console/requests/{made.name}"
+
+    def step(officer, tab, name, **more):
+        page = officer.get(f"{path}?tab={tab}")
+        form = next((each["fields"] for each in page.forms if each["fields"].get("step") == name), None)
+        assert form is not None, (name, page.text)
+        return officer.post(path, form | more).status
+
+    if "accept" in [each["fields"].get("step") for each in claire.get(f"{path}?tab=identity").forms]:
+        assert step(claire, "identity", "accept", rung="document") == 303
+    for tab, name in (("work", "collect"), ("work", "review"), ("answer", "check_holds"), ("answer", "rehearse")):
+        assert step(claire, tab, name) == 303, name
+    assert step(claire, "answer", "approve") in {403, 422}
+    assert step(ines, "answer", "approve") == 303
+    assert step(ines, "answer", "execute") == 303
+    assert pos.describe(life).status_code == 404
+    assert recorded(maison, "request.denied")
