@@ -118,10 +118,6 @@ class Purposes:
             raise UnknownPurpose
         return found
 
-    def ancestors(self, key: str) -> tuple[Purpose, ...]:
-        """Return the purposes above `key`, the root first. Raises `UnknownPurpose`."""
-        return self.path(key)[:-1]
-
     def subtree(self, key: str) -> tuple[Purpose, ...]:
         """Return `key` and every purpose below it, in the order of the file. Raises `UnknownPurpose`."""
         root = self.get(key)

@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 
 import pytest
+from every_floor import EVERY
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from policies import decision as module
 from policies.bundle import parse_bundle
 from policies.decision import CEILING, NOT_OFFERED, Grant, decide, mint
 from policies.errors import MismatchedGrant, UnknownField, UnknownPurpose
-from policies.floors import EVERY
 from policies.model import Caller, ConsentStatus, DecisionRequest, FieldAnswer, Level, Reason, SubjectFacts, Wanted
 
 GIVEN = ConsentStatus.GIVEN

@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from every_floor import EVERY
 
 from policies.bundle import parse_bundle
 from policies.decision import decide
-from policies.floors import EVERY
 from policies.levels import Level
 from policies.model import ConsentStatus
 

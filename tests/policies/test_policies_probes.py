@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from every_floor import EVERY
 
 from policies import decision, probes
 from policies.bundle import parse_bundle
 from policies.errors import InvalidBundle
-from policies.floors import EVERY
 from policies.probes import floor_findings
 from policies.purposes import Purposes
 from policies.succession import succession_findings

@@ -258,8 +258,8 @@ def test_a_hook_that_fails_leaves_the_change_to_be_carried_on(scene):
         change.run(fail)
     assert scene.state() is ChangeState.REPLICATED
     assert len(scene.roots.live) == 2
-    assert scene.change().resume().slots == (Slot(5, 0),)
-    assert scene.change().resume() is None
+    assert scene.change().run().slots == (Slot(5, 0),)
+    assert scene.state() is None
 
 
 # Search tokens
@@ -613,7 +613,7 @@ def test_a_copy_taken_in_the_middle_carries_the_change_on(scene):
     places = [scene.places[1], FolderPlace(scene.folder / "three", ENTROPY)]
     restored = scene.service(lost)
     assert restored.recall([Slot(5, 0)]) == [False]  # what could carry it over is lost
-    destroyed = scene.change(path=lost, places=places).resume()
+    destroyed = scene.change(path=lost, places=places).run()
     assert (destroyed.epoch, destroyed.slots) == (0, (Slot(5, 0),))
     assert len(scene.roots.live) == 1
     assert restored.unwrap(items) == [None if slot.number == 5 else DEK for slot, _ in items]

@@ -106,10 +106,6 @@ class EpochChange:
         with self._lease.held():
             return self._next(before_destroy)
 
-    def resume(self, before_destroy: Callable[[], None] = _nothing) -> Destroyed | None:
-        """Carry on a change that a crash left; None when there is none. For start-up."""
-        return None if self._store.change() is None else self.run(before_destroy)
-
     def waiting(self) -> int:
         """Count the leaves on the queue."""
         return len(self._store.retired())
