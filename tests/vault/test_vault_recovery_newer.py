@@ -10,7 +10,7 @@ from test_vault_erasure_backups import Backup
 
 from vault.erasure import holds
 from vault.erasure.holds import HoldReason
-from vault.errors import Conflict, RestoreUnfinished
+from vault.errors import Conflict, RestoreUnfinished, Sealed
 from vault.recovery import newer, restores
 from vault.recovery.guard import Carried
 
@@ -92,6 +92,9 @@ def test_not_beside_a_service_and_not_half_way_through_a_restore(scene):
     assert scene.vault.keys.status().retired == 0
     scene.carry_on(scene.vault)
     newer.forget(scene.vault, OPERATOR)
+    scene.vault.keys.close()
+    with pytest.raises(Sealed):
+        newer.forget(scene.vault, OPERATOR)
 
 
 def test_a_request_of_which_everything_was_kept_is_lost_with_the_data_and_can_be_made_again(scene):

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from audit.entry import Act, Actor, Entry, Outcome
-from vault.errors import Conflict, RestoreUnfinished
+from vault.errors import Conflict, RestoreUnfinished, Sealed
 from vault.keys.pagetree import slot_number, split_slot
 from vault.keys.service import Slot
 from vault.recovery import restores
@@ -39,9 +39,11 @@ def forget(vault: Vault, actor: Actor) -> int:
 
     Nobody else may have these data open: what a unit of work is about to name is in no row yet. Leaves that a process
     set aside and never gave out go too, and are not given out (`vault.keys.givenout`). Backups newer than these data
-    are dead from then on. Raises RestoreUnfinished while a backup is being brought back.
+    are dead from then on. Raises RestoreUnfinished while a backup is being brought back, Sealed.
     """
     status = vault.keys.status()
+    if not status.slots_per_tree:  # sealed, or a holder of an earlier release: nothing may look like nothing to do
+        raise Sealed("the key service does not say how many leaves it has")
     with vault.reading() as conn:
         if restores.unfinished(conn):
             raise RestoreUnfinished("a backup was brought back and is not ready: run `ecrin restore` again")
