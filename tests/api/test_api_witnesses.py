@@ -307,3 +307,26 @@ def test_without_a_policy_there_is_no_job(maison, tmp_path, clock):
     assert "witnesses.failed" not in names
     chosen = load({"data_dir": tmp_path, "witness_policy": tmp_path / "policy"})
     assert "witnesses.failed" in [each._failed for each in Vouching(chosen, maison.vault, OpenDoor(), log).jobs]
+
+
+def test_a_served_vault_with_a_policy_has_its_witnesses_looked_after(opening, bundle, tmp_path, log_of, clock):
+    """The whole application, as its settings compose it: the job asks, and readiness tells."""
+    from maison_callers import ELSEWHERE, app_of
+    from starlette.testclient import TestClient
+
+    path = tmp_path / "policy"
+    app = app_of(lambda _: opening(bundle), tmp_path, witness_policy=path)
+    with TestClient(app, base_url=ELSEWHERE) as http:
+        services = app.state.services
+        path.write_text(f"log {log_of(services.vault)}\nwitness anna {_stranger()} http://127.0.0.1:1/\nquorum anna\n")
+        assert http.get("/readyz").json() == {"status": "ready", "witnesses": "quorum"}
+        services.witnesses.turn()
+        clock.advance(witnessing.LATE_SECONDS)
+        services.witnesses.turn()
+        assert http.get("/readyz").json() == {"status": "ready", "witnesses": "missing"}
+        assert witnessing.lag(services.vault) >= witnessing.LATE_SECONDS
+
+
+@pytest.fixture
+def log_of():
+    return lambda vault: vkey(vault.origin, vault.keys.public_key(SigningKey.LOG))

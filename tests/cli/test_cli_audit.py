@@ -211,3 +211,24 @@ def test_the_key_holders_count_is_held_against_the_log(signed, ecrin, tmp_path):
     lines.write_text("nothing\n")
     assert ecrin("audit", "reconcile", str(lines)).code == 2
     assert ecrin("audit", "reconcile", str(tmp_path / "none")).code == 2
+
+
+def test_doctor_says_when_the_witnesses_have_no_quorum(signed, ecrin, tmp_path, key, monkeypatch):
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from audit.note import vkey
+
+    def told():
+        checks = {each["check"]: each for each in ecrin("doctor", "--json").json["checks"]}
+        return checks["witnesses"]["result"], checks["witnesses"]["detail"]
+
+    witness = vkey("w.example", Ed25519PrivateKey.generate().public_key().public_bytes_raw(), 4)
+    path = tmp_path / "policy"
+    monkeypatch.setenv("ECRIN_WITNESS_POLICY", str(path))
+    assert told()[0] == "failed"
+    path.write_text(f"log {key}\nwitness w {witness} https://w.example/\nquorum w\n")
+    assert told() == ("overdue", "no quorum of the 1 witnesses stands under what was signed since")
+    path.write_text(f"log {key}\nquorum none\n")
+    assert told()[0] == "ok"
+    path.write_text("log nonsense\n")
+    assert told()[0] == "failed"
