@@ -92,6 +92,7 @@ class Settings(BaseSettings):
         default=None, description="Policy file that names the log's witnesses and their quorum. Default: no witness."
     )
     witness_seconds: float = Field(default=30.0, ge=10, le=60, description="Time between cosigned checkpoints.")
+    log_ml_dsa: bool = Field(default=False, description="Sign checkpoints that witnesses cosign by ML-DSA-44 too.")
     timestamp_url: str = Field(default="", description="Time-stamping authority (RFC 3161). Default: none.")
     timestamp_roots: Path | None = Field(default=None, description="Its root certificates, PEM. Needed with its URL.")
     shards: int = Field(default=1, ge=1, le=1, description="Logs to spread subjects over: one, in this release.")
@@ -192,6 +193,8 @@ class Settings(BaseSettings):
         findings += unsafe.keystore_findings(self.keystore_url, self.database_url)
         findings += unsafe.secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})
         findings += unsafe.secret_folder_findings("root_folder", self.root_folder)
+        if self.log_ml_dsa and self.witness_policy is None:
+            findings.append("log_ml_dsa: needs witness_policy")
         if bool(self.timestamp_url) is (self.timestamp_roots is None):
             findings.append("timestamp_url: needs timestamp_roots, and the other way round")
         if not _DEPLOYMENT.fullmatch(self.deployment):

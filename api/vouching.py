@@ -36,7 +36,7 @@ class Vouching:
             Periodic(settings.checkpoint_seconds, sign, log, Event.CHECKPOINT_REFUSED, door=door),
         ]
         if settings.witness_policy is not None:
-            self.witnesses = Witnesses(vault, settings.witness_policy, log)
+            self.witnesses = Witnesses(vault, settings.witness_policy, log, second=settings.log_ml_dsa)
             asks = self.witnesses.turn
             jobs.append(Periodic(settings.witness_seconds, asks, log, Event.WITNESSES_FAILED, last=False, door=door))
         if settings.timestamp_url and settings.timestamp_roots is not None:

@@ -16,6 +16,7 @@ from audit.addcheckpoint import ADD_CHECKPOINT
 from audit.errors import CannotDecide, VerificationError
 from audit.quorum import KnownWitness, QuorumPolicy, parse_policy
 from vault import witnessing
+from vault.secondsigner import SecondSigner
 from vault.unit import Vault
 from vault.witnessing import Answered, Said
 
@@ -59,17 +60,19 @@ def ask(witness: KnownWitness, body: bytes) -> Answered:
 class Witnesses:
     """Asks once per turn. `missing` says whether a quorum has been missing for longer than it may."""
 
-    def __init__(self, vault: Vault, path: Path, log: Log) -> None:
+    def __init__(self, vault: Vault, path: Path, log: Log, *, second: bool = False) -> None:
         self._vault = vault
         self._path = path
         self._log = log
+        self._second = second
         self._since: int | None = None  # when a quorum was first found missing
         self.missing = False
 
     def turn(self) -> None:
         """Ask whoever has not cosigned the newest checkpoint, and raise or end the alarm."""
         policy = read_policy(self._path, self._vault.origin)  # each time: a changed file needs no restart
-        told = witnessing.turn(self._vault, policy, ask)
+        second = SecondSigner(self._vault.keys, self._vault.origin) if self._second else None
+        told = witnessing.turn(self._vault, policy, ask, second=second)
         for name, said in told.said.items():
             if said in {Said.AHEAD, Said.REFUSED, Said.INVALID}:
                 self._log.error(Event.WITNESS_REFUSED, code=said.value, witness=name)

@@ -19,6 +19,7 @@ from audit.errors import CannotDecide, VerificationError
 from audit.note import split_note
 from audit.quorum import KnownWitness, QuorumPolicy
 from audit.witnessed import Kept
+from vault.secondsigner import SecondSigner
 from vault.store.engine import translate
 from vault.unit import Vault
 
@@ -58,8 +59,8 @@ class Turn:
     said: dict[str, Said]
 
 
-def turn(vault: Vault, policy: QuorumPolicy, ask: Ask, shard: int = 0) -> Turn:
-    """Have the newest checkpoint of a log cosigned by whoever has not done so yet."""
+def turn(vault: Vault, policy: QuorumPolicy, ask: Ask, shard: int = 0, *, second: SecondSigner | None = None) -> Turn:
+    """Have the newest checkpoint of a log cosigned by whoever has not done so yet; `second` adds the log's other line."""
     keys = [each.key for each in policy.witnesses]
     with vault.reading() as conn:
         note = ledger.latest_checkpoint(conn, shard)
@@ -78,9 +79,10 @@ def turn(vault: Vault, policy: QuorumPolicy, ask: Ask, shard: int = 0) -> Turn:
     said |= {each.name: outcome for each, (outcome, _) in zip(left, answers, strict=True)}
     quorum = policy.met_by([name for name, outcome in said.items() if outcome is Said.COSIGNED])
     lines |= {each.key: each.line for each in given}
-    if given or (quorum and lines):
+    if given or (quorum and (lines or second is not None)):
         now = vault.clock.now()
-        whole = note + "".join(lines[key] for key in keys if key in lines)
+        own = "" if second is None else second.line(split_note(note).text)
+        whole = note + own + "".join(lines[key] for key in keys if key in lines)
         with translate(), vault.engine.connect() as conn, conn.begin():
             witnessed.keep(conn, shard, size, now, given)
             if quorum:

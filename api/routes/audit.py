@@ -23,6 +23,7 @@ from audit.receipt import receipt_key_name
 from audit.tiles import Place
 from vault import evidence, witnessing
 from vault.keys.service import SigningKey
+from vault.secondsigner import SecondSigner
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -64,14 +65,16 @@ async def proof(request: Request, entry_id: str) -> Response:
 @router.get("/keys")
 async def keys(request: Request) -> Json:
     """Return the verifier keys (C2SP signed-note vkeys) of the log and of receipts. Compare them out of band."""
-    vault = services_of(request).vault
-    return Json(
-        {
-            "origin": vault.origin,
-            "log": vkey(vault.origin, vault.keys.public_key(SigningKey.LOG)),
-            "receipt": vkey(receipt_key_name(vault.origin), vault.keys.public_key(SigningKey.RECEIPT)),
-        }
-    )
+    services = services_of(request)
+    vault = services.vault
+    told = {
+        "origin": vault.origin,
+        "log": vkey(vault.origin, vault.keys.public_key(SigningKey.LOG)),
+        "receipt": vkey(receipt_key_name(vault.origin), vault.keys.public_key(SigningKey.RECEIPT)),
+    }
+    if services.settings.log_ml_dsa:
+        told["log_ml_dsa"] = SecondSigner(vault.keys, vault.origin).key.vkey
+    return Json(told)
 
 
 @router.get("/tile/entries/{path:path}", response_class=Response)

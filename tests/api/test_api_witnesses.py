@@ -330,3 +330,18 @@ def test_a_served_vault_with_a_policy_has_its_witnesses_looked_after(opening, bu
 @pytest.fixture
 def log_of():
     return lambda vault: vkey(vault.origin, vault.keys.public_key(SigningKey.LOG))
+
+
+def test_the_key_of_a_second_signature_is_told_where_there_is_one(opening, bundle, tmp_path, maison):
+    from maison_callers import ELSEWHERE, app_of
+    from starlette.testclient import TestClient
+
+    from api.settings import InvalidSettings
+
+    assert "log_ml_dsa" not in maison.http.get("/audit/keys").json()
+    app = app_of(lambda _: opening(bundle), tmp_path, witness_policy=tmp_path / "policy", log_ml_dsa=True)
+    with TestClient(app, base_url=ELSEWHERE) as http:
+        told = http.get("/audit/keys").json()
+        assert told["log_ml_dsa"].startswith(f"{told['origin']}+")
+    with pytest.raises(InvalidSettings, match="log_ml_dsa"):
+        load({"data_dir": tmp_path, "log_ml_dsa": True})
