@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Event as Signal
 from typing import Final
 
-from api import epochs, eventpush, retentions, sealing, trail
+from api import epochs, eventpush, requestjobs, retentions, sealing, trail
 from api.epochs import Epochs
 from api.eventpush import EventPush
 from api.observability.events import Event
@@ -54,6 +54,7 @@ def jobs(
         behind_the_door(epochs.LOOK_SECONDS, Epochs(settings, vault).turn, Event.EPOCH_FAILED),
         behind_the_door(eventpush.LOOK_SECONDS, push, Event.EVENTS_FAILED),
         behind_the_door(retentions.LOOK_SECONDS, Retentions(settings, vault, log).turn, Event.RETENTION_FAILED),
+        *requestjobs.jobs(settings, vault, door, log),
         *vouching.jobs,  # last, so that what the others log at the end is signed too
     )
 

@@ -28,6 +28,7 @@ _SECRET_FILES = (
     "transit_token_file",
     "database_password_file",
     "keystore_password_file",
+    "post_file",
 )
 
 
@@ -151,6 +152,7 @@ class Settings(BaseSettings):
     ledger_days: int = Field(
         default=1095, ge=90, le=36_500, description="Days that acknowledged events stay on the ledger."
     )
+    post_file: Path | None = Field(default=None, description="File that says how mail is sent. Default: none is.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("keystore_copies", "trusted_proxies", "keyd_accounts", mode="before")

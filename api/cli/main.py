@@ -25,6 +25,7 @@ from api.cli import (
     policyversions,
     reconciling,
     reports,
+    requests,
     restrictions,
     rotation,
     seal,
@@ -65,6 +66,7 @@ app.add_typer(systems.app, name="system")
 app.add_typer(budgets.app, name="budget")
 app.add_typer(events.app, name="events")
 app.add_typer(consents.app, name="consent")
+app.add_typer(requests.app, name="request")
 app.add_typer(restrictions.app, name="restriction")
 app.add_typer(officers.app, name="officer")
 app.add_typer(signers.app, name="signer")

@@ -19,7 +19,7 @@ from vault.requests.content import Content
 from vault.requests.handling import granted
 from vault.requests.records import Request
 from vault.requests.states import IllegalMove, Move, State
-from vault.requests.steps import By, by_person, denials, lock, take
+from vault.requests.steps import By, by_person, denials, lock, take, vouched
 from vault.store.bulk import insert_rows
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -51,6 +51,7 @@ def link(vault: Vault, request_id: bytes, by: By) -> str:
         held = lock(uow, request_id)
         if held.request.state not in _FETCHABLE or held.request.right not in _WITH_PACKAGE:
             raise IllegalMove
+        vouched(uow, by, held.request, Move.DELIVER)
         # Why safe: 256 random bits, kept as a hash; nobody can try them.
         secret = urlsafe_b64encode(uow.vault.entropy.bytes(SECRET_BYTES)).rstrip(b"=").decode()
         void = update(_LINK).where(_LINK.c.request_id == request_id, _LINK.c.used_at.is_(None))
@@ -95,6 +96,8 @@ def _give(uow: UnitOfWork, request_id: bytes, by: By) -> tuple[Gathered, Content
     sealed = content.stored(uow, request_id)
     if request.state is State.READY:
         held = take(uow, held, Move.DELIVER, by)
+    else:
+        vouched(uow, by, request, Move.DELIVER)
     finish = gather(uow, held, by)
     commit = uow.commit()
     written = Content() if sealed is None else content.opened(uow.vault, request.subject, request_id, sealed)

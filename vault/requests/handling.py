@@ -19,7 +19,7 @@ from vault.requests.content import Content
 from vault.requests.intake import required
 from vault.requests.records import Ground, Outcome, Request, Step, Wanted
 from vault.requests.states import IllegalMove, Move, State
-from vault.requests.steps import By, Held, another, checked, denials, handling, lock, take
+from vault.requests.steps import By, Held, another, checked, denials, handling, lock, take, vouched
 from vault.rotation.rekeying import retire_left
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -139,6 +139,7 @@ def view(vault: Vault, request_id: bytes, by: By) -> tuple[Request, Content]:
     with vault.unit() as uow:
         handling(uow, by.actor.id)
         held = lock(uow, request_id)
+        vouched(uow, by, held.request, Move.VIEW)
         sealed = content.stored(uow, request_id)
         pol = (f"request:{held.request.name}", f"right:{held.request.right}")
         uow.record(Entry(Act.REQUEST_VIEWED, Ended.ALLOW, by.actor, pol=pol), log_key=held.log_key)

@@ -73,6 +73,7 @@ class Move(StrEnum):
     NOTE_NOTIFIED = "note_notified"
     NOTE_EXPIRED = "note_expired"
     CERTIFY = "certify"
+    VIEW = "view"  # to read what the person wrote: signed for like a step, and none
 
 
 class IllegalMove(VaultError):

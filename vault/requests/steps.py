@@ -136,6 +136,14 @@ def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ..
     return replace(held, request=records.get(uow.conn, request.id))
 
 
+def vouched(uow: UnitOfWork, by: By, request: Request, move: Move) -> None:
+    """Check who is there for something that is no step: the officer, and a signature over the next number if one is made.
+
+    Raises as `take`.
+    """
+    _vouch(uow, by, request, request.version + 1, move, ())
+
+
 def note(
     uow: UnitOfWork,
     request_id: bytes,

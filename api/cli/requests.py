@@ -1,0 +1,226 @@
+"""Commands on requests of data subjects: the register, one request, each step of its way, its figures. Officers sign."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.opened import opened
+from api.cli.output import Exit, Json, Output, fail
+from api.cli.signing import Key, Officer, Signature, signs
+from api.packages import sealed
+from api.packages.archive import archive_of
+from policies.deadlines import days_left
+from policies.rights import Assurance, Right
+from vault.keys.private_file import write_private
+from vault.requests import acts, codes, delivering, erasing, handling, records, statistics
+from vault.requests.erasing import Plan
+from vault.requests.records import Ground, Request, Wanted
+from vault.requests.states import Move, moves_from
+from vault.requests.steps import By, by_officer
+from vault.unit import Vault
+
+app = typer.Typer(help="Requests of data subjects: the register, the steps, the figures.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")]
+Reason = Annotated[
+    str, typer.Option("--reason", help="A code: of a halt, of more time, of a failed check, a decision.")
+]
+
+
+@app.command("list")
+def list_(
+    officer: Officer,
+    *,
+    brand: Annotated[str | None, typer.Option(help="Of this brand alone.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    json: Json = False,
+) -> None:
+    """List the register, the one due first at the top. Names nobody; that it was looked at is on record."""
+    with opened() as vault:
+        found = handling.register(vault, Wanted(brand=brand, open_only=not every), by_officer(officer))
+        rows = [_row(vault, each) for each in found]
+    columns = ("request", "right", "brand", "state", "due", "days_left", "outcome")
+    Output(json=json).rows("requests", columns, rows)
+
+
+@app.command()
+def show(
+    request: Name,
+    officer: Officer,
+    *,
+    content: Annotated[
+        bool, typer.Option("--content", help="With what the person wrote; on record before it opens.")
+    ] = False,
+    key: Key = None,
+    signature: Signature = None,
+    json: Json = False,
+) -> None:
+    """Show a request: where it stands, every step so far, which steps there are now."""
+    with opened() as vault:
+        found, steps = handling.history(vault, records.identifier(request))
+        document: dict[str, Any] = _row(vault, found) | {
+            "steps": [
+                {
+                    "step": each.number,
+                    "move": each.move,
+                    "by": each.actor_id,
+                    "at": _time(each.at),
+                    "said": list(each.said),
+                }
+                for each in steps
+            ],
+            "moves": [str(each) for each in moves_from(found.right, found.state)],
+        }
+        if content:
+            _, written = handling.view(vault, found.id, by_officer(officer, signs(key, signature)))
+            document |= {"words": written.words, "values": dict(written.values), "notes": list(written.notes)}
+    Output(json=json).result(document, "\n".join(f"{name}: {value}" for name, value in document.items()))
+
+
+@app.command()
+def advance(
+    request: Name,
+    move: Annotated[Move, typer.Argument(help="The step, as `show` names them.")],
+    officer: Officer,
+    *,
+    reason: Reason = "",
+    ground: Annotated[Ground | None, typer.Option(help="Of a refusal.")] = None,
+    keep: Annotated[list[str] | None, typer.Option("--keep", help="Refuse only what concerns this category.")] = None,
+    rung: Annotated[Assurance | None, typer.Option(help="How staff satisfied themselves of who asks.")] = None,
+    key: Key = None,
+    signature: Signature = None,
+    json: Json = False,
+) -> None:
+    """Take one step of a request, signed by the officer."""
+    by = by_officer(officer, signs(key, signature))
+    with opened() as vault:
+        found, plan = _advance(vault, records.identifier(request), move, by, reason, ground, keep or [], rung)
+        document: dict[str, Any] = _row(vault, found)
+    text = f"Request {found.name} is {found.state}."
+    if plan is not None:
+        document["plan"] = {
+            "hash": plan.hash,
+            "destroyed": list(plan.destroyed),
+            "kept": [each.category for each in plan.kept],
+        }
+        text += f" Destroyed: {', '.join(plan.destroyed) or 'nothing'}. Kept: "
+        text += ", ".join(f"{each.category} ({each.because}: {each.reason})" for each in plan.kept) or "nothing"
+    Output(json=json).result(document, text)
+
+
+@app.command()
+def message(
+    request: Name, move: Move, *, said: Annotated[str, typer.Option(help="Its codes, separated by spaces.")] = ""
+) -> None:
+    """Print the text of the next step, for a signature made elsewhere."""
+    with opened() as vault, vault.reading() as conn:
+        found = records.get(conn, records.identifier(request))
+        text = records.message(vault.deployment, found.id, found.version + 1, move, tuple(said.split()))
+    typer.echo(text.decode(), nl=False)
+
+
+@app.command()
+def package(
+    request: Name,
+    officer: Officer,
+    *,
+    to: Annotated[Path, typer.Option(help="File to write, mode 0600. Sealed if the person gave a key.")],
+    key: Key = None,
+    signature: Signature = None,
+    json: Json = False,
+) -> None:
+    """Make the access package of a request that is ready, to be handed over. It is kept nowhere else."""
+    by = by_officer(officer, signs(key, signature))
+    with opened() as vault:
+        gathered, written = delivering.hand_over(vault, records.identifier(request), by)
+        archive = archive_of(vault, gathered)
+        try:
+            content = sealed.seal(archive, written.key) if written.key else archive
+        except sealed.InvalidKey:
+            raise fail("the person's key cannot be sealed to", Exit.FAILED) from None
+    if not write_private(to, content, request):
+        raise fail("a file of this name exists", Exit.USAGE)
+    Output(json=json).result(
+        {"request": request, "bytes": len(content), "sealed": bool(written.key)}, f"Written to {to}."
+    )
+
+
+@app.command()
+def figures(
+    *,
+    year: Annotated[int, typer.Option(min=2018, max=9998, help="Requests received in this year (UTC).")],
+    json: Json = False,
+) -> None:
+    """Count requests by brand and right: how they ended, how long they took, how many were late."""
+    since, until = (int(datetime(each, 1, 1, tzinfo=UTC).timestamp()) for each in (year, year + 1))
+    with opened() as vault, vault.reading() as conn:
+        found = statistics.counted(conn, vault.bundle.rights, vault.clock.now(), since, until)
+    rows = [
+        {
+            "brand": each.brand, "right": each.right.value, "received": each.received, "open": each.open, "late": each.late,
+            "extended": each.extended, "median_days": each.median_days, "outcomes": each.outcomes, "grounds": each.grounds,
+        }
+        for each in found
+    ]  # fmt: skip
+    columns = ("brand", "right", "received", "open", "late", "extended", "median_days", "outcomes", "grounds")
+    Output(json=json).rows("figures", columns, rows)
+
+
+def _advance(
+    vault: Vault, request_id: bytes, move: Move, by: By, reason: str, ground: Ground | None, keep: list[str],
+    rung: Assurance | None,
+) -> tuple[Request, Plan | None]:  # fmt: skip
+    if move is Move.PROPOSE_REFUSAL:
+        if ground is None:
+            raise fail("a refusal needs --ground", Exit.USAGE)
+        return handling.propose_refusal(vault, request_id, ground, by, keep), None
+    if move in {Move.CONFIRM_REFUSAL, Move.CONFIRM_PARTIAL, Move.REJECT_REFUSAL}:
+        return handling.decide_refusal(vault, request_id, by, confirm=move is not Move.REJECT_REFUSAL), None
+    if move is Move.ACCEPT_IDENTITY:
+        if rung is None:
+            raise fail("an identity needs --rung", Exit.USAGE)
+        return handling.accept(vault, request_id, rung, by), None
+    if move is Move.CHECK_HOLDS:
+        return erasing.check_holds(vault, request_id, by)
+    if move is Move.REHEARSE:
+        return erasing.rehearse(vault, request_id, by)
+    if move is Move.ASK_IDENTITY:
+        codes.ask(vault, request_id, by)
+        return handling.history(vault, request_id)[0], None
+    if move is Move.CARRY_OUT:
+        return _carry_out(vault, request_id, by, reason), None
+    acted = {Move.APPROVE: erasing.approve, Move.EXECUTE: erasing.execute, Move.PREPARE: delivering.prepare}
+    if move in acted:
+        return acted[move](vault, request_id, by), None
+    return handling.advance(vault, request_id, move, by, reason=reason), None
+
+
+def _carry_out(vault: Vault, request_id: bytes, by: By, decision: str) -> Request:
+    right = handling.history(vault, request_id)[0].right
+    if right is Right.RECTIFICATION:
+        return acts.rectify(vault, request_id, by)
+    if right is Right.RESTRICTION:
+        return acts.restrict(vault, request_id, by)
+    return handling.decide(vault, request_id, by, decision)
+
+
+def _row(vault: Vault, request: Request) -> dict[str, Any]:
+    rights, now = vault.bundle.rights, vault.clock.now()
+    return {
+        "request": request.name,
+        "right": request.right.value,
+        "brand": request.brand,
+        "state": request.state.value,
+        "due": _time(request.due(rights, now)),
+        "days_left": days_left(request.rule(rights), request.clock, now) if request.is_open else None,
+        "outcome": request.outcome.value,
+        "ground": "" if request.ground is None else request.ground.value,
+        "assurance": request.assurance.value,
+        "received": _time(request.clock.received_at),
+    }
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

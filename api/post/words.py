@@ -1,0 +1,61 @@
+"""What letters say, in French and English. No letter holds a value, a reason, or more of a request than its number.
+
+Whoever else reads the letter box learns that somebody asked a house about their data, and nothing besides.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from vault.requests.letters import Due, LetterKind
+
+_TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
+    "en": {
+        LetterKind.CODE: (
+            "Your code for {brand}",
+            (
+                "Your code is {code}. It is good for ten minutes and once.\n\nNobody of the house will ever ask you for it. "
+                "If you did not ask for a code, you need do nothing."
+            ),
+        ),
+        LetterKind.RECEIVED: ("Your request to {brand}", "We have received your request {request}."),
+        LetterKind.EXTENDED: (
+            "Your request to {brand}", "Your request {request} takes us longer than we hoped. Sign in to see until when and why."
+        ),
+        LetterKind.REFUSED: (
+            "Your request to {brand}", "Your request {request} was decided. Sign in to read the decision and what you can do."
+        ),
+        LetterKind.DONE: ("Your request to {brand}", "What you asked for in your request {request} has been done."),
+        LetterKind.READY: ("Your request to {brand}", "The answer to your request {request} is ready. Sign in to fetch it."),
+        LetterKind.CLOSED: ("Your request to {brand}", "Your request {request} is closed."),
+    },
+    "fr": {
+        LetterKind.CODE: (
+            "Votre code pour {brand}",
+            (
+                "Votre code est {code}. Il est valable dix minutes et une seule fois.\n\nPersonne de la maison ne vous le "
+                "demandera jamais. Si vous n’avez pas demandé de code, vous n’avez rien à faire."
+            ),
+        ),
+        LetterKind.RECEIVED: ("Votre demande à {brand}", "Nous avons bien reçu votre demande {request}."),
+        LetterKind.EXTENDED: (
+            "Votre demande à {brand}",
+            "Votre demande {request} nous prend plus de temps que prévu. Connectez-vous pour voir jusqu’à quand et pourquoi.",
+        ),
+        LetterKind.REFUSED: (
+            "Votre demande à {brand}",
+            "Votre demande {request} a fait l’objet d’une décision. Connectez-vous pour la lire et connaître vos recours.",
+        ),
+        LetterKind.DONE: ("Votre demande à {brand}", "Ce que vous demandiez dans votre demande {request} est fait."),
+        LetterKind.READY: (
+            "Votre demande à {brand}", "La réponse à votre demande {request} est prête. Connectez-vous pour la retirer."
+        ),
+        LetterKind.CLOSED: ("Votre demande à {brand}", "Votre demande {request} est close."),
+    },
+}  # fmt: skip
+
+
+def written(due: Due, house: str) -> tuple[str, str]:
+    """Write a letter: its subject line and its text. `house` is the brand as people know it."""
+    subject, text = _TEXTS[due.language if due.language in _TEXTS else "en"][due.kind]
+    words = {"brand": house, **due.words}
+    return subject.format_map(words), text.format_map(words) + "\n"

@@ -1,0 +1,36 @@
+"""What requests of data subjects need done beside the routes: letters carried, erasures followed, leaves let go."""
+
+from typing import Final
+
+from api.observability.events import Event
+from api.observability.logs import Log
+from api.periodic import Periodic
+from api.post import carrier
+from api.post.carrier import Carrier, Port
+from api.post.smtp import Mail, read_relay
+from api.sealing import Sealing
+from api.settings import Settings
+from vault.requests import erasing
+from vault.rotation.rekeying import retire_left
+from vault.unit import Vault
+
+FOLLOW_SECONDS: Final = 60.0
+
+
+def jobs(settings: Settings, vault: Vault, door: Sealing, log: Log) -> tuple[Periodic, ...]:
+    """Return the jobs, not started. Raises `InvalidPost` for a file that does not say how to send mail."""
+    carrying = Carrier(vault, ports(settings), log)
+
+    def follow() -> None:
+        retire_left(vault)
+        erasing.follow(vault)
+
+    return (
+        Periodic(carrier.LOOK_SECONDS, carrying.turn, log, Event.LETTERS_FAILED, last=False, door=door),
+        Periodic(FOLLOW_SECONDS, follow, log, Event.REQUESTS_FAILED, last=False, door=door),
+    )
+
+
+def ports(settings: Settings) -> dict[str, Port]:
+    """Return the ways out that are set up, by the kind of address they take."""
+    return {} if settings.post_file is None else {"email": Mail(read_relay(settings.post_file))}
