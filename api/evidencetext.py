@@ -5,7 +5,7 @@ import io
 from html import escape
 
 from api import pdf
-from audit import bundlecheck as parts
+from audit import bundleparts as parts
 from audit.reports.lines import told
 from vault.export import Exported
 
@@ -30,11 +30,14 @@ entry</td></tr>
 <tr><th>proofs/</th><td>for single rows, the way from that row to the root</td></tr>
 <tr><th>schema.json</th><td>how to read an entry</td></tr>
 <tr><th>SHA256SUMS, SHA256SUMS.note</th><td>a fingerprint of every file, and the seal over them</td></tr>
+<tr><th>policy, timestamp.tsr, timestamp.pem</th><td>if there: who must have witnessed, and a time-stamping authority's word on
+when the log had this root</td></tr>
 <tr><th>verify.py</th><td>the program that checks all this</td></tr></table>
 <h2>How to check it</h2><ol>
 <li>Ask for the two keys below <b>by another way than this archive</b>: by telephone, on paper, from the log's public page
 (<code>/audit/keys</code>). Whoever can change this archive can change this page.</li>
-<li>Best also ask another house or a witness for a checkpoint that they kept, and obtain <code>verify.py</code> elsewhere.</li>
+<li>Witnesses are other houses that have signed the checkpoint too. Ask for the file that names them (<code>policy</code> is a
+copy), and add <code>--policy FILE</code>. Best also ask another house or a witness for a checkpoint that they kept, and obtain <code>verify.py</code> elsewhere.</li>
 <li>With Python 3.11 and the package <code>cryptography</code>:
 <pre>python verify.py THIS-ARCHIVE.zip --key "{log_key}" --key "{seal_key}"{subject}</pre></li>
 <li>It ends with one word. <b>verified</b>: the archive is as it was sealed, the entries are those that the log signed, and
@@ -50,7 +53,7 @@ word each time, which only the person's own key relates.</p>
 """
 
 
-def readme(exported: Exported, log_key: str, seal_key: str) -> bytes:
+def readme(exported: Exported, log_key: str, seal_key: str, *, stamped: bool = False) -> bytes:
     """Return the README as one HTML file that fetches nothing."""
     selection, upto = exported.selection, exported.upto
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in asked(exported))
@@ -61,7 +64,8 @@ def readme(exported: Exported, log_key: str, seal_key: str) -> bytes:
         "by": exported.by.id,
         "log_key": log_key,
         "seal_key": seal_key,
-        "subject": " --subject-key KEY-OF-THE-PERSON" if selection.subject else "",
+        "subject": (" --subject-key KEY-OF-THE-PERSON" if selection.subject else "")
+        + (" --stamp-roots ROOTS-OF-THE-AUTHORITY.pem" if stamped else ""),
         "policies": exported.policies,
         "root": upto.root.hex(),
     }

@@ -42,39 +42,43 @@ class Timestamps:
         timestamping.turn(self._vault, self.stamp)
 
     def stamp(self, message: bytes) -> bytes:
-        """Return the authority's checked response (DER) over the SHA-256 of these bytes. Raises `TimestampRefused`."""
-        if address_fault(self._url) is not None:
-            raise TimestampRefused("the authority's address may not be called")
-        request = TimestampRequestBuilder().data(message).hash_algorithm(HashAlgorithm.SHA256)
-        built = request.cert_request(cert_request=True).nonce(nonce=True).build()
-        content = self._asked(built.as_bytes())
-        try:
-            verifier = VerifierBuilder.from_request(built)
-            for root in x509.load_pem_x509_certificates(self._roots.read_bytes()):
-                verifier = verifier.add_root_certificate(root)
-            response = decode_timestamp_response(content)
-            verifier.build().verify_message(response, message)
-            return response.as_bytes()
-        except OSError:
-            raise TimestampRefused("the authority's root certificates cannot be read") from None
-        except (VerificationError, ValueError):
-            raise TimestampRefused("the authority's answer does not verify") from None
+        """As `stamped_by`, at the authority of the settings."""
+        return stamped_by(self._url, self._roots, message)
 
-    def _asked(self, query: bytes) -> bytes:
-        try:
-            with (
-                httpx2.Client(verify=True, follow_redirects=False, trust_env=False, timeout=_SECONDS) as http,
-                http.stream(
-                    "POST", self._url, content=query, headers={"Content-Type": _QUERY, "Accept": _REPLY}
-                ) as answer,
-            ):
-                taken = b""
-                for piece in answer.iter_bytes():
-                    taken += piece
-                    if len(taken) > _MOST:
-                        raise TimestampRefused("the authority's answer is too long")
-                if answer.status_code != _OK:
-                    raise TimestampRefused(f"the authority answered {answer.status_code}")
-                return taken
-        except (httpx2.HTTPError, httpx2.InvalidURL):
-            raise TimestampRefused("the authority cannot be reached") from None
+
+def stamped_by(url: str, roots: Path, message: bytes) -> bytes:
+    """Return the authority's checked response (DER) over the SHA-256 of these bytes. Raises `TimestampRefused`."""
+    if address_fault(url) is not None:
+        raise TimestampRefused("the authority's address may not be called")
+    request = TimestampRequestBuilder().data(message).hash_algorithm(HashAlgorithm.SHA256)
+    built = request.cert_request(cert_request=True).nonce(nonce=True).build()
+    content = _asked(url, built.as_bytes())
+    try:
+        verifier = VerifierBuilder.from_request(built)
+        for root in x509.load_pem_x509_certificates(roots.read_bytes()):
+            verifier = verifier.add_root_certificate(root)
+        response = decode_timestamp_response(content)
+        verifier.build().verify_message(response, message)
+        return response.as_bytes()
+    except OSError:
+        raise TimestampRefused("the authority's root certificates cannot be read") from None
+    except (VerificationError, ValueError):
+        raise TimestampRefused("the authority's answer does not verify") from None
+
+
+def _asked(url: str, query: bytes) -> bytes:
+    try:
+        with (
+            httpx2.Client(verify=True, follow_redirects=False, trust_env=False, timeout=_SECONDS) as http,
+            http.stream("POST", url, content=query, headers={"Content-Type": _QUERY, "Accept": _REPLY}) as answer,
+        ):
+            taken = b""
+            for piece in answer.iter_bytes():
+                taken += piece
+                if len(taken) > _MOST:
+                    raise TimestampRefused("the authority's answer is too long")
+            if answer.status_code != _OK:
+                raise TimestampRefused(f"the authority answered {answer.status_code}")
+            return taken
+    except (httpx2.HTTPError, httpx2.InvalidURL):
+        raise TimestampRefused("the authority cannot be reached") from None

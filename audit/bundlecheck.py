@@ -13,42 +13,34 @@ from pathlib import Path
 from typing import Any
 
 from audit.archive import read_archive
+from audit.bundleparts import (
+    CHECKPOINT,
+    EXPORT_ENTRY,
+    EXPORT_PROOF,
+    FILTER,
+    PROOFS,
+    ROWS,
+    SCHEMA,
+    SEAL,
+    SEAL_SUFFIX,
+    STAMP,
+    SUMS,
+    TOLD,
+    Bundle,
+    seal_text,
+)
 from audit.checkpoint import Checkpoint, open_checkpoint
-from audit.errors import VerificationError
+from audit.errors import CannotDecide, VerificationError
 from audit.findings import Fault, Finding, Result
 from audit.merkle import HASH_SIZE, Frontier, leaf_hash, verify_inclusion
 from audit.note import VerifierKey, open_note, parse_vkey
 from audit.quorum import QuorumPolicy
 from audit.selection import Selection, entry_of, read_filter, rows_csv
+from audit.stamp import stamped_bytes, verify_stamp
 from audit.tiles import TILE_WIDTH, bundle_path, parse_path, tile_path, tiles_of, unpack_bundle
 from audit.tlogproof import parse_proof
 
-SEAL_SUFFIX = "/export"
-SUMS, SEAL = "SHA256SUMS", "SHA256SUMS.note"
-CHECKPOINT, FILTER, ROWS, SCHEMA = "checkpoint", "filter.json", "rows.csv", "schema.json"
-EXPORT_ENTRY, EXPORT_PROOF = "export/entry.json", "export/entry.tlog-proof"
-TOLD = ("README.html", "report.pdf", "verify.py", "policy", "timestamp.tsr", "timestamp.pem")
-PROOFS = "proofs/"
 _FIRST_TOLD = 50  # findings of one bundle
-
-
-class _Bundle:
-    """The members that are checked, and what was found so far."""
-
-    def __init__(self, members: Mapping[str, bytes]) -> None:
-        self.members = members
-        self.findings: list[Finding] = []
-        self.doubts: list[str] = []
-        self.notices: list[str] = []
-
-    def fault(self, kind: Fault, message: str, index: int | None = None) -> None:
-        self.findings.append(Finding(kind, index, message))
-
-    def member(self, name: str) -> bytes:
-        if name not in self.members:
-            self.fault(Fault.MISSING, f"{name} is not in the bundle")
-            return b""
-        return self.members[name]
 
 
 def verify_bundle(
@@ -56,11 +48,13 @@ def verify_bundle(
     vkeys: Iterable[str | VerifierKey],
     log_key: bytes | None = None,
     policy: QuorumPolicy | None = None,
+    stamp_roots: Path | None = None,
 ) -> Result:
     """Verify one bundle.
 
     `vkeys` are the verifier keys of the log and of its seal (`<origin>/export`). `log_key` is the person's, where the
-    bundle is about one. `policy` says which witnesses must have cosigned. Raises `CannotDecide` for what is no bundle.
+    bundle is about one. `policy` says which witnesses must have cosigned. `stamp_roots` is a PEM file of certificates that a
+    time stamp must lead to. Raises `CannotDecide` for what is no bundle.
     """
     keys = tuple(parse_vkey(each) if isinstance(each, str) else each for each in vkeys)
     members: dict[str, bytes] = {}
@@ -75,13 +69,14 @@ def verify_bundle(
             members[name] = content
     except VerificationError as error:
         faults.append(Finding(Fault.CHANGED, None, str(error)))
-    bundle = _Bundle(members)
+    bundle = Bundle(members)
     bundle.findings += faults
+    _stamp(bundle, keys, stamp_roots)
     return _judged(bundle, "".join(sums).encode(), keys, log_key, policy)
 
 
 def _judged(
-    bundle: _Bundle, sums: bytes, keys: Sequence[VerifierKey], log_key: bytes | None, policy: QuorumPolicy | None
+    bundle: Bundle, sums: bytes, keys: Sequence[VerifierKey], log_key: bytes | None, policy: QuorumPolicy | None
 ) -> Result:
     selection = _filter(bundle)
     origin = "" if selection is None else selection.origin
@@ -108,7 +103,7 @@ def _judged(
     )
 
 
-def _filter(bundle: _Bundle) -> Selection | None:
+def _filter(bundle: Bundle) -> Selection | None:
     try:
         return read_filter(bundle.member(FILTER))
     except VerificationError as error:
@@ -116,7 +111,7 @@ def _filter(bundle: _Bundle) -> Selection | None:
         return None
 
 
-def _seal(bundle: _Bundle, sums: bytes, keys: Sequence[VerifierKey], origin: str) -> None:
+def _seal(bundle: Bundle, sums: bytes, keys: Sequence[VerifierKey], origin: str) -> None:
     if bundle.member(SUMS) != sums:
         bundle.fault(Fault.CHANGED, f"{SUMS} does not say what is in the bundle")
     name = origin + SEAL_SUFFIX
@@ -133,13 +128,8 @@ def _seal(bundle: _Bundle, sums: bytes, keys: Sequence[VerifierKey], origin: str
         bundle.fault(Fault.CHANGED, f"{SEAL} seals something else")
 
 
-def seal_text(origin: str, sums: bytes) -> str:
-    """Return what is signed of a bundle: the name of the seal and the digest of `SHA256SUMS`."""
-    return f"{origin}{SEAL_SUFFIX}\n{sha256(sums).hexdigest()}\n"
-
-
 def _checkpoint(
-    bundle: _Bundle, keys: Sequence[VerifierKey], origin: str, policy: QuorumPolicy | None
+    bundle: Bundle, keys: Sequence[VerifierKey], origin: str, policy: QuorumPolicy | None
 ) -> Checkpoint | None:
     own = [each for each in keys if each.name == origin]
     note = bundle.member(CHECKPOINT)
@@ -159,7 +149,7 @@ def _checkpoint(
     return judged.checkpoint
 
 
-def _range(bundle: _Bundle, selection: Selection, signed: Checkpoint, log_key: bytes | None) -> bytes:
+def _range(bundle: Bundle, selection: Selection, signed: Checkpoint, log_key: bytes | None) -> bytes:
     """Recompute the tree from the entries of the range and the tile roots beside it, and the rows from the filter."""
     if not _covers(selection, signed.size):
         bundle.fault(Fault.MALFORMED, "the range does not begin with a tile, or does not end under the checkpoint")
@@ -197,7 +187,7 @@ def _covers(selection: Selection, size: int) -> bool:
     return not selection.first % TILE_WIDTH and selection.first <= selection.end <= size
 
 
-def _edges(bundle: _Bundle, selection: Selection, times: Sequence[str]) -> None:
+def _edges(bundle: Bundle, selection: Selection, times: Sequence[str]) -> None:
     """Say where the period may reach beyond the range: entries outside it cannot be ruled out."""
     if selection.first and times and times[0] >= selection.since:
         bundle.doubts.append("entries of the period may lie before the range")
@@ -206,7 +196,7 @@ def _edges(bundle: _Bundle, selection: Selection, times: Sequence[str]) -> None:
 
 
 def _range_entries(
-    bundle: _Bundle, selection: Selection, size: int, roots: Sequence[bytes], tail: Sequence[bytes]
+    bundle: Bundle, selection: Selection, size: int, roots: Sequence[bytes], tail: Sequence[bytes]
 ) -> Iterator[tuple[int, bytes]]:
     """Give the entries of the range, tile by tile, each tile held against its root or, the last one, its leaf hashes.
 
@@ -246,7 +236,7 @@ def _tiles(selection: Selection, size: int) -> Iterator[str]:
         yield from (name for name, _ in _bundles(selection, size))
 
 
-def _level_hashes(bundle: _Bundle, level: int, count: int) -> list[bytes]:
+def _level_hashes(bundle: Bundle, level: int, count: int) -> list[bytes]:
     found: list[bytes] = []
     for at in range(0, count, TILE_WIDTH):
         width = min(TILE_WIDTH, count - at)
@@ -254,7 +244,7 @@ def _level_hashes(bundle: _Bundle, level: int, count: int) -> list[bytes]:
     return found
 
 
-def _tile(bundle: _Bundle, name: str, width: int) -> list[bytes]:
+def _tile(bundle: Bundle, name: str, width: int) -> list[bytes]:
     content = bundle.member(name)
     if len(content) != width * HASH_SIZE:
         bundle.fault(Fault.MALFORMED, f"{name} does not hold {width} hashes")
@@ -263,7 +253,7 @@ def _tile(bundle: _Bundle, name: str, width: int) -> list[bytes]:
     return [content[at : at + HASH_SIZE] for at in range(0, len(content), HASH_SIZE)]
 
 
-def _proofs(bundle: _Bundle, signed: Checkpoint) -> None:
+def _proofs(bundle: Bundle, signed: Checkpoint) -> None:
     for name in sorted(each for each in bundle.members if each.startswith(PROOFS)):
         try:
             proof = parse_proof(bundle.members[name].decode())
@@ -276,7 +266,7 @@ def _proofs(bundle: _Bundle, signed: Checkpoint) -> None:
             bundle.fault(Fault.CHANGED, f"{name} is of another entry or checkpoint")
 
 
-def _entry_at(bundle: _Bundle, index: int) -> bytes:
+def _entry_at(bundle: Bundle, index: int) -> bytes:
     for name in (bundle_path(index // TILE_WIDTH, width) for width in range(TILE_WIDTH, 0, -1)):
         if name in bundle.members:
             bodies = unpack_bundle(bundle.members[name])
@@ -285,7 +275,7 @@ def _entry_at(bundle: _Bundle, index: int) -> bytes:
     raise VerificationError("proves an entry outside the range")
 
 
-def _export(bundle: _Bundle, selection: Selection, signed: Checkpoint) -> None:
+def _export(bundle: Bundle, selection: Selection, signed: Checkpoint) -> None:
     """Hold the entry that records this export against what was exported: the filter, the range, how many rows."""
     try:
         body = bundle.member(EXPORT_ENTRY)
@@ -304,7 +294,25 @@ def _export(bundle: _Bundle, selection: Selection, signed: Checkpoint) -> None:
         bundle.fault(Fault.CHANGED, "the entry of the export records another filter, range or number of rows")
 
 
-def _strangers(bundle: _Bundle, tiles: Iterable[str]) -> None:
+def _stamp(bundle: Bundle, keys: Sequence[VerifierKey], roots: Path | None) -> None:
+    """Check the time stamp over the checkpoint, if there is one and the reader has the authority's certificates."""
+    if STAMP not in bundle.members:
+        return
+    if roots is None:
+        bundle.notices.append("the time stamp was not checked: no certificates of its authority were given")
+        return
+    own = [each for each in keys if not each.name.endswith(SEAL_SUFFIX)]
+    try:
+        time = verify_stamp(stamped_bytes(bundle.member(CHECKPOINT), own), bundle.members[STAMP], roots)
+    except VerificationError as error:
+        bundle.fault(Fault.CHECKPOINT, f"{STAMP}: {error}")
+    except CannotDecide as error:
+        bundle.doubts.append(f"{STAMP}: {error}")
+    else:
+        bundle.notices.append(f"the checkpoint was time-stamped at {time}")
+
+
+def _strangers(bundle: Bundle, tiles: Iterable[str]) -> None:
     known: Collection[str] = {*TOLD, *tiles, SUMS, SEAL, CHECKPOINT, FILTER, ROWS, SCHEMA, EXPORT_ENTRY, EXPORT_PROOF}
     for name in bundle.members:
         if name in known or name.startswith(PROOFS):

@@ -34,9 +34,10 @@ MODULES = (
     "spreadsheet",
     "selection",
     "archive",
+    "stamp",
+    "bundleparts",
     "bundlecheck",
     "commitment",
-    "stamp",
     "single",
     "verify",
 )

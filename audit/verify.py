@@ -73,11 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--origin", help="name that the log must have; needed if the file holds several logs")
     parser.add_argument("--policy", type=Path, help="of a bundle: the witnesses that must have cosigned")
     parser.add_argument("--subject-key", type=Path, help="of a bundle about one person: file with their key, in hex")
+    parser.add_argument(
+        "--stamp-roots", type=Path, help="of a bundle with a time stamp: certificates of the authority, PEM"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per log")
     options = parser.parse_args(given)
     try:
         if options.path.suffix == ".zip":
-            results = [_verify_archive(options.path, options.key, options.policy, options.subject_key)]
+            results = [_verify_archive(options)]
         else:
             results = _verify_file(options.path, options.key, options.pinned, options.origin)
     except (CannotDecide, VerificationError) as error:
@@ -89,13 +92,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return next(each for each in (Verdict.TAMPERED, Verdict.UNDECIDED, Verdict.FINE) if each in verdicts)
 
 
-def _verify_archive(path: Path, keys: Sequence[str], policy: Path | None, subject_key: Path | None) -> Result:
-    witnesses = None if policy is None else parse_policy(_text(policy).encode())
+def _verify_archive(options: argparse.Namespace) -> Result:
+    witnesses = None if options.policy is None else parse_policy(_text(options.policy).encode())
     try:
-        person = None if subject_key is None else bytes.fromhex(_text(subject_key))
+        person = None if options.subject_key is None else bytes.fromhex(_text(options.subject_key))
     except ValueError:
         raise CannotDecide("the person's key is not in hex") from None
-    return verify_bundle(path, [_key(each) for each in keys], person, witnesses)
+    return verify_bundle(options.path, [_key(each) for each in options.key], person, witnesses, options.stamp_roots)
 
 
 def _verify_file(path: Path, keys: Sequence[str], pinned: Sequence[Path], origin: str | None) -> list[Result]:

@@ -6,7 +6,7 @@ sealed with the rest: `audit.bundlecheck` says what the bundle then proves.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import chain, islice
 from pathlib import Path
@@ -15,20 +15,21 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection
 
-from audit import bundlecheck as parts
+from audit import bundleparts as parts
 from audit import inclusion, ledger, published
 from audit.archive import write_archive
+from audit.checkpoint import parse
 from audit.entry import Act, Actor, Entry, Outcome, decode
 from audit.entryschema import entry_schema
 from audit.errors import SigningRefused, VerificationError
-from audit.note import assemble, signature_line
+from audit.note import assemble, signature_line, split_note
 from audit.reports.asked import Asked
 from audit.reports.lines import Vouched, first_since, vouched
 from audit.reports.lines import told as told_at
 from audit.selection import Selection, rows_csv, write_filter
 from audit.tiles import TILE_WIDTH, Place, bundle_path, tile_path, tiles_of
 from audit.tlogproof import format_proof
-from vault import evidence, systems
+from vault import evidence, systems, timestamping, witnessing
 from vault.errors import InvalidReport
 from vault.keys.service import SigningKey
 from vault.reports.running import person_of
@@ -87,6 +88,20 @@ def export(
     if upto.size <= index:
         raise SigningRefused("no checkpoint covers the export yet")
     return Exported(selection, recipient, actor, at, rows, index, upto, vault.bundle.hash.hex(), key)
+
+
+def settle(vault: Vault, exported: Exported) -> tuple[Exported, bytes | None]:
+    """Take the best checkpoint there is by now: one that witnesses cosigned, with its time stamp if it has one.
+
+    Ask witnesses and authority before, or there is no more than the log's own signature.
+    """
+    cosigned, stamp = witnessing.newest(vault), timestamping.newest(vault)
+    if cosigned is not None and cosigned.size > exported.index:
+        signed = parse(split_note(cosigned.note).text)
+        exported = replace(exported, upto=Vouched(0, signed.origin, signed.size, signed.root, cosigned.note))
+    if stamp is None or stamp.size != exported.upto.size:
+        return exported, None
+    return exported, stamp.response
 
 
 def write(vault: Vault, exported: Exported, told: Mapping[str, bytes], sink: Callable[[bytes], object]) -> int:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
@@ -13,7 +13,9 @@ from api import bootstrap, evidencetext
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail, told
 from api.cli.periods import Since, Until, period
-from api.settings import load
+from api.settings import Settings, load
+from api.timestamps import stamped_by
+from api.witnesses import ask, read_policy
 from audit.entry import Act, Outcome
 from audit.errors import CannotDecide, PublishingRefused, SigningRefused, VerificationError
 from audit.findings import Result, Verdict, plain, report
@@ -22,8 +24,9 @@ from audit.reports.asked import Asked
 from audit.standalone import standalone
 from audit.stored import open_sqlite
 from audit.verify import verify_bundle, verify_directory, verify_log
-from vault import evidence
+from vault import evidence, timestamping, witnessing
 from vault import export as exports
+from vault.errors import TimestampRefused
 from vault.export import Exported
 from vault.keys.service import SigningKey
 from vault.unit import Vault
@@ -75,7 +78,7 @@ def export(
         Path | None, typer.Option(help="Where that person's log key goes: hand it over apart.")
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="Witness policy file to put in, for the reader's convenience.")
+        Path | None, typer.Option(help="Witness policy file to put in for the reader; ours if left out.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -103,7 +106,9 @@ def export(
                 acts=act or (),
                 outcome="" if outcome is None else outcome.value,
             )
-            size = exports.write(vault, done, _told(vault, done, policy), archive.write)
+            _vouched_for(vault, settings)
+            done, stamp = exports.settle(vault, done)
+            size = exports.write(vault, done, _told(vault, done, policy, stamp, settings), archive.write)
         if subject_key is not None and done.subject_key is not None:
             with subject_key.open("x", encoding="ascii") as secret:
                 secret.write(done.subject_key.hex())
@@ -143,13 +148,31 @@ def _keys(vault: Vault) -> list[str]:
     return [log, vkey(exports.seal_key_name(vault), vault.keys.public_key(SigningKey.RECEIPT))]
 
 
-def _told(vault: Vault, done: Exported, policy: Path | None) -> dict[str, bytes]:
+def _vouched_for(vault: Vault, settings: Settings) -> None:
+    """Have the checkpoint cosigned and time-stamped now, as far as the settings name anybody who answers."""
+    if settings.witness_policy is not None:
+        with suppress(CannotDecide, VerificationError):
+            witnessing.turn(vault, read_policy(settings.witness_policy, vault.origin), ask)
+    if settings.timestamp_url and settings.timestamp_roots is not None:
+        authority, roots = settings.timestamp_url, settings.timestamp_roots
+        with suppress(TimestampRefused):
+            timestamping.turn(vault, lambda message: stamped_by(authority, roots, message))
+
+
+def _told(
+    vault: Vault, done: Exported, policy: Path | None, stamp: bytes | None, settings: Settings
+) -> dict[str, bytes]:
     members = {
-        "README.html": evidencetext.readme(done, *_keys(vault)),
+        "README.html": evidencetext.readme(done, *_keys(vault), stamped=stamp is not None),
         "report.pdf": evidencetext.printed(done, exports.rows_of(vault, done)),
         "verify.py": standalone().encode(),
     }
-    return members if policy is None else members | {"policy": policy.read_bytes()}
+    witnesses = policy or settings.witness_policy
+    if witnesses is not None:
+        members["policy"] = witnesses.read_bytes()
+    if stamp is not None and settings.timestamp_roots is not None:
+        members |= {"timestamp.tsr": stamp, "timestamp.pem": settings.timestamp_roots.read_bytes()}
+    return members
 
 
 @app.command()

@@ -24,13 +24,24 @@ from tests.bench import (
     keystores,
     machine,
     report,
+    reports,
     tokens,
 )
 from tests.bench.deployments import Deployment
 from tests.bench.report import Line
 from tests.throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 
-PARTS = ("envelopes", "keys", "keystores", "erasures", "decisions", "disclosures", "tokens", "imports", "evidence")
+PARTS = (
+    "envelopes", "keys", "keystores", "erasures", "reports", "decisions", "disclosures", "tokens", "imports", "evidence",
+)  # fmt: skip
+ALONE = {
+    "envelopes": ("Seal and open in process, per value", envelopes.measure),
+    "keys": ("Key holder", keyholder.measure),
+    "keystores": ("Keystore of a group", keystores.measure),
+    "erasures": ("Erasure of people, SQLite", erasures.measure),
+    "reports": ("Reports and evidence over a long log, SQLite", reports.measure),
+    "decisions": ("Decisions in process", decisions.measure),
+}
 ENGINES = ("sqlite", "postgresql")
 
 
@@ -65,16 +76,9 @@ def main() -> int:
     if machine.busy():
         sys.stderr.write("warning: others are at work on this machine; do not keep these numbers\n")
     section("Machine", machine.measure())
-    if "envelopes" in options.only:
-        section("Seal and open in process, per value", envelopes.measure(quick=options.quick))
-    if "keys" in options.only:
-        section("Key holder", keyholder.measure(quick=options.quick))
-    if "keystores" in options.only:
-        section("Keystore of a group", keystores.measure(quick=options.quick))
-    if "erasures" in options.only:
-        section("Erasure of people, SQLite", erasures.measure(quick=options.quick))
-    if "decisions" in options.only:
-        section("Decisions in process", decisions.measure(quick=options.quick))
+    for name, (title, measured) in ALONE.items():
+        if name in options.only:
+            section(title, measured(quick=options.quick))
     floor = None
     if "disclosures" in options.only:
         floor = disclosures.bare(quick=options.quick)
