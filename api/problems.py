@@ -112,6 +112,7 @@ INTERNAL: Final = frozenset(
         "unknown_hold",
         "unknown_report",
         "invalid_report",
+        "timestamp_refused",
         "unknown_proposal",
         "no_policy",
         "unknown_version",
