@@ -120,7 +120,6 @@ INTERNAL: Final = frozenset(
         "unknown_case",
         "invalid_case",
         "case_closed",
-        "officer_not_allowed",
         "session_over",
         "unknown_credential",
         # Defects of ours, between our own processes, or told field by field.

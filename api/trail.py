@@ -7,14 +7,13 @@ given, and what was refused.
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import UNKNOWN, Act, Actor, ActorKind, Entry, Outcome
 from policies.floors import TOO_FEW
 from policies.model import Decision, FieldAnswer
 from vault.errors import Refused, TooFew, VaultError
 from vault.tokens import Kind, Session
 from vault.unit import UnitOfWork, Vault
 
-UNKNOWN: Final = Actor(ActorKind.VAULT, "unknown")
 REQUEST_KEY_SECONDS: Final = 30 * 86_400  # the key that hides external request ids changes this often
 AS_KNOWN_ON: Final = "history.as_known_on"  # beside the rules of an entry that let earlier values be seen
 _REQUEST_MAC: Final = 16

@@ -163,6 +163,7 @@ class Act(StrEnum):
     BREAKGLASS_DISCLOSED = "breakglass.disclosed", "X04"
     BREAKGLASS_DENIED = "breakglass.denied", "X05"
     BREAKGLASS_REVIEWED = "breakglass.reviewed", "X06"
+    BREAKGLASS_SHOWN = "breakglass.shown", "X07"
 
     IMPORT_STARTED = "import.started", "B01"
     IMPORT_COMPLETED = "import.completed", "B02"
@@ -205,6 +206,10 @@ class Actor:
     kind: ActorKind
     id: str
     via: str | None = None
+
+
+UNKNOWN: Final = Actor(ActorKind.VAULT, "unknown")
+"""Whoever could not be told: an id that was not recognised is not repeated."""
 
 
 @dataclass(frozen=True, slots=True)

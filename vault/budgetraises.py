@@ -5,35 +5,27 @@ time proposed; the system's row carries it, so that no look costs a question mor
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select
 from sqlmodel import col
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Entry, Outcome
 from vault import systems
 from vault.budgetlimits import Raise, quotas_of
-from vault.errors import InvalidRegistration, NotAllowed, UnknownProposal
-from vault.officers import OfficerRecord, Role
+from vault.errors import InvalidRegistration, UnknownProposal
+from vault.governance import proposals, signatures
+from vault.governance.proposals import ID_BYTES, Kind, State, digest
+from vault.governance.signatures import Sign, actor
+from vault.officers import Role
 from vault.store.tables import BudgetRaise
-from vault.unit import UnitOfWork
+from vault.unit import UnitOfWork, Vault
 
-ID_BYTES: Final = 8
 LONGEST: Final = 7 * 86_400  # seconds: what is needed for longer is no raise but another registration
-PROPOSAL_SECONDS: Final = 7 * 86_400  # a proposal nobody approved is then void
 
-_MAY_PROPOSE: Final = frozenset({Role.OPERATOR, Role.COMPLIANCE, Role.APPROVER})
-_MAY_APPROVE: Final = frozenset({Role.COMPLIANCE, Role.APPROVER})
 _TABLE: Final = BudgetRaise.__table__  # type: ignore[attr-defined]
 
-
-class RaiseState(StrEnum):
-    """How far a raise has come."""
-
-    PROPOSED = "proposed"
-    APPROVED = "approved"
-    WITHDRAWN = "withdrawn"
+RAISES: Final = Kind(proposals.matter("raise", {Role.OPERATOR, Role.COMPLIANCE, Role.APPROVER}), _TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,80 +36,78 @@ class Proposal:
     system_id: str
     limits: tuple[str, ...]
     seconds: int
-    state: RaiseState
+    state: State
     proposed_by: str
     proposed_at: int
     approved_by: str | None
     until_at: int | None
 
 
-def propose(uow: UnitOfWork, system_id: str, limits: tuple[str, ...], seconds: int, by: OfficerRecord) -> Proposal:
+def propose(
+    vault: Vault, system_id: str, limits: tuple[str, ...], seconds: int, officer_id: str, sign: Sign
+) -> Proposal:
     """Propose higher limits for `seconds`; record `budget.proposed`.
 
-    Raises `UnknownSystem`, `NotAllowed`, or `InvalidRegistration` for a limit that is misspelt, would not be higher or
-    is on nothing that is limited.
+    Raises `UnknownSystem`, `UnknownOfficer`, `NotSigned`, or `InvalidRegistration` for a limit that is misspelt, would
+    not be higher or is on nothing that is limited.
     """
-    if by.role not in _MAY_PROPOSE:
-        raise NotAllowed
-    system = systems.locked(uow, system_id)
-    standing = quotas_of(system.budgets.spelt)
-    wanted = quotas_of(limits)
-    if not wanted or any(quota <= standing.get(where, quota) for where, quota in wanted.items()):
-        raise InvalidRegistration("budget: a raise is of limits that stand, and higher")
-    if not 0 < seconds <= LONGEST:
-        raise InvalidRegistration("budget: for up to seven days")
     # Why safe: no secret; 64 random bits do not meet by chance, and the primary key would say so.
-    identifier = uow.vault.entropy.bytes(ID_BYTES)
-    row: dict[str, Any] = {
-        "id": identifier,
-        "system_id": system_id,
-        "limits": " ".join(sorted(limits)),
-        "seconds": seconds,
-        "state": RaiseState.PROPOSED.value,
-        "proposed_by": by.id,
-        "proposed_at": uow.now,
-        "approved_by": None,
-        "approved_at": None,
-        "until_at": None,
-    }
-    uow.conn.execute(insert(_TABLE), row)
-    _record(uow, Act.BUDGET_PROPOSED, by, system_id, identifier, limits)
+    identifier = vault.entropy.bytes(ID_BYTES)
+    with (
+        signatures.denials(vault, Act.BUDGET_PROPOSED, officer_id, (f"raise:{identifier.hex()}",)),
+        vault.unit() as uow,
+    ):
+        system = systems.locked(uow, system_id)
+        standing = quotas_of(system.budgets.spelt)
+        wanted = quotas_of(limits)
+        if not wanted or any(quota <= standing.get(where, quota) for where, quota in wanted.items()):
+            raise InvalidRegistration("budget: a raise is of limits that stand, and higher")
+        if not 0 < seconds <= LONGEST:
+            raise InvalidRegistration("budget: for up to seven days")
+        content: dict[str, Any] = {"system_id": system_id, "limits": " ".join(sorted(limits)), "seconds": seconds}
+        row, signed = proposals.propose(
+            uow, RAISES, identifier, content | {"until_at": None}, _says(content), officer_id, sign
+        )
+        _record(uow, Act.BUDGET_PROPOSED, officer_id, row, signed)
+        uow.commit()
     return _proposal(row)
 
 
-def approve(uow: UnitOfWork, identifier: str, by: OfficerRecord) -> Proposal:
-    """Put a raise in force; record `budget.raised`. Raises `UnknownProposal`, or `NotAllowed` for the proposer."""
-    row = _locked(uow, identifier)
-    if row["state"] != RaiseState.PROPOSED or row["proposed_at"] + PROPOSAL_SECONDS <= uow.now:
-        raise UnknownProposal
-    if by.role not in _MAY_APPROVE or by.id == row["proposed_by"]:
-        raise NotAllowed
-    system = systems.locked(uow, row["system_id"])
-    limits = tuple(row["limits"].split())
-    until = uow.now + row["seconds"]
-    systems.change_budgets(uow, system.id, system.budgets.raised(Raise(identifier, limits, until), uow.now))
-    changes = {
-        "state": RaiseState.APPROVED.value,
-        "approved_by": by.id,
-        "approved_at": uow.now,
-        "until_at": until,
-    }
-    uow.conn.execute(update(_TABLE).where(_TABLE.c.id == row["id"]).values(**changes))
-    _record(uow, Act.BUDGET_RAISED, by, system.id, row["id"], limits)
-    return _proposal(row | changes)
+def approve(vault: Vault, identifier: str, officer_id: str, sign: Sign) -> Proposal:
+    """Put a raise in force; record `budget.raised`.
+
+    Raises `UnknownProposal`, `UnknownOfficer`, `NotSigned` also for the proposer, `IntegrityFailure` if it was altered.
+    """
+    with (
+        signatures.denials(vault, Act.BUDGET_RAISED, officer_id, proposals.said_of("raise", identifier)),
+        vault.unit() as uow,
+    ):
+        row = proposals.waiting(uow, RAISES, identifier)
+        system = systems.locked(uow, row["system_id"])
+        until = uow.now + row["seconds"]
+        raised = Raise(row["id"].hex(), tuple(row["limits"].split()), until)
+        systems.change_budgets(uow, system.id, system.budgets.raised(raised, uow.now))
+        made, signed = proposals.approve(uow, RAISES, row, _says(row), officer_id, sign, until_at=until)
+        _record(uow, Act.BUDGET_RAISED, officer_id, row, signed)
+        uow.commit()
+    return _proposal(made)
 
 
-def withdraw(uow: UnitOfWork, identifier: str, by: OfficerRecord) -> Proposal:
-    """Take back a proposal or end a raise early, which any officer may; record `budget.withdrawn`."""
-    row = _locked(uow, identifier)
-    if row["state"] == RaiseState.WITHDRAWN:
-        raise UnknownProposal
-    system = systems.locked(uow, row["system_id"])
-    systems.change_budgets(uow, system.id, system.budgets.without(identifier))
-    changes = {"state": RaiseState.WITHDRAWN.value}
-    uow.conn.execute(update(_TABLE).where(_TABLE.c.id == row["id"]).values(**changes))
-    _record(uow, Act.BUDGET_WITHDRAWN, by, system.id, row["id"], tuple(row["limits"].split()))
-    return _proposal(row | changes)
+def withdraw(vault: Vault, identifier: str, officer_id: str, sign: Sign) -> Proposal:
+    """Take back a proposal or end a raise early, which any officer may; record `budget.withdrawn`. Raises as `approve`."""
+    with (
+        signatures.denials(vault, Act.BUDGET_WITHDRAWN, officer_id, proposals.said_of("raise", identifier)),
+        vault.unit() as uow,
+    ):
+        row = proposals.locked(uow, RAISES, identifier)
+        if row["state"] not in {State.PROPOSED, State.APPROVED}:
+            raise UnknownProposal
+        system = systems.locked(uow, row["system_id"])
+        systems.change_budgets(uow, system.id, system.budgets.without(row["id"].hex()))
+        made, signed = proposals.withdraw(uow, RAISES, row, officer_id, sign)
+        _record(uow, Act.BUDGET_WITHDRAWN, officer_id, row, signed)
+        uow.commit()
+    return _proposal(made)
 
 
 def listed(conn: Connection) -> list[Proposal]:
@@ -126,24 +116,15 @@ def listed(conn: Connection) -> list[Proposal]:
     return [_proposal(dict(row)) for row in rows]
 
 
-def _locked(uow: UnitOfWork, identifier: str) -> dict[str, Any]:
-    try:
-        key = bytes.fromhex(identifier)
-    except ValueError:
-        raise UnknownProposal from None
-    row = uow.conn.execute(select(_TABLE).where(_TABLE.c.id == key).with_for_update()).mappings().one_or_none()
-    if row is None:
-        raise UnknownProposal
-    return dict(row)
+def _says(row: dict[str, Any]) -> bytes:
+    return digest(row["system_id"].encode(), row["limits"].encode(), str(row["seconds"]).encode())
 
 
-def _record(
-    uow: UnitOfWork, act: Act, by: OfficerRecord, system_id: str, identifier: bytes, limits: tuple[str, ...]
-) -> None:
+def _record(uow: UnitOfWork, act: Act, officer_id: str, row: dict[str, Any], signed: tuple[str, ...]) -> None:
     # Quotas are spelt with `=`, which the log's alphabet lacks: a purpose by itself is told by its key alone.
-    named = [f"budget:{each.replace('purpose=', '')}" for each in limits]
-    pol = (f"system:{system_id}", f"raise:{identifier.hex()}", *named)
-    uow.record(Entry(act, Outcome.ALLOW, Actor(ActorKind.OFFICER, by.id), pol=pol))
+    named = [f"budget:{each.replace('purpose=', '')}" for each in row["limits"].split()]
+    pol = (f"system:{row['system_id']}", f"raise:{row['id'].hex()}", *named, *signed)
+    uow.record(Entry(act, Outcome.ALLOW, actor(officer_id), pol=pol))
 
 
 def _proposal(row: dict[str, Any]) -> Proposal:
@@ -152,7 +133,7 @@ def _proposal(row: dict[str, Any]) -> Proposal:
         row["system_id"],
         tuple(row["limits"].split()),
         row["seconds"],
-        RaiseState(row["state"]),
+        State(row["state"]),
         row["proposed_by"],
         row["proposed_at"],
         row["approved_by"],

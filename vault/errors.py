@@ -252,12 +252,6 @@ class UnknownProposal(VaultError):
     code = "unknown_proposal"
 
 
-class NotAllowed(VaultError):
-    """The officer does not exist, the password is wrong, the role does not cover this, or it is their own proposal."""
-
-    code = "officer_not_allowed"
-
-
 class UnknownOfficer(VaultError):
     """No officer has this id, or not one who may still act."""
 

@@ -1,6 +1,6 @@
 """Forget what has expired: proofs, tokens, remembered requests, import rows, sessions, old lines of the ledger of events.
 
-A job calls `purge` and `purge_ledger` now and then.
+What officers left waiting or closed too. A job calls `purge` and `purge_ledger` now and then.
 
 Nothing here changes an answer: an expired row is already refused or ignored where it is read. Rows go in small units
 of work, so that a long purge never holds up a disclosure, and it may stop after any of them.
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy import Table, delete, select, tuple_
 
-from vault import budgetmarks
+from vault import budgetmarks, budgetraises, joins
+from vault.governance import cases, proposals
 from vault.outbox import LEASE_SECONDS, EventState
 from vault.store.tables import metadata
 from vault.unit import Vault
@@ -55,6 +56,7 @@ def purge(vault: Vault, most_units: int = 1000) -> Purged:
     tokens = _purge_tokens(vault, most_units)
     expired = [_purge(vault, metadata.tables[name], "expires_at", GRACE_SECONDS, most_units) for name in _EXPIRING]
     counted = [_purge(vault, metadata.tables[name], "at", budgetmarks.ASKED_ABOUT, most_units) for name in _COUNTED]
+    _close(vault)
     return Purged(tokens, *expired, *counted)
 
 
@@ -94,6 +96,14 @@ def _purge(vault: Vault, table: Table, column: str, after: int, most_units: int)
         if count < ROWS_PER_UNIT:
             break
     return gone
+
+
+def _close(vault: Vault) -> None:
+    """Make void what no second officer decided on in time, and drop what break-glass cases said long after they closed."""
+    with vault.unit() as unit:
+        changed = [proposals.expire(unit, kind) for kind in (joins.JOINS, budgetraises.RAISES)]
+        if any((*changed, cases.expire(unit))):
+            unit.commit()
 
 
 def _purge_tokens(vault: Vault, most_units: int) -> int:

@@ -171,11 +171,14 @@ def replace_keys(
     return replace(system, jwks=orjson.loads(stored), epoch=epoch)
 
 
-def enable(uow: UnitOfWork, system_id: str, by: Actor) -> SystemRecord:
-    """Let a disabled system act again, with new tokens; record `system.changed`. Raises `UnknownSystem`."""
+def enable(uow: UnitOfWork, system_id: str, by: Actor, said: tuple[str, ...] = ()) -> SystemRecord:
+    """Let a disabled system act again, with new tokens; record `system.changed`. Raises `UnknownSystem`.
+
+    An officer's word for it, and what `said` tells of that, is `vault.governance.enabling`'s.
+    """
     system = locked(uow, system_id)
     uow.conn.execute(update(System).where(col(System.id) == system_id).values(status=SystemStatus.ACTIVE.value))
-    uow.record(Entry(Act.SYSTEM_CHANGED, Outcome.ALLOW, by, pol=(f"system:{system_id}", "change:enabled")))
+    uow.record(Entry(Act.SYSTEM_CHANGED, Outcome.ALLOW, by, pol=(f"system:{system_id}", "change:enabled", *said)))
     return replace(system, status=SystemStatus.ACTIVE)
 
 

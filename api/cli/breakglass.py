@@ -1,5 +1,6 @@
 """Commands on break-glass: ask, read, approve or refuse, look, review. Each is signed by the officer who gives it."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail, moment
 from api.cli.policy import wanted_of
-from api.cli.signing import Key, Officer, Signature, signs
+from api.cli.signing import Key, Officer, OwnKey, Signature, signs
 from policies.errors import UnknownField
 from vault.errors import IntegrityFailure
 from vault.governance import breakglass, cases
@@ -24,22 +25,22 @@ Name = Annotated[str, typer.Argument(metavar="CASE", help="The case's id.")]
 
 @app.command()
 def ask(
-    reference: Annotated[str, typer.Argument(help="The subject's reference at the brand.")],
     fields: Annotated[list[str], typer.Argument(help="Fields as name:level or name:predicate:which.")],
     officer: Officer,
+    key: OwnKey,
     *,
     brand: Annotated[str, typer.Option(help="The brand that knows the subject.")],
-    reason_file: Annotated[Path, typer.Option(help="File that says why, for who approves and who reviews.")],
+    reference_file: Annotated[Path, typer.Option(help="File with the subject's reference; `-` for standard input.")],
+    reason_file: Annotated[Path, typer.Option(help="File that says why, for who approves and who reviews; or `-`.")],
     bearer: Annotated[str | None, typer.Option(help="The officer who is to look; who asks, if left out.")] = None,
     minutes: Annotated[int, typer.Option(min=1, max=cases.LONGEST, help="How long, from the approval on.")] = USUAL,
-    key: Annotated[Path, typer.Option("--key", help="The officer's private key, PEM. Read, never stored.")],
     json: Json = False,
 ) -> None:
-    """Ask for fields of one person. Nothing is seen until another officer approves."""
-    try:
-        reason = reason_file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise fail("the file with the reason cannot be read", Exit.USAGE) from None
+    """Ask for fields of one person. Nothing is seen until another officer approves.
+
+    Neither who it is nor why is ever an argument: the list of processes and the shell's history keep those.
+    """
+    reference, reason = _read(reference_file, "reference"), _read(reason_file, "reason")
     sign = signs(key, None)
     wanted = tuple(wanted_of(each) for each in fields)
     with opened() as vault:
@@ -65,11 +66,11 @@ def list_(*, json: Json = False) -> None:
 
 
 @app.command()
-def show(case: Name, *, json: Json = False) -> None:
-    """Show what a case asks for and why: what to read before deciding, and before a review."""
-    with opened() as vault, vault.reading() as conn:
-        found = cases.get(conn, _id(case))
-        asked = cases.opened(vault, conn, found)
+def show(case: Name, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False) -> None:
+    """Show what a case asks for and why: what to read before deciding, and before a review. Logged, with who reads it."""
+    sign = signs(key, signature)
+    with opened() as vault:
+        found, asked = breakglass.show(vault, _id(case), officer, sign)
         document = _shown(found, vault.clock.now()) | {"reference": asked.reference, "reason": asked.reason}
     lines = [f"{name}: {value}" for name, value in document.items()]
     Output(json=json).result(document, "\n".join(lines))
@@ -121,25 +122,18 @@ def review(
     Output(json=json).result(_shown(made), f"Case {made.name} is reviewed: {made.finding}.")
 
 
-@app.command()
-def message(
-    case: Name,
-    step: Annotated[Step, typer.Option(help="The step to sign.")],
-    *,
-    finding: Annotated[Finding | None, typer.Option(help="For a review.")] = None,
-) -> None:
-    """Print the text that a signature made elsewhere covers. It ends with a line break, which is signed too."""
-    with opened() as vault, vault.reading() as conn:
-        found = cases.get(conn, _id(case))
-        text = cases.message(vault.deployment, found.id, found.digest, step, finding or "")
-    typer.echo(text.decode(), nl=False)
-
-
 def _id(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
         raise fail("a case is named by 32 hexadecimal digits", Exit.USAGE) from None
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return (sys.stdin.read() if path == Path("-") else path.read_text("utf-8")).strip()
+    except (OSError, UnicodeDecodeError):
+        raise fail(f"the file with the {what} cannot be read", Exit.USAGE) from None
 
 
 def _fields(revealed: Revealed) -> list[dict[str, Any]]:
@@ -165,6 +159,6 @@ def _shown(case: Case, now: int | None = None) -> dict[str, Any]:
         "approved_by": case.steps.get(Step.APPROVE, ""),
         "expires": moment(case.expires_at),
         "looks": case.disclosures,
-        "reviewed_by": case.steps.get(Step.REVIEW, ""),
+        "reviewed_by": case.reviewed_by,
         "finding": case.finding or "",
     }

@@ -6,7 +6,7 @@ import typer
 
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Json, Output, moment
-from api.cli.signature import OfficerId, PasswordFile, signing
+from api.cli.signing import Key, Officer, OwnKey, Signature, signs
 from vault import budgetraises, systems
 from vault.budgetraises import Proposal
 from vault.errors import UnknownSystem
@@ -57,43 +57,37 @@ def propose(
     system_id: Id,
     limit: Limits,
     hours: Annotated[int, typer.Option(min=1, max=168, help="How long, from the approval on.")],
-    officer: OfficerId,
+    officer: Officer,
+    key: OwnKey,
     *,
-    password_file: PasswordFile = None,
     json: Json = False,
 ) -> None:
     """Propose higher limits for a time. Another officer approves."""
+    sign = signs(key, None)
     with opened() as vault:
-        by = signing(vault, officer, password_file)
-        with vault.unit() as uow:
-            made = budgetraises.propose(uow, system_id, tuple(limit), hours * 3600, by)
-            uow.commit()
+        made = budgetraises.propose(vault, system_id, tuple(limit), hours * 3600, officer, sign)
     Output(json=json).result(_shown(made), f"Proposal {made.id} waits for another officer.")
 
 
 @app.command()
 def approve(
-    proposal: ProposalId, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False
+    proposal: ProposalId, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
 ) -> None:
     """Approve a raise that another officer proposed."""
+    sign = signs(key, signature)
     with opened() as vault:
-        by = signing(vault, officer, password_file)
-        with vault.unit() as uow:
-            made = budgetraises.approve(uow, proposal, by)
-            uow.commit()
+        made = budgetraises.approve(vault, proposal, officer, sign)
     Output(json=json).result(_shown(made), f"Raised until {moment(made.until_at)}.")
 
 
 @app.command()
 def withdraw(
-    proposal: ProposalId, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False
+    proposal: ProposalId, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
 ) -> None:
     """Take a proposal back, or end a raise before its time."""
+    sign = signs(key, signature)
     with opened() as vault:
-        by = signing(vault, officer, password_file)
-        with vault.unit() as uow:
-            made = budgetraises.withdraw(uow, proposal, by)
-            uow.commit()
+        made = budgetraises.withdraw(vault, proposal, officer, sign)
     Output(json=json).result(_shown(made), f"Proposal {made.id} is withdrawn.")
 
 

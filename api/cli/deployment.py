@@ -19,8 +19,8 @@ from policies.errors import InvalidBundle
 from vault import officers, witnessing
 from vault.errors import VaultError
 from vault.governance import cases, founding, versions
-from vault.governance.signatures import Part
 from vault.governance.versions import State
+from vault.governance.versionsigning import Part
 from vault.keys.keyd.client import KeydClient
 from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import initialise, migrate

@@ -7,7 +7,7 @@ import typer
 
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail, moment
-from api.cli.signature import OfficerId, PasswordFile, signing
+from api.cli.signing import Key, Officer, OwnKey, Signature, signs
 from vault import joins
 from vault.joins import Join, JoinReason
 
@@ -22,9 +22,9 @@ def propose(
     other: Annotated[str, typer.Argument(help="The brand whose references are asked for.")],
     references: Annotated[Path, typer.Argument(help="File with the references, one a line, at most 500.")],
     reason: Annotated[JoinReason, typer.Option(help="Why.")],
-    officer: OfficerId,
+    officer: Officer,
+    key: OwnKey,
     *,
-    password_file: PasswordFile = None,
     json: Json = False,
 ) -> None:
     """Ask for a join of named references. Another officer approves, and is told."""
@@ -32,34 +32,32 @@ def propose(
         named = references.read_text("ascii").split()
     except (OSError, UnicodeDecodeError):
         raise fail("the file of references cannot be read", Exit.USAGE) from None
+    sign = signs(key, None)
     with opened() as vault:
-        by = signing(vault, officer, password_file)
-        with vault.unit() as uow:
-            made = joins.propose(uow, brand, other, named, reason, by)
-            uow.commit()
+        made = joins.propose(vault, brand, other, named, reason, officer, sign)
     Output(json=json).result(_shown(made), f"Join {made.id} of {made.count} references waits for another officer.")
 
 
 @app.command()
-def approve(join: JoinId, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False) -> None:
+def approve(
+    join: JoinId, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
+) -> None:
     """Approve a join that another officer asked for, and print it. It is told once."""
+    sign = signs(key, signature)
     with opened() as vault:
-        by = signing(vault, officer, password_file)
-        with vault.unit() as uow:
-            made, told = joins.approve(uow, join, by)
-            uow.commit()
+        made, told = joins.approve(vault, join, officer, sign)
     rows = [{made.brand: mine, made.other: theirs} for mine, theirs in told.items()]
     Output(json=json).rows("references", (made.brand, made.other), rows)
 
 
 @app.command()
-def withdraw(join: JoinId, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False) -> None:
+def withdraw(
+    join: JoinId, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
+) -> None:
     """Take a proposed join back."""
+    sign = signs(key, signature)
     with opened() as vault:
-        by = signing(vault, officer, password_file)
-        with vault.unit() as uow:
-            made = joins.withdraw(uow, join, by)
-            uow.commit()
+        made = joins.withdraw(vault, join, officer, sign)
     Output(json=json).result(_shown(made), f"Join {made.id} is withdrawn.")
 
 

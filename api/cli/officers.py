@@ -7,10 +7,11 @@ import typer
 
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail
-from api.cli.signing import key_file
+from api.cli.signing import Officer, key_file
 from api.settings import load
 from vault import officers
-from vault.governance import officerkeys
+from vault.governance import desk, officerkeys
+from vault.governance.desk import Elsewhere
 from vault.officers import Role
 from vault.signin import invitations
 
@@ -73,6 +74,18 @@ def invite(officer_id: Id, *, json: Json = False) -> None:
     link = f"{load().console_url}/console/set-up#{code}"
     text = f"Set-up code of {officer_id}, good once and for a day: {code}\n{link}"
     Output(json=json).result({"id": officer_id, "code": code, "link": link}, text)
+
+
+@app.command()
+def message(
+    act: Annotated[Elsewhere, typer.Argument(help="The act to sign.")],
+    on: Annotated[str, typer.Argument(help="The id of the join, the raise, the case or the system.")],
+    officer: Officer,
+) -> None:
+    """Print the text that a signature made elsewhere covers. It ends with a line break, which is signed too."""
+    with opened() as vault, vault.reading() as conn:
+        text = desk.text(vault, conn, act, on, officer)
+    typer.echo(text.decode(), nl=False)
 
 
 @app.command("list")

@@ -10,9 +10,10 @@ from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail, moment
 from api.cli.signing import Key, Officer, Signature, signs
 from policies.bundle import bundle_hash
-from vault.governance import signatures, versions
-from vault.governance.signatures import Part
+from vault.governance import versions
+from vault.governance.signatures import Signed
 from vault.governance.versions import Version
+from vault.governance.versionsigning import Part, version_of
 
 Name = Annotated[str, typer.Argument(help="The version: its number, the start of its hash, or `active`.")]
 Folder = Annotated[Path, typer.Argument(help="The bundle's folder.")]
@@ -108,7 +109,7 @@ def message(
         else:
             found = versions.named(conn, bundle)
             digest, number = found.hash, found.number
-        text = signatures.message(vault.deployment, number, digest, part)
+        text = Signed(version_of(number, digest), part, "", 0).text(vault.deployment)
     typer.echo(text.decode(), nl=False)
 
 

@@ -1,4 +1,7 @@
-"""How an officer signs at the command line: with a key file of their own, or by a signature made elsewhere."""
+"""How an officer signs at the command line: with a key file of their own, or by a signature made elsewhere.
+
+The command line proves nothing: it hands a signature on, and the vault checks it (`vault.governance.signatures`).
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +15,7 @@ from vault.governance.signatures import Sign
 Officer = Annotated[str, typer.Option("--officer", help="The officer who signs.")]
 Key = Annotated[Path | None, typer.Option("--key", help="The officer's private key, PEM. Read, never stored.")]
 Signature = Annotated[Path | None, typer.Option("--signature", help="Instead: a signature over the text of `message`.")]
+OwnKey = Annotated[Path, typer.Option("--key", help="The officer's private key, PEM. Read, never stored.")]
 
 
 def signs(key: Path | None, signature: Path | None) -> Sign:

@@ -8,12 +8,10 @@ import typer
 
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail
-from api.cli.signature import OfficerId, PasswordFile, signing
-from audit.entry import Actor, ActorKind
+from api.cli.signing import Key, Officer, Signature, signs
 from vault import systems
 from vault.budgetlimits import DEFAULT, Budgets
-from vault.errors import NotAllowed
-from vault.officers import Role
+from vault.governance import enabling
 from vault.systems import NewSystem, SystemRecord
 
 app = typer.Typer(help="Systems: the OAuth clients of brands.", no_args_is_help=True)
@@ -110,15 +108,13 @@ def keys_(
 
 
 @app.command()
-def enable(system_id: Id, officer: OfficerId, *, password_file: PasswordFile = None, json: Json = False) -> None:
+def enable(
+    system_id: Id, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
+) -> None:
     """Let a disabled or frozen system act again, on the word of an officer; its old tokens stay dead."""
+    sign = signs(key, signature)
     with opened() as vault:
-        by = signing(vault, officer, password_file)
-        if by.role not in {Role.COMPLIANCE, Role.APPROVER}:
-            raise NotAllowed
-        with vault.unit() as uow:
-            enabled = systems.enable(uow, system_id, Actor(ActorKind.OFFICER, by.id))
-            uow.commit()
+        enabled = enabling.enable(vault, system_id, officer, sign)
     Output(json=json).result(_shown(enabled), f"System {enabled.id} is active again.")
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from api.console import filters
@@ -9,14 +10,18 @@ from api.console.policy import signature_of
 from api.console.visit import PREFIX, Visit
 from api.keepers import keeper_of
 from api.problems import Problem
-from audit.entry import Act, Entry, Outcome
+from audit.entry import Act
 from audit.reports.lines import vouched
 from audit.search import Sought, search
 from vault import budgetraises, officers, systems
+from vault.budgetraises import Proposal
 from vault.erasure import holds, progress
 from vault.errors import UnknownCase, VaultError
-from vault.governance import breakglass, cases
-from vault.governance.cases import Case, Finding, State, Step
+from vault.governance import breakglass, cases, desk
+from vault.governance.cases import CASE, Case, Finding, State, Step
+from vault.governance.desk import Elsewhere
+from vault.governance.proposals import State as Waiting
+from vault.officers import Role
 from vault.signin import codes, passkeys
 
 BUDGETS: Final = f"{PREFIX}/budgets"
@@ -32,18 +37,18 @@ def budgets_page(visit: Visit) -> Response:
         proposals = budgetraises.listed(conn)
         (upto, *_) = vouched(conn)
         frozen = search(conn, upto, Sought(act=Act.SYSTEM_FROZEN), None, _MOST_ALERTS).lines
-    return visit.page("budgets.html", systems=found, proposals=proposals, frozen=frozen)
+        texts = {each.id: _raise_texts(visit, conn, each) for each in proposals}
+    return visit.page("budgets.html", systems=found, proposals=proposals, frozen=frozen, texts=texts)
 
 
 def budgets(visit: Visit) -> Response:
-    """Approve or withdraw a raise."""
-    step, identifier = visit.form.get("step"), visit.form.get("proposal", "")
+    """Approve or withdraw a raise, by a signature that was made elsewhere."""
+    step, identifier = visit.form.get("step"), visit.form.get("thing", "")
     if step not in {"approve", "withdraw"}:
         raise Problem("bad_request")
-    with visit.vault.unit() as uow:
-        act = budgetraises.approve if step == "approve" else budgetraises.withdraw
-        act(uow, identifier, visit.officer)
-        uow.commit()
+    made = signature_of(visit.form)
+    act = budgetraises.approve if step == "approve" else budgetraises.withdraw
+    act(visit.vault, identifier, visit.officer.id, lambda _: made)
     return visit.go(BUDGETS)
 
 
@@ -68,26 +73,15 @@ def cases_page(visit: Visit) -> Response:
 
 def case_page(visit: Visit) -> Response:
     """Show one emergency: who asked for which fields, and the text that the next step signs. Not whom, and not why."""
-    found = _case(visit)
-    texts = {
-        step.value: cases.message(visit.vault.deployment, found.id, found.digest, step).decode("ascii")
-        for step in (Step.APPROVE, Step.REFUSE)
-    }
-    texts |= {
-        finding.value: cases.message(visit.vault.deployment, found.id, found.digest, Step.REVIEW, finding).decode(
-            "ascii"
-        )
-        for finding in Finding
-    }
-    return visit.page("case.html", case=found, state=_state(found, visit.now), texts=texts, steps=Step, reason=None)
+    return _case_shown(visit, _case(visit), None)
 
 
 def case(visit: Visit) -> Response:
-    """Read the reason before deciding, or take a step by a signature that was made elsewhere."""
+    """Read the reason before deciding, or take a step: by a signature that was made elsewhere."""
     found, step = _case(visit), visit.form.get("step", "")
-    if step == "read":
-        return _read(visit, found)
     made = signature_of(visit.form)
+    if step == Step.SHOW:
+        return _case_shown(visit, *_read(visit, found, made))
     if step == "approve":
         breakglass.approve(visit.vault, found.id, visit.officer.id, lambda _: made)
     elif step == "refuse":
@@ -108,15 +102,34 @@ def officers_page(visit: Visit) -> Response:
     return visit.page("officers.html", officers=found, held=held, coded=coded, founders=officers.FOUNDERS)
 
 
-def _read(visit: Visit, found: Case) -> Response:
-    """Show why it was asked for. Recorded before, as it may say something of the person."""
-    visit.unsealed()
-    visit.record(Entry(Act.AUDIT_VIEWED, Outcome.ALLOW, visit.actor, pol=(f"case:{found.name}",), n=1))
-    with visit.vault.reading() as conn:
-        asked = cases.opened(visit.vault, conn, found)
-    return visit.page(
-        "case.html", case=found, state=_state(found, visit.now), texts={}, steps=Step, reason=asked.reason
-    )
+def _read(visit: Visit, found: Case, made: bytes) -> tuple[Case, str]:
+    """Return why it was asked for. Recorded before, as it may say something of the person; whom it names stays here."""
+    read, asked = breakglass.show(visit.unsealed(), found.id, visit.officer.id, lambda _: made)
+    return read, asked.reason
+
+
+def _case_shown(visit: Visit, found: Case, reason: str | None) -> Response:
+    texts = {}
+    if visit.officer.role in {Role.COMPLIANCE, Role.APPROVER}:
+        acts = [each for each in Elsewhere if each.startswith(f"{CASE.name}.") and each is not Elsewhere.CASE_LOOK]
+        with visit.vault.reading() as conn:
+            texts = {each.partition(".")[2]: _text(visit, conn, each, found.name) for each in acts}
+    return visit.page("case.html", case=found, state=_state(found, visit.now), texts=texts, steps=Step, reason=reason)
+
+
+def _raise_texts(visit: Visit, conn: Connection, proposal: Proposal) -> dict[str, str]:
+    """Return the texts that this officer could sign of a raise now, by step."""
+    officer, acts = visit.officer, []
+    if officer.role is not Role.AUDITOR and proposal.state in {Waiting.PROPOSED, Waiting.APPROVED}:
+        acts = [Elsewhere.RAISE_WITHDRAW]
+        decides = officer.role in {Role.COMPLIANCE, Role.APPROVER} and officer.id != proposal.proposed_by
+        if decides and proposal.state is Waiting.PROPOSED:
+            acts.insert(0, Elsewhere.RAISE_APPROVE)
+    return {each.partition(".")[2]: _text(visit, conn, each, proposal.id) for each in acts}
+
+
+def _text(visit: Visit, conn: Connection, act: Elsewhere, on: str) -> str:
+    return desk.text(visit.vault, conn, act, on, visit.officer.id).decode("ascii")
 
 
 def _state(case: Case, now: int) -> str:

@@ -14,8 +14,8 @@ from api.console import ceremony
 from api.console.attempts import MOST_TRIES
 from api.console.visit import PREFIX, Visit
 from api.pages import forms
-from api.trail import UNKNOWN, tells
-from audit.entry import Act, Entry, Outcome
+from api.trail import tells
+from audit.entry import UNKNOWN, Act, Entry, Outcome
 from vault import officers
 from vault.errors import Conflict, InvalidRegistration, SessionOver, UnknownCredential
 from vault.officers import OfficerStatus

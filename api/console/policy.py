@@ -19,9 +19,10 @@ from policies.conditions import words_of
 from policies.difference import differences
 from policies.errors import InvalidBundle
 from vault.errors import UnknownVersion
-from vault.governance import signatures, versions
-from vault.governance.signatures import Part
+from vault.governance import versions
+from vault.governance.signatures import Signed
 from vault.governance.versions import State, Version
+from vault.governance.versionsigning import Part, version_of
 
 PATH: Final = f"{PREFIX}/policy"
 _MOST_SIGNATURE: Final = 512
@@ -81,7 +82,7 @@ def _shown(visit: Visit, found: Version) -> Response:
     except InvalidBundle as error:
         findings = list(error.findings)
     texts = {
-        part.value: signatures.message(vault.deployment, found.number, found.hash, part).decode("ascii")
+        part.value: Signed(version_of(found.number, found.hash), part, "", 0).text(vault.deployment).decode("ascii")
         for part in (Part.APPROVER, Part.REFUSAL)
     }
     return visit.page("version.html", version=found, changes=changes, findings=findings, texts=texts, states=State)

@@ -9,9 +9,8 @@ from api.console.visit import Visit
 from audit.entry import Act, Outcome
 from audit.reports.lines import lines, vouched
 from vault import budgetraises
-from vault.budgetraises import RaiseState
 from vault.erasure import progress
-from vault.governance import cases, versions
+from vault.governance import cases, proposals, versions
 from vault.governance.cases import State as CaseState
 from vault.governance.versions import State as VersionState
 from vault.requests import records
@@ -63,7 +62,9 @@ def _waiting(vault: Vault, now: int) -> dict[str, int]:
         return {
             "requests_due": len(due),
             "requests_late": sum(each.due(rights, now) < now for each in due),
-            "cases": sum(each.state is CaseState.ASKED for each in found),
+            "cases": sum(
+                each.state is CaseState.ASKED and each.asked_at + cases.WAITING_SECONDS > now for each in found
+            ),
             "reviews": len(
                 [
                     each
@@ -74,7 +75,7 @@ def _waiting(vault: Vault, now: int) -> dict[str, int]:
             "reviews_late": len(cases.overdue(conn, now)),
             "versions": sum(each.state is VersionState.DRAFT for each in versions.listed(conn)),
             "raises": sum(
-                each.state is RaiseState.PROPOSED and each.proposed_at + budgetraises.PROPOSAL_SECONDS > now
+                each.state is proposals.State.PROPOSED and each.proposed_at + proposals.WAITING_SECONDS > now
                 for each in budgetraises.listed(conn)
             ),
         }

@@ -1,7 +1,9 @@
 """An emergency at the command line, from the question to the overdue review that the doctor tells of."""
 
+import io
 import subprocess
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -38,17 +40,23 @@ def desks(home, tmp_path):
     return made, known.references["aurelle"]
 
 
-def test_an_emergency_at_the_command_line(ecrin, desks, tmp_path):
+def test_an_emergency_at_the_command_line(ecrin, desks, tmp_path, monkeypatch):
     by, reference = desks
     reason = tmp_path / "reason"
     reason.write_text("Found unconscious in the boutique; whom do we call?\n")
-    asked = ("break-glass", "ask", reference, "phone:raw", "--brand", "aurelle", "--reason-file", reason)
+    whom = tmp_path / "whom"
+    whom.write_text(reference)
+    asked = (
+        "break-glass", "ask", "phone:raw", "--brand", "aurelle", "--reference-file", whom, "--reason-file", reason,
+    )  # fmt: skip
     made = ecrin(*asked, *by["o.desk"], "--json")
     assert made.code == 0, made.err
     case = made.json["case"]
-    shown = ecrin("break-glass", "show", case, "--json").json
+    assert ecrin("break-glass", "show", case, "--json").code == 2  # reading it is an act like any other
+    assert ecrin("break-glass", "show", case, *by["o.desk"]).code == 1  # and not the asker's
+    shown = ecrin("break-glass", "show", case, *by["a.moreau"], "--json").json
     assert (shown["reason"], shown["reference"], shown["minutes"]) == (reason.read_text().strip(), reference, 15)
-    assert "whom do we call" in ecrin("break-glass", "show", case).out
+    assert "whom do we call" in ecrin("break-glass", "show", case, *by["c.auditor"]).out
     assert ecrin("break-glass", "disclose", case, *by["o.desk"]).code == 1
     assert ecrin("break-glass", "approve", case, *by["o.desk"]).code == 1
     assert ecrin("break-glass", "approve", case, *by["a.moreau"]).code == 0
@@ -68,21 +76,28 @@ def test_an_emergency_at_the_command_line(ecrin, desks, tmp_path):
     assert ecrin("break-glass", "list", "--json").json["cases"][0]["state"] == "over"
     assert ecrin("break-glass", "review", case, "--finding", "justified", *by["c.auditor"]).code == 0
     assert ecrin("doctor").code == 0
-    second = ecrin(*asked, *by["o.desk"], "--json").json["case"]
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{reference}\n"))
+    piped = tuple(Path("-") if each == whom else each for each in asked)
+    second = ecrin(*piped, *by["o.desk"], "--json").json["case"]
+    assert ecrin("break-glass", "show", second, *by["a.moreau"], "--json").json["reference"] == reference
     assert ecrin("break-glass", "refuse", second, *by["a.moreau"]).code == 0
-    assert "step: review" in ecrin("break-glass", "message", second, "--step", "review", "--finding", "justified").out
+    told = ecrin("officer", "message", "case.justified", second, "--officer", "c.auditor").out
+    assert "act: case.justified\n" in told
 
 
 def test_wrong_calls_tell_why_and_nothing_of_the_person(ecrin, desks, tmp_path):
     by, reference = desks
     (tmp_path / "reason").write_text("short")
-    asked = ("break-glass", "ask", reference, "--brand", "aurelle", "--reason-file", tmp_path / "reason", *by["o.desk"])
+    (tmp_path / "whom").write_text(reference)
+    files = ("--reference-file", tmp_path / "whom", "--reason-file", tmp_path / "reason")
+    asked = ("break-glass", "ask", "--brand", "aurelle", *files, *by["o.desk"])
     for arguments, code in (
         ((*asked, "phone:raw"), 1),
         ((*asked, "phone:naked"), 2),
-        ((*asked[:6], tmp_path / "none", *by["o.desk"], "phone:raw"), 2),
-        (("break-glass", "show", "zz"), 2),
-        (("break-glass", "show", "00" * 16), 1),
+        ((*asked[:7], tmp_path / "none", *by["o.desk"], "phone:raw"), 2),
+        ((*asked[:5], tmp_path / "none", *asked[6:], "phone:raw"), 2),
+        (("break-glass", "show", "zz", *by["a.moreau"]), 2),
+        (("break-glass", "show", "00" * 16, *by["a.moreau"]), 1),
     ):
         ended = ecrin(*arguments)
         assert ended.code == code, arguments

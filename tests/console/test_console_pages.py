@@ -192,52 +192,70 @@ def test_a_report_is_shown_taken_and_verified(maison, life, signed_in):
     assert exported["pol"] == ["report:access"]
 
 
-def test_a_raise_is_approved_by_another_officer_alone(maison, life, signed_in):
-    from vault import budgetraises, officers
+def keyed(maison, *names):
+    """Give officers keys; return them by name."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from policy_officers import public_of
+
+    from api.cli.opened import OPERATOR
+    from vault.governance import officerkeys
+
+    keys = {name: Ed25519PrivateKey.generate() for name in names}
+    with maison.vault.unit() as uow:
+        for name, key in keys.items():
+            officerkeys.register(uow, name, public_of(key), OPERATOR)
+        uow.commit()
+    return keys
+
+
+def text_to_sign(page, act):
+    """The text that a page shows for an act."""
+    return re.search(rf"<pre[^>]*>(ecrin-officer-act[^<]*?act: {act}\n.*?)</pre>", page.answer.text, re.DOTALL)[1]
+
+
+def signature(key, text):
+    from base64 import b64encode
+
+    return b64encode(key.sign(text.encode())).decode()
+
+
+def test_a_raise_is_approved_by_another_officers_key_alone(maison, life, signed_in):
+    from vault import budgetraises, systems
 
     with maison.vault.reading() as conn:
-        from vault import systems
-
         (limit, *_) = systems.get(conn, "aurelle-pos").budgets.spelt
     where, _, rest = limit.rpartition(":")
     quota, window = rest.split("/")
-    claire = signed_in("compliance", officer_id="claire")
-    with maison.vault.unit() as uow:
-        by = officers.get(uow.conn, "claire")
-        made = budgetraises.propose(uow, "aurelle-pos", (f"{where}:{int(quota) + 1}/{window}",), 3600, by)
-        uow.commit()
+    claire, other, auditor = signed_in("compliance", officer_id="claire"), signed_in("approver"), signed_in("auditor")
+    keys = keyed(maison, "claire", "approver-1")
+    raised = (f"{where}:{int(quota) + 1}/{window}",)
+    budgetraises.propose(maison.vault, "aurelle-pos", raised, 3600, "claire", keys["claire"].sign)
     own = claire.get("/console/budgets").form("form", action="/console/budgets/step")["fields"]
     assert own["step"] == "withdraw"
-    assert claire.post("/console/budgets/step", own | {"step": "approve"}).status == 422
-    auditor = signed_in("auditor")
     assert "/console/budgets/step" not in auditor.get("/console/budgets").answer.text
-    other = signed_in("approver")
-    form = other.get("/console/budgets").form("proposal")["fields"]
-    assert other.post("/console/budgets/step", form | {"step": "approve"}).status == 303
+    page = other.get("/console/budgets")
+    text = text_to_sign(page, "raise.approve")
+    form = page.form("thing")["fields"] | {"step": "approve"}
+    for wrong in ("", signature(keys["claire"], text), signature(keys["approver-1"], text + "more\n")):
+        assert other.post("/console/budgets/step", form | {"signature": wrong}).status in {400, 403, 422}
+    # The session alone approves nothing, nor does who proposed it.
+    mine = own | {"step": "approve", "signature": signature(keys["claire"], text)}
+    assert claire.post("/console/budgets/step", mine).status in {403, 422}
+    assert other.post("/console/budgets/step", form | {"signature": signature(keys["approver-1"], text)}).status == 303
     assert "approver-1" in other.get("/console/budgets").text
-    assert recorded(maison, "budget.raised")[0]["actor"]["id"] == "approver-1"
-    assert made.proposed_by == "claire"
+    (*denied, done) = recorded(maison, "budget.raised")
+    assert (done["out"], done["actor"]["id"]) == ("allow", "approver-1")
+    assert [each["out"] for each in denied] == ["deny"] * 3
 
 
 def test_an_emergency_is_decided_with_the_officers_own_key_and_its_reason_is_read_on_record(maison, life, signed_in):
-    from base64 import b64encode
-
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    from api.cli.opened import OPERATOR
     from policies.levels import Level
     from policies.model import Wanted
-    from vault.governance import breakglass, officerkeys
+    from vault.governance import breakglass
     from vault.governance.cases import Asked
 
     asker, approver = signed_in("compliance", officer_id="claire"), signed_in("approver")
-    keys = {name: Ed25519PrivateKey.generate() for name in ("claire", "approver-1")}
-    with maison.vault.unit() as uow:
-        for name, key in keys.items():
-            der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-            officerkeys.register(uow, name, der, OPERATOR)
-        uow.commit()
+    keys = keyed(maison, "claire", "approver-1")
     reason = "She collapsed in the shop; <script>the doctor</script> asks for allergies."
     asked = Asked("aurelle", life, (Wanted("phone", Level.RAW),), "claire", 15, reason)
     case = breakglass.ask(maison.vault, asked, "claire", keys["claire"].sign)
@@ -245,14 +263,21 @@ def test_an_emergency_is_decided_with_the_officers_own_key_and_its_reason_is_rea
     shown = approver.get(path)
     assert "collapsed" not in shown.text
     assert life not in shown.answer.text
-    form = next(each for each in shown.forms if each["fields"].get("step") == "read")["fields"]
-    read = approver.post(f"{path}/step", form)
+    form = next(each for each in shown.forms if each["fields"].get("step") == "show")["fields"]
+    text = text_to_sign(shown, "case.show")
+    for wrong in ("", signature(keys["claire"], text)):  # being signed in is not enough
+        refused = approver.post(f"{path}/step", form | {"signature": wrong})
+        assert refused.status in {400, 403, 422}
+        assert "collapsed" not in refused.text
+    read = approver.post(f"{path}/step", form | {"signature": signature(keys["approver-1"], text)})
     assert "collapsed" in read.text
     assert "<script>the" not in read.answer.text
-    assert [each for each in recorded(maison, "audit.viewed") if each.get("pol") == [f"case:{case.name}"]]
-    message = re.search(r"<pre[^>]*>(ecrin-break-glass.*?step: approve.*?)</pre>", shown.answer.text, re.DOTALL)[1]
-    good = b64encode(keys["approver-1"].sign(message.encode())).decode()
-    for wrong in ("", "%%%", "00", b64encode(keys["claire"].sign(message.encode())).decode()):
+    assert life not in read.answer.text
+    (entry,) = recorded(maison, "breakglass.shown")
+    assert (entry["actor"]["id"], f"case:{case.name}" in entry["pol"], "sref" in entry) == ("approver-1", True, True)
+    message = text_to_sign(read, "case.approve")
+    good = signature(keys["approver-1"], message)
+    for wrong in ("", "%%%", "00", signature(keys["claire"], message)):
         assert approver.post(f"{path}/step", form | {"step": "approve", "signature": wrong}).status in {400, 403, 422}
     assert asker.post(
         f"{path}/step",

@@ -7,24 +7,31 @@ from maison_people import AURELLE, VANTIER, one, person, take_in
 from policy_officers import APPROVER, AUTHOR, Officers, acts
 from sqlalchemy import text
 
+from audit.entry import decode
 from policies.errors import UnknownField
 from policies.levels import Level
 from policies.model import Wanted
-from vault import officers, systems
+from vault import disclosure, housekeeping, officers, systems
+from vault.erasure import requests
 from vault.errors import (
     CaseClosed,
+    Conflict,
     IntegrityFailure,
     InvalidCase,
     InvalidRegistration,
+    KeyUnavailable,
     NotSigned,
     Refused,
     UnknownCase,
     UnknownOfficer,
     UnknownReference,
 )
-from vault.governance import breakglass, cases, founding
-from vault.governance.cases import Asked, Finding, State, Step
+from vault.governance import breakglass, cases, founding, signatures
+from vault.governance.cases import CASE, Asked, Finding, State, Step
+from vault.governance.signatures import Signed
 from vault.officers import Role
+from vault.store.bulk import insert_rows
+from vault.store.tables import OfficerSignature
 from vault.systems import NewSystem
 
 REASON = "Found unconscious in the boutique; the hospital asks for allergies and whom to call."
@@ -58,6 +65,10 @@ def approve(two, case, by=APPROVER):
     return breakglass.approve(two.vault, case, by, two.signing(by))
 
 
+def show(two, case, by=APPROVER):
+    return breakglass.show(two.vault, case, by, two.signing(by))[1]
+
+
 def look(two, case, by=AUTHOR):
     return breakglass.disclose(two.vault, case, by, two.signing(by))
 
@@ -73,6 +84,7 @@ def kinds(vault):
 def test_an_emergency_from_the_question_to_the_review(vault, two, asked, clock):
     case = ask(two, asked)
     assert approve(two, case).expires_at == clock.now() + 15 * 60
+    assert show(two, case) == asked
     decision, seen = look(two, case)
     assert seen["allergies"].value[0]["value"] == {"family": "medicine", "substance": "penicillin"}
     assert [each.granted for each in decision.answers] == [Level.RAW, Level.RAW, None]  # spend saves no life
@@ -84,6 +96,7 @@ def test_an_emergency_from_the_question_to_the_review(vault, two, asked, clock):
     assert kinds(vault) == [
         ("asked", "allow", AUTHOR),
         ("approved", "allow", APPROVER),
+        ("shown", "allow", APPROVER),
         ("disclosed", "allow", AUTHOR),
         ("denied", "deny", AUTHOR),
         ("reviewed", "allow", AUDITOR),
@@ -171,12 +184,15 @@ def test_a_case_says_what_why_for_whom_and_how_long(vault, two, asked):
 def test_signatures_are_of_this_officer_case_step_and_vault(vault, two, asked):
     case = ask(two, asked)
     with vault.reading() as conn:
-        digest = cases.get(conn, case).digest
+        thing = signatures.said(conn, CASE, case.hex(), Step.ASK)
+    right = Signed(thing, Step.APPROVE, APPROVER, 1)
     for wrong in (
-        cases.message("elsewhere", case, digest, Step.APPROVE),
-        cases.message(vault.deployment, bytes(16), digest, Step.APPROVE),
-        cases.message(vault.deployment, case, bytes(32), Step.APPROVE),
-        cases.message(vault.deployment, case, digest, Step.REFUSE),
+        right.text("elsewhere"),
+        replace(right, thing=replace(thing, id="00" * 16)).text(vault.deployment),
+        replace(right, thing=replace(thing, says=bytes(32))).text(vault.deployment),
+        replace(right, part=Step.REFUSE).text(vault.deployment),
+        replace(right, officer_id=AUTHOR).text(vault.deployment),
+        replace(right, number=2).text(vault.deployment),
     ):
         with pytest.raises(NotSigned):
             breakglass.approve(vault, case, APPROVER, lambda _, said=wrong: two.signing(APPROVER)(said))
@@ -187,6 +203,80 @@ def test_signatures_are_of_this_officer_case_step_and_vault(vault, two, asked):
         uow.commit()
     with pytest.raises(UnknownOfficer):
         approve(two, case)
+
+
+def test_a_signature_is_good_for_one_act(vault, two, asked):
+    case = ask(two, asked)
+    approve(two, case)
+    made = []
+
+    def kept(message):
+        made.append((message, two.signing(AUTHOR)(message)))
+        return made[-1][1]
+
+    breakglass.disclose(vault, case, AUTHOR, kept)
+    with pytest.raises(NotSigned):  # in the same window, for the same case
+        breakglass.disclose(vault, case, AUTHOR, lambda _: made[0][1])
+    breakglass.disclose(vault, case, AUTHOR, kept)
+    numbers = [message.decode().splitlines()[-1] for message, _ in made]
+    assert numbers == ["number: 2", "number: 3"]  # asking was the first
+    with pytest.raises(Conflict), vault.unit() as uow:  # and no number is taken twice
+        row = uow.conn.execute(text("SELECT * FROM officer_signature LIMIT 1")).mappings().one()
+        insert_rows(uow.conn, OfficerSignature, [dict(row)])
+
+
+def test_who_reads_a_case_proves_it_and_is_in_the_log_and_in_the_persons(vault, two, guest, asked):
+    case = ask(two, asked)
+    for nobody in (AUTHOR, "nobody", "Jeanne Martin"):  # not by asking alone, and nobody unknown
+        role = Role.OPERATOR if nobody == AUTHOR else None
+        if role is not None:
+            with vault.unit() as uow:
+                uow.conn.execute(text("UPDATE officer SET role = 'operator' WHERE id = :id"), {"id": AUTHOR})
+                uow.commit()
+        with pytest.raises((NotSigned, UnknownOfficer)):
+            breakglass.show(vault, case, nobody, two.signing(AUTHOR))
+    with pytest.raises(NotSigned):
+        breakglass.show(vault, case, AUDITOR, two.signing(APPROVER))
+    assert show(two, case, AUDITOR).reason == REASON
+    with vault.reading() as conn:
+        found = [decode(bytes(body)) for body in conn.scalars(text("SELECT body FROM log_entry ORDER BY idx"))][-5:]
+    assert [(each["act"], each["out"], each["actor"]["id"]) for each in found] == [
+        ("breakglass.denied", "deny", AUTHOR),
+        ("breakglass.denied", "deny", "unknown"),
+        ("breakglass.denied", "deny", "unknown"),
+        ("breakglass.denied", "deny", AUDITOR),
+        ("breakglass.shown", "allow", AUDITOR),
+    ]
+    assert "sref" in found[-1]
+    assert "Martin" not in str(found)
+
+
+def test_what_does_not_open_after_an_allowed_look_is_a_second_entry(vault, two, asked):
+    case = ask(two, asked)
+    approve(two, case)
+    with vault.unit() as uow:
+        uow.conn.execute(text("UPDATE field_value SET schema_version = schema_version + 1"))
+        uow.commit()
+    _, seen = look(two, case)
+    assert isinstance(seen["phone"], IntegrityFailure)
+    allowed, failed = acts(vault, "breakglass.disclosed")
+    assert (allowed[1], failed[1]) == ("allow", "error")
+    assert {"failed.integrity_failure", f"case:{case.hex()}"} == set(failed[3])
+
+
+def test_keys_that_go_after_an_allowed_look_are_a_second_entry_too(vault, two, asked, monkeypatch):
+    case = ask(two, asked)
+    approve(two, case)
+
+    def gone(*_):
+        raise KeyUnavailable
+
+    monkeypatch.setattr(disclosure, "reveal", gone)
+    with pytest.raises(KeyUnavailable):
+        look(two, case)
+    (*_, failed) = acts(vault, "breakglass.disclosed")
+    assert (failed[1], "failed.key_unavailable" in failed[3]) == ("error", True)
+    assert acts(vault, "breakglass.denied") == []
 
 
 def uow_by(officer_id):
@@ -200,8 +290,10 @@ ALTERATIONS = [
     'UPDATE break_glass_case SET fields = \'[["name","raw",""]]\'',
     "UPDATE break_glass_case SET brand = 'vantier'",
     "UPDATE break_glass_case SET bearer = 'a.moreau'",
-    "UPDATE break_glass_case SET sealed = digest",
-    "UPDATE break_glass_case SET digest = id",
+    "UPDATE break_glass_case SET sealed = id",
+    "UPDATE break_glass_case SET slot = slot + 1",
+    "UPDATE officer_signature SET says = :zero WHERE part = 'ask'",
+    "UPDATE officer_signature SET part = 'show' WHERE part = 'approve'",
 ]
 
 
@@ -216,8 +308,8 @@ def test_a_case_altered_in_the_database_opens_nothing(vault, two, asked):
     honest = ask(two, asked)
     approve(two, honest)
     for statement in ALTERATIONS:
-        with pytest.raises((IntegrityFailure, NotSigned)), vault.unit() as uow:
-            uow.conn.execute(text(statement))
+        with pytest.raises((IntegrityFailure, NotSigned, CaseClosed)), vault.unit() as uow:
+            uow.conn.execute(text(statement), {"zero": bytes(32)} if ":zero" in statement else {})
             altered = cases.get(uow.conn, honest)
             cases.check_signatures(vault, uow.conn, altered)
             cases.opened(vault, uow.conn, altered)
@@ -267,6 +359,61 @@ def test_reference_and_reason_are_nowhere_in_clear(vault, two, asked):
     assert b"hospital" not in stored
     assert REASON not in repr(asked)
     assert asked.reference not in repr(asked)
+
+
+def sealed(vault):
+    with vault.reading() as conn:
+        return list(conn.execute(text("SELECT sealed, slot, subject_id FROM break_glass_case ORDER BY asked_at")))
+
+
+def test_the_same_words_are_another_hash_each_time(vault, two, asked):
+    first, second = ask(two, asked), ask(two, asked)
+    with vault.reading() as conn:
+        hashes = [signatures.said(conn, CASE, each.hex(), Step.ASK).says for each in (first, second)]
+    assert hashes[0] != hashes[1]
+    assert asked.says(b"") not in hashes
+
+
+def test_what_a_case_said_goes_a_month_after_it_was_closed_and_its_leaf_with_it(vault, two, asked, clock):
+    reviewed, refused, forgotten = ask(two, asked), ask(two, asked), ask(two, asked)
+    approve(two, reviewed)
+    breakglass.refuse(vault, refused, APPROVER, two.signing(APPROVER))
+    clock.advance(3600)
+    review(two, reviewed)
+    clock.advance(cases.WAITING_SECONDS)
+    with pytest.raises(CaseClosed):
+        approve(two, forgotten)  # void before anybody swept
+    housekeeping.purge(vault)
+    with vault.reading() as conn:
+        assert {each.id: each.state for each in cases.listed(conn)}[forgotten] is State.EXPIRED
+    assert all(row.sealed is not None for row in sealed(vault))
+    assert show(two, reviewed).reason == REASON  # a review may itself be asked about
+    clock.advance(cases.KEPT_SECONDS)
+    housekeeping.purge(vault)
+    assert sealed(vault) == [(None, None, None)] * 3
+    with vault.reading() as conn:
+        assert conn.scalar(text("SELECT count(*) FROM left_leaf")) == 3
+    with pytest.raises(CaseClosed, match="gone"):
+        show(two, reviewed)
+    with vault.reading() as conn:
+        kept = cases.get(conn, reviewed)
+    assert (kept.finding, kept.disclosures, kept.steps["approve"]) == (Finding.JUSTIFIED, 0, APPROVER)
+
+
+def test_what_a_case_said_goes_with_the_person(vault, two, guest, asked):
+    theirs = one(take_in(vault, person({"client_number": "AU-77"})))
+    case = ask(two, asked)
+    other = ask(two, replace(asked, reference=theirs.references[AURELLE]))
+    approve(two, case)
+    (done,) = requests.erase(vault, [requests.Erase(guest.subject, uow_by("operator"))])
+    assert done.erasure
+    rows = {row.subject_id: row.sealed for row in sealed(vault)}
+    assert rows.pop(None) is None
+    assert list(rows) == [theirs.subject]
+    for act in (look, show):
+        with pytest.raises(CaseClosed):
+            act(two, case)
+    assert show(two, other).reason == REASON
 
 
 def test_a_review_is_due_three_days_after_the_minutes_are_over(vault, two, asked, clock):

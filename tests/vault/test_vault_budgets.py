@@ -7,14 +7,17 @@ from hashlib import sha256
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from policy_officers import Officers, acts
 from process_racer import race
+from sqlalchemy import text
 
 from audit.entry import Actor, ActorKind
 from vault import budgetmarks, budgetraises, budgets, housekeeping, systems
 from vault.budgetlimits import DEFAULT, Budgets, load
 from vault.budgets import Looked
-from vault.errors import InvalidRegistration, NotAllowed, UnknownProposal
-from vault.officers import OfficerRecord, OfficerStatus, Role
+from vault.errors import IntegrityFailure, InvalidRegistration, NotSigned, UnknownOfficer, UnknownProposal
+from vault.governance.proposals import WAITING_SECONDS
+from vault.officers import Role
 from vault.systems import NewSystem
 from vault.unit import execute
 
@@ -275,76 +278,103 @@ def test_an_operator_lowers_and_never_raises(store):
         systems.lower_budgets(unit, "till", ["system:people:6/hour"], BY)
 
 
-def officer(name, role=Role.APPROVER):
-    return OfficerRecord(name, role, OfficerStatus.ACTIVE, 0)
+SIGNING = {}
 
 
-def test_two_officers_raise_for_a_time_and_no_longer(store, hour):
+@pytest.fixture
+def desks(store):
+    """Officers of every role with keys, by name."""
+    made = Officers(store)
+    for name, role in (
+        ("alice", Role.OPERATOR),
+        ("bob", Role.APPROVER),
+        ("carol", Role.AUDITOR),
+        ("dora", Role.APPROVER),
+    ):
+        made.add(name, role)
+    SIGNING.update({each: made.signing(each) for each in made.keys})
+
+
+def propose(store, limit, by, seconds=HOUR):
+    return budgetraises.propose(store, "till", (limit,), seconds, by, SIGNING[by])
+
+
+def approve(store, made, by):
+    return budgetraises.approve(store, made if isinstance(made, str) else made.id, by, SIGNING[by])
+
+
+def test_two_officers_raise_for_a_time_and_no_longer(store, hour, desks):
     system(store, "system:people:1/minute")
-    alice, bob = officer("alice", Role.OPERATOR), officer("bob")
-    with store.unit() as unit:
-        made = budgetraises.propose(unit, "till", ("system:people:2/minute",), HOUR, alice)
-        unit.commit()
+    made = propose(store, "system:people:2/minute", "alice")
 
     def now(number):
         with store.reading() as conn:
             return charge(store, *[look(systems.get(conn, "till"), number + each) for each in range(3)])
 
     assert now(0) == [True, False, False]  # a proposal raises nothing
-    with store.unit() as unit:
-        assert budgetraises.approve(unit, made.id, bob).until_at == hour.now() + HOUR
-        unit.commit()
+    assert approve(store, made, "bob").until_at == hour.now() + HOUR
     hour.advance(60)
     assert now(10) == [True, True, False]
     hour.advance(HOUR)
     assert now(20) == [True, False, False]
-    with store.unit() as unit, pytest.raises(UnknownProposal):
-        budgetraises.approve(unit, made.id, bob)
+    with pytest.raises(UnknownProposal):
+        approve(store, made, "bob")
 
 
-def test_nobody_approves_their_own_and_not_every_role_approves(store):
+def test_nobody_approves_their_own_and_not_every_role_approves(store, desks):
     system(store, "system:people:1/minute")
-    alice, bob, carol = officer("alice"), officer("bob", Role.OPERATOR), officer("carol", Role.AUDITOR)
-    with store.unit() as unit:
-        made = budgetraises.propose(unit, "till", ("system:people:2/minute",), HOUR, alice)
-        for each in (alice, bob, carol):
-            with pytest.raises(NotAllowed):
-                budgetraises.approve(unit, made.id, each)
-        with pytest.raises(NotAllowed):
-            budgetraises.propose(unit, "till", ("system:people:2/minute",), HOUR, carol)
+    made = propose(store, "system:people:2/minute", "dora")
+    for each in ("dora", "alice", "carol"):
+        with pytest.raises(NotSigned):
+            approve(store, made, each)
+    with pytest.raises(NotSigned):
+        budgetraises.approve(store, made.id, "bob", SIGNING["dora"])
+    with pytest.raises(NotSigned):
+        propose(store, "system:people:2/minute", "carol")
+    for nothing in ("00" * 8, "no id"):
         with pytest.raises(UnknownProposal):
-            budgetraises.approve(unit, "00" * 8, bob)
-        with pytest.raises(UnknownProposal):
-            budgetraises.approve(unit, "no id", bob)
+            approve(store, nothing, "bob")
+    with pytest.raises(UnknownOfficer):
+        budgetraises.approve(store, made.id, "jeanne.martin", SIGNING["bob"])
+    denied = [(act, by) for act, out, by, _ in acts(store, "budget.") if out == "deny"]
+    assert denied == [
+        *[("budget.raised", by) for by in ("dora", "alice", "carol", "bob")],
+        ("budget.proposed", "carol"), ("budget.raised", "bob"), ("budget.raised", "bob"), ("budget.raised", "unknown"),
+    ]  # fmt: skip
+    with store.unit() as unit:  # what was proposed is what is approved
+        unit.conn.execute(text("UPDATE budget_raise SET limits = 'system:people:900/minute'"))
+        unit.commit()
+    with pytest.raises(IntegrityFailure):
+        approve(store, made, "bob")
 
 
 @pytest.mark.parametrize("limit", ["system:people:1/minute", "system:people:9/hour", "staff:people:9/minute"])
-def test_what_would_not_be_a_raise_is_refused(store, limit):
+def test_what_would_not_be_a_raise_is_refused(store, limit, desks):
     system(store, "system:people:1/minute")
-    with store.unit() as unit, pytest.raises(InvalidRegistration):
-        budgetraises.propose(unit, "till", (limit,), HOUR, officer("alice"))
+    with pytest.raises(InvalidRegistration):
+        propose(store, limit, "alice")
 
 
 @pytest.mark.parametrize("seconds", [0, budgetraises.LONGEST + 1])
-def test_a_raise_is_for_a_time(store, seconds):
+def test_a_raise_is_for_a_time(store, seconds, desks):
     system(store, "system:people:1/minute")
-    with store.unit() as unit, pytest.raises(InvalidRegistration):
-        budgetraises.propose(unit, "till", ("system:people:2/minute",), seconds, officer("alice"))
+    with pytest.raises(InvalidRegistration):
+        propose(store, "system:people:2/minute", "alice", seconds)
 
 
-def test_a_raise_may_be_ended_early_and_an_old_proposal_is_void(store, hour):
+def test_a_raise_may_be_ended_early_and_an_old_proposal_is_void(store, hour, desks):
     till = system(store, "system:people:1/minute")
-    alice, bob = officer("alice"), officer("bob")
-    with store.unit() as unit:
-        first = budgetraises.propose(unit, "till", ("system:people:2/minute",), HOUR, alice)
-        budgetraises.approve(unit, first.id, bob)
-        budgetraises.withdraw(unit, first.id, alice)
-        second = budgetraises.propose(unit, "till", ("system:people:3/minute",), HOUR, alice)
-        unit.commit()
+    first = propose(store, "system:people:2/minute", "alice")
+    approve(store, first, "bob")
+    budgetraises.withdraw(store, first.id, "alice", SIGNING["alice"])
+    with pytest.raises(UnknownProposal):
+        budgetraises.withdraw(store, first.id, "alice", SIGNING["alice"])
+    second = propose(store, "system:people:3/minute", "alice")
     assert charge(store, look(till, 1), look(till, 2)) == [True, False]
-    hour.advance(budgetraises.PROPOSAL_SECONDS)
-    with store.unit() as unit, pytest.raises(UnknownProposal):
-        budgetraises.approve(unit, second.id, bob)
+    hour.advance(WAITING_SECONDS)
+    with pytest.raises(UnknownProposal):
+        approve(store, second, "bob")
+    housekeeping.purge(store)
     with store.reading() as conn:
         states = {each.id: each.state for each in budgetraises.listed(conn)}
-    assert states == {first.id: "withdrawn", second.id: "proposed"}
+    assert states == {first.id: "withdrawn", second.id: "expired"}

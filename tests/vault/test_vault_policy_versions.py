@@ -11,9 +11,10 @@ from policies.bundle import bundle_hash, pack, unpack
 from policies.errors import InvalidBundle
 from vault import officers
 from vault.errors import Conflict, InvalidRegistration, NoPolicy, NotSigned, UnknownOfficer, UnknownVersion
-from vault.governance import founding, officerkeys, signatures, versions
-from vault.governance.signatures import Part
+from vault.governance import founding, officerkeys, versions
+from vault.governance.signatures import Signed
 from vault.governance.versions import State
+from vault.governance.versionsigning import Part, version_of
 from vault.governance.watch import BundleWatch, Noticed
 from vault.officers import Role
 from vault.setup import bundle_in_force
@@ -87,16 +88,20 @@ def test_only_compliance_proposes(two):
         two.propose(FILES, APPROVER)
 
 
+def text_of(deployment, number, digest, part):
+    return Signed(version_of(number, digest), part, "", 0).text(deployment)
+
+
 def test_signatures_of_another_key_text_part_version_or_vault_are_refused(vault, two):
     number = two.propose(FILES)
     digest = bundle_hash(FILES)
     other = bundle_hash(changed())
     wrong = [
-        signatures.message("elsewhere", number, digest, Part.APPROVER),
-        signatures.message(vault.deployment, number + 1, digest, Part.APPROVER),
-        signatures.message(vault.deployment, number, other, Part.APPROVER),
-        signatures.message(vault.deployment, number, digest, Part.AUTHOR),
-        signatures.message(vault.deployment, number, digest, Part.REFUSAL),
+        text_of("elsewhere", number, digest, Part.APPROVER),
+        text_of(vault.deployment, number + 1, digest, Part.APPROVER),
+        text_of(vault.deployment, number, other, Part.APPROVER),
+        text_of(vault.deployment, number, digest, Part.AUTHOR),
+        text_of(vault.deployment, number, digest, Part.REFUSAL),
     ]
     for message in wrong:
         with pytest.raises(NotSigned):
@@ -123,6 +128,9 @@ def test_who_is_disabled_or_has_no_key_signs_nothing_and_what_they_signed_stands
         two.propose(FILES)
     with pytest.raises(UnknownOfficer):
         versions.propose(vault, FILES, "m", "No Officer", two.signing(AUTHOR))
+    denied = [(actor, said) for act, out, actor, said in acts(vault, "policy.refused") if out == "deny"]
+    assert [actor for actor, _ in denied] == ["g.one", "k.eyless", "unknown", AUTHOR, "unknown"]
+    assert all("policy.unknown_officer" in said for _, said in denied)
     two.approve(number)
     assert versions.activate(vault, number, OPERATOR).state is State.ACTIVE
 
@@ -224,9 +232,9 @@ def test_a_refused_version_stays_out_and_the_old_one_in_force(vault, two):
 
 
 ALTERATIONS = [
-    "UPDATE policy_signature SET officer_id = 'm.lefevre' WHERE role = 'approver'",
-    "DELETE FROM policy_signature WHERE role = 'approver'",
-    "UPDATE policy_signature SET fingerprint = 'other' WHERE role = 'author'",
+    "UPDATE officer_signature SET officer_id = 'm.lefevre', number = 77 WHERE part = 'approver'",
+    "DELETE FROM officer_signature WHERE part = 'approver'",
+    "UPDATE officer_signature SET fingerprint = 'other' WHERE part = 'author'",
     "UPDATE policy_version SET hash = :other",
     "UPDATE policy_version SET number = 9",
     "DELETE FROM officer_key",
@@ -281,7 +289,7 @@ def test_a_version_that_does_not_stand_is_not_taken_up(opening, bundle, two):
     watch.look()
     two.adopt(changed())
     with two.vault.unit() as uow:
-        uow.conn.execute(text("DELETE FROM policy_signature WHERE role = 'approver' AND number = 2"))
+        uow.conn.execute(text("DELETE FROM officer_signature WHERE part = 'approver' AND thing = '2'"))
         uow.commit()
     watch.look()
     watch.look()

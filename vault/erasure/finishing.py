@@ -17,6 +17,7 @@ from vault.erasure.keeping import filled as filled_of
 from vault.erasure.keeping import name_of
 from vault.erasure.records import LOG_LEAF, ErasureState, Leaf, LeafState, Pending, Scope
 from vault.erasure.settling import batches
+from vault.governance import cases
 from vault.keys.epochs import Destroyed
 from vault.keys.service import Slot
 from vault.store.keysets import padded
@@ -118,6 +119,7 @@ class _Finishing:
         if self.wiped:
             subjects = {"subjects": padded(list(self.wiped))}
             references.forget(self.uow, list(self.wiped))
+            cases.forget_people(self.uow, list(self.wiped))  # asked while they were being erased
             for statement in (*_WIPE, _GUARDING, _UNNAME_REQUESTS, _FORGET):
                 conn.execute(statement, subjects)
         strangers = set(self.wiped) | {each.subject for each in pending if each.person is None}

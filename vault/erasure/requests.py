@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from audit.entry import Act, Actor, Entry, Outcome, commitment
 from policies.catalogue import Catalogue, field_ids
-from vault import outbox, references, searchepochs
+from vault import joins, outbox, references, searchepochs
 from vault.compartments import ACTIVE, ERASING
 from vault.erasure import keeping, records
 from vault.erasure.keeping import Filled, Kept
@@ -24,6 +24,7 @@ from vault.erasure.records import LOG_LEAF, Cause, ErasureState, Leaf, LeafState
 from vault.erasure.rekeying import delete_field
 from vault.erasure.settling import queue
 from vault.errors import KeyUnavailable, NothingToErase, UnknownReference, VaultError
+from vault.governance import cases
 from vault.requests import content
 from vault.rotation.rekeying import retire_left
 from vault.store.bulk import insert_rows
@@ -191,7 +192,9 @@ class _Requests:
             conn.execute(_STEP, [{"of_subject": each, "to_state": state} for each, state in self.stepped.items()])
         insert_rows(conn, _ERASURE, self.erasures)
         insert_rows(conn, _LEAF, self.leaves)
-        content.forget_people(self.uow, [each for each, state in self.stepped.items() if state == ERASING])
+        going = [each for each, state in self.stepped.items() if state == ERASING]
+        for forget in (content.forget_people, cases.forget_people, joins.forget_people):
+            forget(self.uow, going)
         outbox.queue_erased(self.uow, [(row["subject_id"], self._told(row), row["id"]) for row in self.erasures])
 
     def _told(self, row: dict[str, Any]) -> dict[str, str | int]:

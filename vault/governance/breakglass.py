@@ -6,50 +6,29 @@ can be registered for it, so nothing but an open case leads here. Each step is a
 refused ones too, and `ecrin doctor` tells of every review that is overdue.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
-import orjson
-from sqlalchemy import select, update
-from sqlmodel import col
+from sqlalchemy import update
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Entry, Outcome
 from policies.decision import decide, mint
-from policies.errors import PolicyError
+from policies.floors import TOO_FEW
 from policies.model import Caller, Decision, DecisionRequest
 from policies.purposes import BREAK_GLASS
 from vault import disclosure, facts, officers, references
-from vault.errors import (
-    CaseClosed,
-    IntegrityFailure,
-    InvalidCase,
-    NotSigned,
-    Refused,
-    UnknownCase,
-    UnknownOfficer,
-    UnknownReference,
-)  # fmt: skip
-from vault.governance import cases, officerkeys
-from vault.governance.cases import Asked, Case, Finding, State, Step
+from vault.errors import CaseClosed, NotSigned, Refused, TooFew, UnknownOfficer, UnknownReference, VaultError
+from vault.facts import Known
+from vault.governance import cases, signatures
+from vault.governance.cases import CASE, WAITING_SECONDS, Asked, Case, Finding, State, Step
 from vault.governance.signatures import Sign, actor
-from vault.officers import Role
 from vault.revealed import Revealed
 from vault.store.bulk import insert_rows
 from vault.store.tables import BreakGlassCase
-from vault.unit import UnitOfWork, Vault
+from vault.unit import UnitOfWork, Vault, record_apart
 
-_MAY: Final = {
-    Step.ASK: {Role.COMPLIANCE, Role.OPERATOR, Role.APPROVER},
-    Step.APPROVE: {Role.APPROVER, Role.COMPLIANCE},
-    Step.REFUSE: {Role.APPROVER, Role.COMPLIANCE},
-    Step.DISCLOSE: {Role.COMPLIANCE, Role.OPERATOR, Role.APPROVER},
-    Step.REVIEW: {Role.APPROVER, Role.COMPLIANCE, Role.AUDITOR},
-}
 _ID_BYTES: Final = 16
-_DENIED: Final = (
-    CaseClosed, IntegrityFailure, InvalidCase, NotSigned, PolicyError, Refused, UnknownCase, UnknownOfficer, UnknownReference,
-)  # fmt: skip
+_TABLE: Final = BreakGlassCase.__table__  # type: ignore[attr-defined]
 
 
 def ask(vault: Vault, asked: Asked, officer_id: str, sign: Sign) -> Case:
@@ -64,18 +43,34 @@ def ask(vault: Vault, asked: Asked, officer_id: str, sign: Sign) -> Case:
         bearer = officers.get(uow.conn, asked.bearer)
         if bearer is None or bearer.status is not officers.OfficerStatus.ACTIVE or bearer.id in officers.FOUNDERS:
             raise UnknownOfficer("the officer who is to see it is not an active one")
-        digest = asked.digest()
-        row: dict[str, Any] = {"id": case_id, "state": State.ASKED.value, "brand": asked.brand, "digest": digest}
+        sealed, thing = cases.seal(uow, case_id, asked)
+        row: dict[str, Any] = {"id": case_id, "state": State.ASKED.value, "brand": asked.brand, "finding": ""}
         row |= {"fields": asked.stored_fields(), "bearer": asked.bearer, "minutes": asked.minutes, "disclosures": 0}
-        row |= {"sealed": cases.seal(vault.keys, case_id, asked), "asked_at": uow.now, "expires_at": None}
-        signatures = _signed(uow, {}, case_id, digest, Step.ASK, officer_id, sign)
-        insert_rows(uow.conn, BreakGlassCase, [row | {"signatures": signatures, "finding": ""}])
+        row |= {"asked_at": uow.now, "expires_at": None, "closed_at": None}
+        row |= sealed | {"subject_id": references.locate(uow, [(asked.brand, asked.reference)])[0]}
+        insert_rows(uow.conn, BreakGlassCase, [row])
         fields = tuple(f"{each.field}:{each.level}" for each in asked.wanted)
-        entry = Entry(Act.BREAKGLASS_ASKED, Outcome.ALLOW, actor(officer_id), fields, BREAK_GLASS, pol=_said(case_id))
-        uow.record(entry)
+        said = (*_said(case_id), *signatures.add(uow, thing, Step.ASK, officer_id, sign))
+        uow.record(Entry(Act.BREAKGLASS_ASKED, Outcome.ALLOW, actor(officer_id), fields, BREAK_GLASS, pol=said))
         made = cases.get(uow.conn, case_id)
         uow.commit()
     return made
+
+
+def show(vault: Vault, case_id: bytes, officer_id: str, sign: Sign) -> tuple[Case, Asked]:
+    """Give who decides or reviews what a case asks for and why. Records `breakglass.shown`, in the person's own log too.
+
+    Raises `CaseClosed` when that is gone, `NotSigned`, `UnknownCase`, `UnknownOfficer`, `IntegrityFailure`.
+    """
+    with _denials(vault, officer_id, case_id), vault.unit() as uow:
+        case = cases.get(uow.conn, case_id)
+        asked = cases.opened(vault, uow.conn, case)
+        said = (*_said(case_id), *_sign(uow, case, Step.SHOW, officer_id, sign))
+        known = _known(uow, asked)
+        log_key = None if known is None else facts.log_keys(vault.keys, [known])[0]
+        uow.record(Entry(Act.BREAKGLASS_SHOWN, Outcome.ALLOW, actor(officer_id), pol=said), log_key=log_key)
+        uow.commit()
+    return case, asked
 
 
 def approve(vault: Vault, case_id: bytes, officer_id: str, sign: Sign) -> Case:
@@ -91,8 +86,9 @@ def refuse(vault: Vault, case_id: bytes, officer_id: str, sign: Sign) -> Case:
 def disclose(vault: Vault, case_id: bytes, officer_id: str, sign: Sign) -> tuple[Decision, Revealed]:
     """Give the officer whom the case names what the bundle lets be seen of what it asks for. Loud.
 
-    Records `breakglass.disclosed` before anything opens, or `breakglass.denied`. Raises `CaseClosed`, `NotSigned`,
-    `UnknownReference` (also for who was erased or is another brand's), `Refused` where nothing may be seen.
+    Records `breakglass.disclosed` before anything opens, or `breakglass.denied`; what then does not open leaves a second
+    entry with the outcome `error`. Raises `CaseClosed`, `NotSigned`, `UnknownReference` (also for who was erased or is
+    another brand's), `Refused` where nothing may be seen. A signature is good for one look.
     """
     with _denials(vault, officer_id, case_id), vault.unit() as uow:
         case = cases.get(uow.conn, case_id)
@@ -102,32 +98,30 @@ def disclose(vault: Vault, case_id: bytes, officer_id: str, sign: Sign) -> tuple
         asked = cases.opened(vault, uow.conn, case)
         if officer_id != case.bearer:
             raise NotSigned("the case names another officer")
-        _check(uow, case, Step.DISCLOSE, officer_id, sign)
-        subject = references.locate(uow, [(case.brand, asked.reference)])[0]
-        known = None if subject is None else facts.load(uow, case.brand, [subject])[0]
-        if subject is None or known is None or known.facts.erased:
+        signed = _sign(uow, case, Step.LOOK, officer_id, sign)
+        known = _known(uow, asked)
+        if known is None:
             raise UnknownReference
         caller = Caller(f"officer:{officer_id}", case.brand, frozenset({BREAK_GLASS}), staffed=True)
         decision = decide(DecisionRequest(caller, known.facts, BREAK_GLASS, case.wanted), vault.bundle)
         if not decision.granted:
             raise Refused("not_permitted")
-        grant = mint(decision, caller, BREAK_GLASS, subject)
+        grant = mint(decision, caller, BREAK_GLASS, known.subject_id)
         selection = disclosure.select(uow, [grant])
-        uow.conn.execute(
-            update(BreakGlassCase)
-            .where(col(BreakGlassCase.id) == case_id)
-            .values(disclosures=col(BreakGlassCase.disclosures) + 1)
-        )
-        given = [each for each in decision.answers if each.granted is not None]
-        fields = tuple(f"{each.wanted.field}:{each.granted}" for each in given)
-        rules = tuple(rule for each in given for rule in each.policies)
-        said = (*_said(case_id), *rules)
-        entry = Entry(
-            Act.BREAKGLASS_DISCLOSED, Outcome.ALLOW, actor(officer_id), fields, BREAK_GLASS, decision.basis, said
-        )
-        recorded = uow.record(entry, log_key=facts.log_keys(vault.keys, [known])[0])
+        _change(uow, case, disclosures=_TABLE.c.disclosures + 1)
+        log_key = facts.log_keys(vault.keys, [known])[0]
+        rules = [rule for each in decision.answers if each.granted is not None for rule in each.policies]
+        said = (*_said(case_id), *signed, *rules)
+        recorded = uow.record(_looked(Outcome.ALLOW, officer_id, decision, said), log_key=log_key)
         commit = uow.commit()
-    return decision, disclosure.reveal(vault, commit, selection, [recorded])[0]
+    try:
+        (revealed,) = disclosure.reveal(vault, commit, selection, [recorded])
+    except VaultError as error:
+        record_apart(vault, [(_failed(case_id, officer_id, decision, None, error), log_key)])
+        raise
+    failures = [_failed(case_id, officer_id, decision, names, error) for names, error in revealed.failures()]
+    record_apart(vault, [(each, log_key) for each in failures])
+    return decision, revealed
 
 
 def review(vault: Vault, case_id: bytes, finding: Finding, officer_id: str, sign: Sign) -> Case:
@@ -139,10 +133,11 @@ def review(vault: Vault, case_id: bytes, finding: Finding, officer_id: str, sign
         case = cases.get(uow.conn, case_id)
         if case.state is not State.APPROVED or case.expires_at is None or uow.now < case.expires_at:
             raise CaseClosed
-        if officer_id in {case.steps[Step.ASK], case.bearer}:
+        if officer_id == case.bearer:
             raise NotSigned("nobody reviews their own")
-        _step(uow, case, Step.REVIEW, officer_id, sign, said=finding, state=State.REVIEWED, finding=finding)
-        pol = (*_said(case_id), f"finding:{finding}")
+        signed = _sign(uow, case, Step(finding.value), officer_id, sign)
+        _change(uow, case, state=State.REVIEWED.value, finding=finding.value, closed_at=uow.now)
+        pol = (*_said(case_id), *signed, f"finding:{finding}")
         uow.record(Entry(Act.BREAKGLASS_REVIEWED, Outcome.ALLOW, actor(officer_id), pol=pol, n=case.disclosures))
         made = cases.get(uow.conn, case_id)
         uow.commit()
@@ -152,74 +147,66 @@ def review(vault: Vault, case_id: bytes, finding: Finding, officer_id: str, sign
 def _decide(vault: Vault, case_id: bytes, officer_id: str, sign: Sign, step: Step) -> Case:
     with _denials(vault, officer_id, case_id), vault.unit() as uow:
         case = cases.get(uow.conn, case_id)
-        if case.state is not State.ASKED:
+        if case.state is not State.ASKED or case.asked_at + WAITING_SECONDS <= uow.now:
             raise CaseClosed
         cases.opened(vault, uow.conn, case)
-        if officer_id in {case.steps[Step.ASK], case.bearer}:
+        if officer_id == case.bearer:
             raise NotSigned("nobody approves their own")
+        signed = _sign(uow, case, step, officer_id, sign)
         if step is Step.APPROVE:
-            expires = uow.now + 60 * case.minutes
-            _step(uow, case, step, officer_id, sign, state=State.APPROVED, expires_at=expires)
+            cases.check_signatures(vault, uow.conn, case)
+            _change(uow, case, state=State.APPROVED.value, expires_at=uow.now + 60 * case.minutes)
         else:
-            _step(uow, case, step, officer_id, sign, state=State.REFUSED)
+            _change(uow, case, state=State.REFUSED.value, closed_at=uow.now)
         act = Act.BREAKGLASS_APPROVED if step is Step.APPROVE else Act.BREAKGLASS_REFUSED
-        pol = (*_said(case_id), f"minutes:{case.minutes}")
+        pol = (*_said(case_id), *signed, f"minutes:{case.minutes}")
         uow.record(Entry(act, Outcome.ALLOW, actor(officer_id), pol=pol))
         made = cases.get(uow.conn, case_id)
         uow.commit()
     return made
 
 
-def _step(
-    uow: UnitOfWork, case: Case, step: Step, officer_id: str, sign: Sign, *, said: str = "", **changes: object
-) -> None:
-    stored = orjson.loads(
-        uow.conn.scalar(select(col(BreakGlassCase.signatures)).where(col(BreakGlassCase.id) == case.id)) or "{}"
-    )
-    changes["signatures"] = _signed(uow, stored, case.id, case.digest, step, officer_id, sign, said)
-    moved = uow.conn.execute(
-        update(BreakGlassCase)
-        .where(col(BreakGlassCase.id) == case.id, col(BreakGlassCase.state) == case.state.value)
-        .values({name: str(value) if isinstance(value, State | Finding) else value for name, value in changes.items()})
-    )
-    if moved.rowcount != 1:
+def _sign(uow: UnitOfWork, case: Case, step: Step, officer_id: str, sign: Sign) -> tuple[str, ...]:
+    return signatures.add(uow, signatures.said(uow.conn, CASE, case.name, Step.ASK), step, officer_id, sign)
+
+
+def _change(uow: UnitOfWork, case: Case, **changes: object) -> None:
+    unmoved = (_TABLE.c.id == case.id, _TABLE.c.state == case.state.value)
+    if uow.conn.execute(update(_TABLE).where(*unmoved).values(**changes)).rowcount != 1:
         raise CaseClosed  # somebody else was quicker
 
 
-def _signed(
-    uow: UnitOfWork, signatures: dict[str, Any], case_id: bytes, digest: bytes, step: Step, officer_id: str, sign: Sign,
-    said: str = "",
-) -> str:  # fmt: skip
-    signer = officerkeys.signatory(uow.conn, officer_id)
-    if officer_id in officers.FOUNDERS:
-        raise NotSigned("a founder signs policy versions and nothing else")
-    if signer.role not in _MAY[step]:
-        raise NotSigned(f"the role {signer.role} does not cover this")
-    text = cases.message(uow.vault.deployment, case_id, digest, step, said)
-    signature = sign(text)
-    signer.check(text, signature)
-    return orjson.dumps(signatures | {step.value: [officer_id, signer.fingerprint, signature.hex()]}).decode()
+def _known(uow: UnitOfWork, asked: Asked) -> Known | None:
+    """Find the person; nobody where the reference leads nowhere, to another brand's, or to who is being erased."""
+    subject = references.locate(uow, [(asked.brand, asked.reference)])[0]
+    known = None if subject is None else facts.load(uow, asked.brand, [subject])[0]
+    return None if known is None or known.facts.erased else known
 
 
-def _check(uow: UnitOfWork, case: Case, step: Step, officer_id: str, sign: Sign) -> None:
-    """Check who is there, and keep nothing: the entry says it."""
-    _signed(uow, {}, case.id, case.digest, step, officer_id, sign)
+def _looked(
+    out: Outcome, officer_id: str, decision: Decision, said: tuple[str, ...], names: frozenset[str] | None = None
+) -> Entry:
+    given = [
+        each for each in decision.answers if each.granted is not None and (names is None or each.wanted.field in names)
+    ]
+    fields = tuple(f"{each.wanted.field}:{each.granted}" for each in given)
+    act = Act.BREAKGLASS_DENIED if out is Outcome.DENY else Act.BREAKGLASS_DISCLOSED
+    return Entry(act, out, actor(officer_id), fields, BREAK_GLASS, decision.basis, said)
+
+
+def _failed(
+    case_id: bytes, officer_id: str, decision: Decision, names: frozenset[str] | None, error: VaultError
+) -> Entry:
+    """Build the entry of what was allowed and then failed or was held back, for the fields named or for all."""
+    if isinstance(error, TooFew):
+        return _looked(Outcome.DENY, officer_id, decision, (*_said(case_id), TOO_FEW.id), names)
+    return _looked(Outcome.ERROR, officer_id, decision, (*_said(case_id), f"failed.{error.code}"), names)
 
 
 def _said(case_id: bytes) -> tuple[str, ...]:
-    return (f"case:{case_id.hex()}",)
+    return (f"case:{case_id[:_ID_BYTES].hex()}",)
 
 
-@contextmanager
-def _denials(vault: Vault, officer_id: str, case_id: bytes) -> Iterator[None]:
+def _denials(vault: Vault, officer_id: str, case_id: bytes) -> AbstractContextManager[None]:
     """Record `breakglass.denied` for a step that was turned away, in a unit of its own."""
-    if not officers.is_id(officer_id):
-        raise UnknownOfficer
-    try:
-        yield
-    except _DENIED as error:
-        said = (*_said(case_id), f"breakglass.{error.code}")
-        with vault.unit() as uow:
-            uow.record(Entry(Act.BREAKGLASS_DENIED, Outcome.DENY, Actor(ActorKind.OFFICER, officer_id), pol=said))
-            uow.commit()
-        raise
+    return signatures.denials(vault, Act.BREAKGLASS_DENIED, officer_id, _said(case_id))

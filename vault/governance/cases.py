@@ -2,49 +2,61 @@
 
     asked --a second officer approves--> open --minutes later--> over --another officer reviews--> reviewed
     asked --a second officer refuses--> refused
+    asked --a day--> expired
 
-Each step is signed by the officer who takes it, over the case's number and the hash of all it says; nobody decides on
-their own. Reference and reason are sealed: the reason may say more of the person than the fields asked for. Nothing in
-a case leads to a person who was erased, because a reference then leads nowhere.
+Each step is signed by the officer who takes it, over the case's number and the salted hash of all it says; nobody decides
+on their own. Reference and reason are sealed under a leaf of their own: the reason may say more of the person than the
+fields asked for. They go `KEPT_SECONDS` after the case was closed, and with the person.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, select
-from sqlmodel import col
+from sqlalchemy import Connection, bindparam, select, update
 
 from policies.catalogue import Catalogue
 from policies.levels import Level
 from policies.model import Wanted
-from vault.errors import IntegrityFailure, InvalidCase, NotSigned, UnknownCase
-from vault.governance import officerkeys
-from vault.keys.service import KeyService
+from vault import ownleaf
+from vault.errors import CaseClosed, IntegrityFailure, InvalidCase, UnknownCase
+from vault.governance import signatures
+from vault.governance.proposals import digest
+from vault.governance.signatures import Matter, Thing
+from vault.keys.message import bind
+from vault.keys.service import Slot
+from vault.officers import Role
+from vault.ownleaf import Sealed
+from vault.store.keysets import padded
 from vault.store.tables import BreakGlassCase
-from vault.unit import Vault
+from vault.unit import UnitOfWork, Vault
 
 LONGEST: Final = 60  # minutes
 USUAL: Final = 15
 SHORTEST_REASON: Final = 20  # characters: enough to say why, for whoever reviews it
 LONGEST_REASON: Final = 2_000
 MOST_FIELDS: Final = 64
-REVIEW_SECONDS: Final = 72 * 3600  # after it was asked, decided or over; then a review is overdue
+WAITING_SECONDS: Final = 86_400  # an emergency that nobody decided on for a day is none
+REVIEW_SECONDS: Final = 72 * 3600  # after it is over; then a review is overdue
+KEPT_SECONDS: Final = 30 * 86_400  # of reference and reason, once closed: a review may itself be asked about
 
-_LABEL: Final = "governance/case"
+_LABEL: Final = b"ecrin/break-glass/v1"
+_SALT: Final = 32
+_TABLE: Final = BreakGlassCase.__table__  # type: ignore[attr-defined]
 
 
 class Step(StrEnum):
-    """What an officer signs."""
+    """What an officer signs. A review is signed as what it found."""
 
     ASK = "ask"
+    SHOW = "show"
     APPROVE = "approve"
     REFUSE = "refuse"
-    DISCLOSE = "disclose"
-    REVIEW = "review"
+    LOOK = "look"
+    JUSTIFIED = "justified"
+    UNJUSTIFIED = "unjustified"
 
 
 class State(StrEnum):
@@ -54,6 +66,7 @@ class State(StrEnum):
     APPROVED = "approved"
     REFUSED = "refused"
     REVIEWED = "reviewed"
+    EXPIRED = "expired"
 
 
 class Finding(StrEnum):
@@ -61,6 +74,21 @@ class Finding(StrEnum):
 
     JUSTIFIED = "justified"
     UNJUSTIFIED = "unjustified"
+
+
+_DECIDING: Final = frozenset({Role.APPROVER, Role.COMPLIANCE})
+_REVIEWING: Final = _DECIDING | {Role.AUDITOR}
+_ACTING: Final = _DECIDING | {Role.OPERATOR}
+_ASKED: Final = frozenset({Step.ASK})
+
+CASE: Final = Matter(
+    "case",
+    {
+        Step.ASK: _ACTING, Step.SHOW: _REVIEWING, Step.APPROVE: _DECIDING, Step.REFUSE: _DECIDING, Step.LOOK: _ACTING,
+        Step.JUSTIFIED: _REVIEWING, Step.UNJUSTIFIED: _REVIEWING,
+    },
+    {Step.APPROVE: _ASKED, Step.REFUSE: _ASKED, Step.JUSTIFIED: _ASKED, Step.UNJUSTIFIED: _ASKED},
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +117,13 @@ class Asked:
         """Return the fields as a case stores them."""
         return orjson.dumps([[each.field, each.level, each.predicate] for each in self.wanted]).decode()
 
-    def digest(self) -> bytes:
-        """Return SHA-256 over everything asked, 32 bytes: what every signature under the case covers."""
+    def says(self, salt: bytes) -> bytes:
+        """Return the hash over everything asked, 32 bytes, that every signature under the case covers.
+
+        Why salted: it outlives what it hides, and nobody shall try references and reasons on it.
+        """
         parts = (self.brand, self.reference, self.stored_fields(), self.bearer, str(self.minutes), self.reason)
-        return sha256(b"".join(len(each.encode()).to_bytes(4, "big") + each.encode() for each in parts)).digest()
+        return digest(salt, *(each.encode() for each in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,45 +136,41 @@ class Case:
     wanted: tuple[Wanted, ...]
     bearer: str
     minutes: int
-    digest: bytes
     asked_at: int
     expires_at: int | None
     disclosures: int
     finding: Finding | None
-    steps: Mapping[Step, str]
+    steps: Mapping[str, str]
+    sealed: Sealed | None = field(repr=False)
 
     @property
     def name(self) -> str:
         """Return the id as people and the log write it."""
         return self.id.hex()
 
+    @property
+    def reviewed_by(self) -> str:
+        """Return who reviewed it; empty while nobody has."""
+        return self.steps.get(Step.JUSTIFIED) or self.steps.get(Step.UNJUSTIFIED, "")
+
     def review_due_at(self) -> int | None:
-        """Return when its review is due, in UTC seconds; None for what needs none: refused, reviewed, still only asked."""
+        """Return when its review is due, in UTC seconds; None for what needs none: not approved, or reviewed."""
         return self.expires_at + REVIEW_SECONDS if self.state is State.APPROVED and self.expires_at else None
-
-
-def message(deployment: str, case_id: bytes, digest: bytes, step: Step, said: str = "") -> bytes:
-    """Return the text that an officer signs, ASCII (docs/formats.md). `said` is the finding of a review."""
-    text = (
-        f"ecrin-break-glass v1\ndeployment: {deployment}\ncase: {case_id.hex()}\nstep: {step}\nasked: {digest.hex()}\n"
-    )
-    return (text + (f"finding: {said}\n" if said else "")).encode("ascii")
 
 
 def get(conn: Connection, case_id: bytes) -> Case:
     """Return one case. Raises `UnknownCase`."""
-    row = conn.execute(select(BreakGlassCase.__table__).where(col(BreakGlassCase.id) == case_id)).one_or_none()  # type: ignore[attr-defined]
+    row = conn.execute(select(_TABLE).where(_TABLE.c.id == case_id)).one_or_none()
     if row is None:
         raise UnknownCase
-    return _case(row)
+    return _case(row, signatures.signers(conn, CASE, [case_id.hex()]))
 
 
 def listed(conn: Connection) -> list[Case]:
     """Return all cases, the newest first."""
-    rows = conn.execute(
-        select(BreakGlassCase.__table__).order_by(col(BreakGlassCase.asked_at).desc(), col(BreakGlassCase.id))  # type: ignore[attr-defined]
-    )
-    return [_case(row) for row in rows]
+    rows = conn.execute(select(_TABLE).order_by(_TABLE.c.asked_at.desc(), _TABLE.c.id)).all()
+    steps = signatures.signers(conn, CASE)
+    return [_case(row, steps) for row in rows]
 
 
 def overdue(conn: Connection, now: int) -> list[Case]:
@@ -151,42 +178,78 @@ def overdue(conn: Connection, now: int) -> list[Case]:
     return [each for each in listed(conn) if (due := each.review_due_at()) is not None and due <= now]
 
 
-def seal(keys: KeyService, case_id: bytes, asked: Asked) -> bytes:
-    """Seal what of a case nobody may read in the database: reference and reason."""
-    return keys.seal(_LABEL, [(case_id, orjson.dumps([asked.reference, asked.reason]))])[0]
+def seal(uow: UnitOfWork, case_id: bytes, asked: Asked) -> tuple[dict[str, Any], Thing]:
+    """Seal what of a case nobody may read in the database. Returns its columns, and the thing that is signed."""
+    # Why safe: 256 random bits that go with the reason.
+    salt = uow.vault.entropy.bytes(_SALT)
+    plain = orjson.dumps([asked.reference, asked.reason, salt.hex()])
+    (sealed,) = ownleaf.seal(uow, [(_context(uow.vault, case_id), plain)])
+    columns = {"sealed": sealed.blob, "slot": sealed.slot.number, "generation": sealed.slot.generation}
+    return columns, Thing(CASE, case_id.hex(), asked.says(salt))
 
 
 def opened(vault: Vault, conn: Connection, case: Case) -> Asked:
-    """Open a case and check that it says what was signed. Raises `IntegrityFailure`."""
-    sealed = conn.scalar(select(col(BreakGlassCase.sealed)).where(col(BreakGlassCase.id) == case.id))
-    plain = vault.keys.open(_LABEL, [(case.id, bytes(sealed or b""))])[0]
+    """Open a case and check that it says what was signed. Raises `CaseClosed` when it is gone, and `IntegrityFailure`."""
+    plain = None if case.sealed is None else ownleaf.opened(vault, _context(vault, case.id), case.sealed)
     if plain is None:
-        raise IntegrityFailure
-    reference, reason = orjson.loads(plain)
+        raise CaseClosed("what the case said is gone")
+    reference, reason, salt = orjson.loads(plain)
     asked = Asked(case.brand, reference, case.wanted, case.bearer, case.minutes, reason)
-    if asked.digest() != case.digest:
+    if asked.says(bytes.fromhex(salt)) != signatures.said(conn, CASE, case.name, Step.ASK).says:
         raise IntegrityFailure
     return asked
 
 
 def check_signatures(vault: Vault, conn: Connection, case: Case) -> None:
     """Raise `NotSigned` unless two different officers asked and approved, with keys that are theirs."""
-    row = conn.execute(select(BreakGlassCase.__table__).where(col(BreakGlassCase.id) == case.id)).one()  # type: ignore[attr-defined]
-    signed = orjson.loads(row.signatures)
-    if case.steps.get(Step.ASK) == case.steps.get(Step.APPROVE):
-        raise NotSigned("nobody approves their own")
-    for step in (Step.ASK, Step.APPROVE):
-        officer_id, fingerprint, signature = signed.get(step, ("", "", ""))
-        key = officerkeys.key_of(conn, officer_id, fingerprint)
-        text = message(vault.deployment, case.id, case.digest, step)
-        officerkeys.verify(key, text, bytes.fromhex(signature))
+    thing = signatures.said(conn, CASE, case.name, Step.ASK)
+    signatures.check(conn, vault.deployment, thing, {Step.ASK, Step.APPROVE})
 
 
-def _case(row: Any) -> Case:
+def forget_people(uow: UnitOfWork, subjects: Collection[bytes]) -> None:
+    """Drop reference and reason of every case about these subjects: they are being erased."""
+    if subjects:
+        about = _TABLE.c.subject_id.in_(bindparam("subjects", expanding=True))
+        _drop(
+            uow,
+            [
+                row.id
+                for row in uow.conn.execute(select(_TABLE.c.id).where(about), {"subjects": padded(sorted(subjects))})
+            ],
+        )
+
+
+def expire(uow: UnitOfWork) -> int:
+    """Close what nobody decided on in time, drop what was closed long ago. Returns how many cases that concerned."""
+    waiting = (_TABLE.c.state == State.ASKED.value, _TABLE.c.asked_at <= uow.now - WAITING_SECONDS)
+    closing = update(_TABLE).where(*waiting).values(state=State.EXPIRED.value, closed_at=uow.now)
+    closed = uow.conn.execute(closing).rowcount
+    over = (_TABLE.c.closed_at <= uow.now - KEPT_SECONDS, _TABLE.c.sealed.is_not(None))
+    ids = [row.id for row in uow.conn.execute(select(_TABLE.c.id).where(*over))]
+    _drop(uow, ids)
+    return closed + len(ids)
+
+
+def _drop(uow: UnitOfWork, ids: Collection[bytes]) -> None:
+    which = {"ids": padded(sorted(ids))}
+    held = (_TABLE.c.id.in_(bindparam("ids", expanding=True)), _TABLE.c.sealed.is_not(None))
+    rows = uow.conn.execute(select(_TABLE.c.slot, _TABLE.c.generation).where(*held), which) if ids else ()
+    ownleaf.leave(uow, [Slot(row.slot, row.generation) for row in rows])
+    if ids:
+        gone = {"sealed": None, "slot": None, "generation": None, "subject_id": None}
+        uow.conn.execute(update(_TABLE).where(*held).values(**gone), which)
+
+
+def _context(vault: Vault, case_id: bytes) -> bytes:
+    # Bound to the case: a row copied beside another one opens for nobody.
+    return bind(_LABEL, vault.deployment.encode(), case_id)
+
+
+def _case(row: Any, steps: Mapping[str, Mapping[str, str]]) -> Case:
     wanted = tuple(Wanted(name, Level(level), predicate) for name, level, predicate in orjson.loads(row.fields))
-    steps = {Step(step): officer_id for step, (officer_id, _, _) in orjson.loads(row.signatures).items()}
     finding = Finding(row.finding) if row.finding else None
+    sealed = None if row.sealed is None else Sealed(row.sealed, Slot(row.slot, row.generation))
     return Case(
-        row.id, State(row.state), row.brand, wanted, row.bearer, row.minutes, row.digest, row.asked_at, row.expires_at,
-        row.disclosures, finding, steps,
+        row.id, State(row.state), row.brand, wanted, row.bearer, row.minutes, row.asked_at, row.expires_at,
+        row.disclosures, finding, steps.get(row.id.hex(), {}), sealed,
     )  # fmt: skip

@@ -1,94 +1,187 @@
-"""Officers' signatures under a policy version: what is signed, by whom as what, and whether it stands."""
+"""Officers' signatures: the one way in which an officer stands for an act of governance, checked here and nowhere else.
 
-from collections.abc import Callable, Mapping
-from enum import StrEnum
-from typing import Final
+What is signed names the deployment, the act, the thing, the hash of all that thing says, the officer and the officer's own
+running number: a signature can be moved to nothing else, and is good once. Whoever knows a password, or writes a command
+line, has none of it. Signatures are kept with what they cover, so that what two officers decided can be checked again.
+"""
 
-from sqlalchemy import Connection, select
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, select
 from sqlmodel import col
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
-from vault.errors import NotSigned
+from audit.entry import UNKNOWN, Act, Actor, ActorKind, Entry, Outcome
+from policies.errors import PolicyError
+from vault import officers
+from vault.errors import (
+    NotSigned,
+    UnknownCase,
+    UnknownProposal,
+    UnknownSystem,
+    UnknownVersion,
+    VaultError,
+)
 from vault.governance import officerkeys
+from vault.governance.officerkeys import Signatory
 from vault.officers import Role
 from vault.store.bulk import insert_rows
-from vault.store.tables import PolicySignature
-from vault.unit import UnitOfWork
+from vault.store.tables import OfficerSignature
+from vault.unit import UnitOfWork, Vault, record_apart
 
 Sign = Callable[[bytes], bytes]
 """Makes a signature over a text: with a key at hand, or by handing over one made elsewhere."""
 
-
-class Part(StrEnum):
-    """As what an officer signs."""
-
-    AUTHOR = "author"
-    APPROVER = "approver"
-    REFUSAL = "refusal"
+_UNKNOWN_THING: Final = (UnknownCase, UnknownProposal, UnknownSystem, UnknownVersion)
 
 
-_ROLE: Final[Mapping[Part, Role]] = {
-    Part.AUTHOR: Role.COMPLIANCE, Part.APPROVER: Role.APPROVER, Part.REFUSAL: Role.APPROVER,
-}  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What officers decide on: by which parts, who may take each, and whose signature each must not be.
 
-
-def message(deployment: str, number: int, digest: bytes, part: Part) -> bytes:
-    """Return the text that an officer signs, as bytes: five lines of ASCII (docs/formats.md)."""
-    return (
-        f"ecrin-policy-signature v1\ndeployment: {deployment}\nversion: {number}\npart: {part}\nbundle: {digest.hex()}\n"
-    ).encode("ascii")
-
-
-def add(uow: UnitOfWork, number: int, digest: bytes, part: Part, officer_id: str, sign: Sign) -> None:
-    """Check and keep an officer's signature; record `policy.signed`.
-
-    Raises `UnknownOfficer`, or `NotSigned`: another text, the wrong role, or the officer who signed the other part.
+    `apart` names, for a part, the parts that the same officer must not have taken: nobody approves their own.
     """
-    other = uow.conn.scalar(select(col(PolicySignature.officer_id)).where(col(PolicySignature.number) == number))
-    if other == officer_id:
+
+    name: str
+    may: Mapping[str, frozenset[Role]]
+    apart: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    founders: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One thing to be signed for: its id as the log writes it, and SHA-256 of all it says, 32 bytes."""
+
+    matter: Matter
+    id: str
+    says: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature as kept. `number` is the officer's own count of acts, from 1."""
+
+    thing: Thing
+    part: str
+    officer_id: str
+    number: int
+
+    def text(self, deployment: str) -> bytes:
+        """Return the text that the officer signs, ASCII, each line ended by a line feed (docs/formats.md)."""
+        thing = self.thing
+        lines: tuple[str, ...]
+        if thing.matter.name == "policy":  # as since the first version: what is in force was signed so
+            lines = (f"version: {thing.id}", f"part: {self.part}", f"bundle: {thing.says.hex()}")
+            return _text("ecrin-policy-signature v1", deployment, lines)
+        lines = (
+            f"act: {thing.matter.name}.{self.part}",
+            f"on: {thing.id}",
+            f"says: {thing.says.hex()}",
+            f"officer: {self.officer_id}",
+            f"number: {self.number}",
+        )
+        return _text("ecrin-officer-act v1", deployment, lines)
+
+
+def add(uow: UnitOfWork, thing: Thing, part: str, officer_id: str, sign: Sign) -> tuple[str, ...]:
+    """Check and keep an officer's signature over a part; return what an entry says of it: key and number.
+
+    Raises `UnknownOfficer`, or `NotSigned`: another text, the wrong role, a founder, or who took the other part.
+    """
+    matter = thing.matter
+    others = signers(uow.conn, matter, [thing.id]).get(thing.id, {})
+    if officer_id in {others.get(each) for each in matter.apart.get(part, ())}:
         raise NotSigned("nobody approves their own")
-    signer = signatory(uow.conn, officer_id, part)
-    text = message(uow.vault.deployment, number, digest, part)
+    signer = signatory(uow.conn, matter, part, officer_id)
+    signed = Signed(thing, part, officer_id, next_number(uow.conn, officer_id))
+    text = signed.text(uow.vault.deployment)
     signature = sign(text)
     signer.check(text, signature)
-    row = {"number": number, "role": part.value, "officer_id": officer_id, "fingerprint": signer.fingerprint}
-    insert_rows(uow.conn, PolicySignature, [row | {"signature": signature, "signed_at": uow.now}])
-    said = (*said_of(number, digest), f"part:{part}", f"key:{signer.fingerprint}")
-    uow.record(Entry(Act.POLICY_SIGNED, Outcome.ALLOW, actor(officer_id), pol=said))
+    row: dict[str, Any] = {"officer_id": officer_id, "number": signed.number, "matter": matter.name, "thing": thing.id}
+    row |= {"part": part, "says": thing.says, "fingerprint": signer.fingerprint, "signature": signature}
+    # Two acts of one officer at once meet in the primary key, and one of them is tried anew.
+    insert_rows(uow.conn, OfficerSignature, [row | {"signed_at": uow.now}])
+    return f"key:{signer.fingerprint}", f"number:{signed.number}"
 
 
-def signatory(conn: Connection, officer_id: str, part: Part) -> officerkeys.Signatory:
-    """Return an officer who may sign as `part`. Raises `UnknownOfficer`, or `NotSigned` for another role."""
+def signatory(conn: Connection, matter: Matter, part: str, officer_id: str) -> Signatory:
+    """Return an officer who may take a part. Raises `UnknownOfficer`, or `NotSigned` for another role or a founder."""
     signer = officerkeys.signatory(conn, officer_id)
-    if signer.role is not _ROLE[part]:
-        raise NotSigned(f"to sign as {part} takes the role {_ROLE[part]}")
+    if officer_id in officers.FOUNDERS and not matter.founders:
+        raise NotSigned("a founder signs policy versions and nothing else")
+    if signer.role not in matter.may[part]:
+        raise NotSigned(f"the role {signer.role} does not cover this")
     return signer
 
 
-def check(conn: Connection, deployment: str, number: int, digest: bytes) -> None:
-    """Raise `NotSigned` unless two different officers signed this version, as author and as approver."""
-    rows = conn.execute(
-        select(
-            col(PolicySignature.role),
-            col(PolicySignature.officer_id),
-            col(PolicySignature.fingerprint),
-            col(PolicySignature.signature),
-        ).where(col(PolicySignature.number) == number)
-    ).all()
-    if {row.role for row in rows} != {Part.AUTHOR, Part.APPROVER}:
-        raise NotSigned("a version needs the signatures of an author and of an approver")
-    if len({row.officer_id for row in rows}) != 2 or len({row.fingerprint for row in rows}) != 2:  # noqa: PLR2004
+def check(conn: Connection, deployment: str, thing: Thing, parts: Collection[str]) -> None:
+    """Raise `NotSigned` unless different officers, with keys that are theirs, signed just this thing for these parts."""
+    rows = [each for each in _rows(conn, thing.matter, [thing.id]) if each.part in parts]
+    if sorted(each.part for each in rows) != sorted(parts):
+        raise NotSigned("a signature that this needs is missing")
+    if len({each.officer_id for each in rows}) != len(rows) or len({each.fingerprint for each in rows}) != len(rows):
         raise NotSigned("nobody approves their own")
     for row in rows:
-        key = officerkeys.key_of(conn, row.officer_id, row.fingerprint)
-        officerkeys.verify(key, message(deployment, number, digest, Part(row.role)), row.signature)
+        text = Signed(thing, row.part, row.officer_id, row.number).text(deployment)
+        officerkeys.verify(officerkeys.key_of(conn, row.officer_id, row.fingerprint), text, row.signature)
 
 
-def said_of(number: int, digest: bytes) -> tuple[str, ...]:
-    """Name a version as the log's entries do."""
-    return f"bundle:{digest.hex()}", f"version:{number}"
+def signers(conn: Connection, matter: Matter, ids: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
+    """Return who took which part last: id of the thing -> part -> officer. Of all things where no ids are given."""
+    found: dict[str, dict[str, str]] = {}
+    for row in _rows(conn, matter, ids):
+        found.setdefault(row.thing, {})[row.part] = row.officer_id
+    return found
+
+
+def said(conn: Connection, matter: Matter, thing_id: str, part: str) -> Thing:
+    """Return a thing as it was signed for under a part; where nobody took that, as one that says 32 zero bytes."""
+    says = [row.says for row in _rows(conn, matter, [thing_id]) if row.part == part]
+    return Thing(matter, thing_id, says[0] if says else bytes(32))
+
+
+def next_number(conn: Connection, officer_id: str) -> int:
+    """Return the number that an officer's next act carries."""
+    last = select(func.max(col(OfficerSignature.number))).where(col(OfficerSignature.officer_id) == officer_id)
+    return int(conn.scalar(last) or 0) + 1
 
 
 def actor(officer_id: str) -> Actor:
     """Name an officer as the log's entries do."""
     return Actor(ActorKind.OFFICER, officer_id)
+
+
+@contextmanager
+def denials(vault: Vault, act: Act, officer_id: str, said: tuple[str, ...]) -> Iterator[None]:
+    """Record an act that was turned away, as `act` with the outcome `deny`, in a unit of its own.
+
+    An id that is no officer's is not repeated, nor is the name of a thing that there is not: they are whatever somebody
+    typed. What failed for the store's or the keys' sake, and may be tried again, is no denial.
+    """
+    try:
+        yield
+    except (VaultError, PolicyError) as error:
+        if isinstance(error, VaultError) and error.retryable:
+            raise
+        with vault.reading() as conn:
+            known = officers.is_id(officer_id) and officers.get(conn, officer_id) is not None
+        named = () if isinstance(error, _UNKNOWN_THING) else said
+        prefix = act.partition(".")[0]
+        entry = Entry(
+            act, Outcome.DENY, actor(officer_id) if known else UNKNOWN, pol=(*named, f"{prefix}.{error.code}")
+        )
+        record_apart(vault, [(entry, None)])
+        raise
+
+
+def _rows(conn: Connection, matter: Matter, ids: Sequence[str] | None) -> Sequence[Any]:
+    rows = select(OfficerSignature.__table__).where(col(OfficerSignature.matter) == matter.name)  # type: ignore[attr-defined]
+    if ids is not None:
+        rows = rows.where(col(OfficerSignature.thing).in_(ids))
+    return conn.execute(rows.order_by(col(OfficerSignature.signed_at), col(OfficerSignature.number))).all()
+
+
+def _text(title: str, deployment: str, lines: tuple[str, ...]) -> bytes:
+    return "".join(f"{line}\n" for line in (title, f"deployment: {deployment}", *lines)).encode("ascii")

@@ -9,8 +9,8 @@ new signatures. Whatever is loaded is checked again from the bytes: hash, both s
 Every act is in the log, the refused ones too.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -24,11 +24,12 @@ from policies.errors import InvalidBundle
 from policies.probes import floor_findings
 from policies.succession import succession_findings
 from vault import officers
-from vault.errors import InvalidRegistration, NoPolicy, NotSigned, UnknownOfficer, UnknownVersion
+from vault.errors import NoPolicy, NotSigned, UnknownVersion
 from vault.governance import signatures
-from vault.governance.signatures import Part, Sign
+from vault.governance.signatures import Sign, actor
+from vault.governance.versionsigning import BOTH, POLICY, Part, said_of, version_of
 from vault.store.bulk import insert_rows
-from vault.store.tables import PolicySignature, PolicyVersion
+from vault.store.tables import PolicyVersion
 from vault.unit import UnitOfWork, Vault
 
 MOST_BYTES: Final = 8 << 20  # of a whole bundle: text that people review
@@ -77,13 +78,14 @@ def propose(vault: Vault, files: Mapping[str, bytes], name: str, officer_id: str
     with _refusals(vault, officer_id, None, digest), vault.unit() as uow:
         before = _followed(uow.conn, vault.deployment)
         checked(name, files, before.bundle)
+        signatures.signatory(uow.conn, POLICY, Part.AUTHOR, officer_id)  # before an entry names who proposed it
         number = next_number(uow.conn)
         row = {"number": number, "hash": digest, "name": name[:LONGEST_NAME], "content": pack(files)}
         row |= {"state": State.DRAFT.value, "proposed_at": uow.now, "changed_at": uow.now}
         insert_rows(uow.conn, PolicyVersion, [row])
-        said = (*signatures.said_of(number, digest), *before.said)
-        uow.record(Entry(Act.POLICY_PROPOSED, Outcome.ALLOW, signatures.actor(officer_id), pol=said))
-        signatures.add(uow, number, digest, Part.AUTHOR, officer_id, sign)
+        said = (*said_of(number, digest), *before.said)
+        uow.record(Entry(Act.POLICY_PROPOSED, Outcome.ALLOW, actor(officer_id), pol=said))
+        _sign(uow, number, digest, Part.AUTHOR, officer_id, sign)
         made = get(uow.conn, number)
         uow.commit()
     return made
@@ -98,7 +100,7 @@ def approve(vault: Vault, number: int, officer_id: str, sign: Sign) -> Version:
         digest = get(conn, number).hash
     with _refusals(vault, officer_id, number, digest), vault.unit() as uow:
         _move(uow, number, {State.DRAFT}, State.APPROVED)
-        signatures.add(uow, number, digest, Part.APPROVER, officer_id, sign)
+        _sign(uow, number, digest, Part.APPROVER, officer_id, sign)
         made = get(uow.conn, number)
         uow.commit()
     return made
@@ -110,11 +112,9 @@ def refuse(vault: Vault, number: int, officer_id: str, sign: Sign) -> Version:
         digest = get(conn, number).hash
     with _refusals(vault, officer_id, number, digest), vault.unit() as uow:
         _move(uow, number, {State.DRAFT, State.APPROVED}, State.REFUSED)
-        signer = signatures.signatory(uow.conn, officer_id, Part.REFUSAL)
-        text = signatures.message(vault.deployment, number, digest, Part.REFUSAL)
-        signer.check(text, sign(text))
-        said = (*signatures.said_of(number, digest), "policy.by_officer")
-        uow.record(Entry(Act.POLICY_REFUSED, Outcome.ALLOW, signatures.actor(officer_id), pol=said))
+        signed = signatures.add(uow, version_of(number, digest), Part.REFUSAL, officer_id, sign)
+        said = (*said_of(number, digest), *signed, "policy.by_officer")
+        uow.record(Entry(Act.POLICY_REFUSED, Outcome.ALLOW, actor(officer_id), pol=said))
         made = get(uow.conn, number)
         uow.commit()
     return made
@@ -138,7 +138,7 @@ def activate(vault: Vault, number: int, by: Actor) -> Version:
     except (InvalidBundle, NotSigned) as error:
         with vault.unit() as uow:
             _move(uow, number, {State.APPROVED}, State.REFUSED)
-            said = (*signatures.said_of(number, found.hash), f"policy.{error.code}")
+            said = (*said_of(number, found.hash), f"policy.{error.code}")
             uow.record(Entry(Act.POLICY_REFUSED, Outcome.DENY, by, pol=said))
             uow.commit()
         raise
@@ -179,7 +179,7 @@ def verified(conn: Connection, deployment: str, number: int, *, old: Bundle | No
     Raises `NotSigned` unless two different officers signed it, `InvalidBundle`, `UnknownVersion`.
     """
     name, files = stored(conn, number)
-    signatures.check(conn, deployment, number, bundle_hash(files))
+    signatures.check(conn, deployment, version_of(number, bundle_hash(files)), BOTH)
     return checked(name, files, old)
 
 
@@ -248,11 +248,7 @@ def _versions(conn: Connection, which: Any) -> list[Version]:
         col(PolicyVersion.proposed_at), col(PolicyVersion.changed_at),
     )  # fmt: skip
     rows = conn.execute(select(*columns).where(which).order_by(col(PolicyVersion.number))).all()
-    signers: dict[int, dict[str, str]] = {}
-    for row in conn.execute(
-        select(col(PolicySignature.number), col(PolicySignature.role), col(PolicySignature.officer_id))
-    ):
-        signers.setdefault(row.number, {})[row.role] = row.officer_id
+    signers = signatures.signers(conn, POLICY, [str(row.number) for row in rows])
     return [
         Version(
             row.number,
@@ -261,7 +257,7 @@ def _versions(conn: Connection, which: Any) -> list[Version]:
             State(row.state),
             row.proposed_at,
             row.changed_at,
-            signers.get(row.number, {}),
+            {part: who for part, who in signers.get(str(row.number), {}).items() if part in BOTH},
         )
         for row in rows
     ]
@@ -275,7 +271,7 @@ def _take(uow: UnitOfWork, number: int, by: Actor) -> None:
         _move(uow, was, {State.ACTIVE}, State.RETIRED)
     _move(uow, number, {State.APPROVED}, State.ACTIVE)
     replaced = () if was is None else (f"replaces:{was}",)
-    said = (*signatures.said_of(number, bundle.hash), *replaced, *before.said)
+    said = (*said_of(number, bundle.hash), *replaced, *before.said)
     uow.record(Entry(Act.POLICY_ACTIVATED, Outcome.ALLOW, by, pol=said))
     if not is_founding(get(uow.conn, number)):  # the house governs now, and two keys in one folder nothing more
         for founder in officers.active_founders(uow.conn):
@@ -315,17 +311,13 @@ def _move(uow: UnitOfWork, number: int, before: set[State], after: State) -> Non
         raise UnknownVersion("the version is not in the state that this needs")
 
 
-@contextmanager
-def _refusals(vault: Vault, officer_id: str, number: int | None, digest: bytes) -> Iterator[None]:
+def _sign(uow: UnitOfWork, number: int, digest: bytes, part: Part, officer_id: str, sign: Sign) -> None:
+    signed = signatures.add(uow, version_of(number, digest), part, officer_id, sign)
+    said = (*said_of(number, digest), f"part:{part}", *signed)
+    uow.record(Entry(Act.POLICY_SIGNED, Outcome.ALLOW, actor(officer_id), pol=said))
+
+
+def _refusals(vault: Vault, officer_id: str, number: int | None, digest: bytes) -> AbstractContextManager[None]:
     """Record `policy.refused` for an act that was turned away, in a unit of its own: the act's was rolled back."""
-    if not officers.is_id(officer_id):
-        raise UnknownOfficer
-    try:
-        yield
-    except (InvalidBundle, NotSigned, UnknownOfficer, UnknownVersion, InvalidRegistration) as error:
-        which = () if number is None else (f"version:{number}",)
-        said = (f"bundle:{digest.hex()}", f"policy.{error.code}", *which)
-        with vault.unit() as uow:
-            uow.record(Entry(Act.POLICY_REFUSED, Outcome.DENY, signatures.actor(officer_id), pol=said))
-            uow.commit()
-        raise
+    which = () if number is None else (f"version:{number}",)
+    return signatures.denials(vault, Act.POLICY_REFUSED, officer_id, (f"bundle:{digest.hex()}", *which))

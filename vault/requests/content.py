@@ -7,15 +7,16 @@ little.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import ColumnElement, bindparam, select, update
 
-from vault.errors import InvalidFields, KeyUnavailable
-from vault.keys.message import bind, open_message, seal_message
+from vault import ownleaf
+from vault.errors import InvalidFields
+from vault.keys.message import bind
 from vault.keys.service import Slot
-from vault.store.bulk import insert_rows
+from vault.ownleaf import Sealed
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -25,12 +26,9 @@ LONGEST_AGENT: Final = 200
 LARGEST: Final = 32_768  # bytes of everything together
 
 _BUCKET: Final = 512
-_DEK: Final = 32
-_WRAPPED: Final = 40
 _LABEL: Final = b"ecrin/request/content/v1"
 
 _REQUEST: Final = metadata.tables["subject_request"]
-_LEFT: Final = metadata.tables["left_leaf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +58,6 @@ class Content:
         return found
 
 
-class Sealed(NamedTuple):
-    """Sealed content and the leaf it hangs on."""
-
-    blob: bytes
-    slot: Slot
-
-
 def seal(uow: UnitOfWork, contents: Sequence[tuple[bytes, bytes, Content]]) -> list[Sealed | None]:
     """Seal the content of requests, given as (subject, request, content); None where there is none.
 
@@ -74,22 +65,13 @@ def seal(uow: UnitOfWork, contents: Sequence[tuple[bytes, bytes, Content]]) -> l
     """
     full = [place for place, (_, _, content) in enumerate(contents) if not content.is_empty]
     answers: list[Sealed | None] = [None] * len(contents)
-    if not full:
-        return answers
-    keys = uow.vault.keys
-    slots = keys.reserve(len(full))
-    # Why safe: one fresh key per message, never used for another.
-    deks = [uow.vault.entropy.bytes(_DEK) for _ in full]
-    wrapped = keys.wrap(list(zip(slots, deks, strict=True)))
-    for place, slot, dek, wrap in zip(full, slots, deks, wrapped, strict=True):
-        if wrap is None:
-            raise KeyUnavailable
-        subject, request, content = contents[place]
+    messages = []
+    for subject, request, content in [contents[place] for place in full]:
         if problems := content.problems():
             raise InvalidFields(tuple(problems))
-        answers[place] = Sealed(
-            wrap + seal_message(dek, _context(uow.vault, subject, request), _encoded(content)), slot
-        )
+        messages.append((_context(uow.vault, subject, request), _encoded(content)))
+    for place, sealed in zip(full, ownleaf.seal(uow, messages) if messages else (), strict=True):
+        answers[place] = sealed
     return answers
 
 
@@ -98,10 +80,10 @@ def opened(vault: Vault, subject: bytes, request: bytes, sealed: Sealed) -> Cont
 
     Whoever calls this has recorded who reads it, durably, before.
     """
-    (dek,) = vault.keys.unwrap([(sealed.slot, sealed.blob[:_WRAPPED])])
-    if dek is None:
+    found = ownleaf.opened(vault, _context(vault, subject, request), sealed)
+    if found is None:
         return None
-    plain: dict[str, Any] = orjson.loads(open_message(dek, _context(vault, subject, request), sealed.blob[_WRAPPED:]))
+    plain: dict[str, Any] = orjson.loads(found)
     return Content(**plain | {"notes": tuple(plain["notes"])})
 
 
@@ -139,8 +121,7 @@ def _forget(uow: UnitOfWork, these: ColumnElement[bool], keys: Collection[bytes]
     which = {"which": padded(sorted(keys))}
     held = (these, _REQUEST.c.content.is_not(None))
     leaves = select(_REQUEST.c.content_slot, _REQUEST.c.content_generation).where(*held)
-    rows = [{"slot": slot, "generation": generation} for slot, generation in uow.conn.execute(leaves, which)]
-    insert_rows(uow.conn, _LEFT, rows)
+    ownleaf.leave(uow, [Slot(*row) for row in uow.conn.execute(leaves, which)])
     uow.conn.execute(update(_REQUEST).where(*held).values(**columns(None)), which)
 
 

@@ -23,8 +23,9 @@ from policies.rights import Assurance, Right
 from vault import guardians, locked, restrictions
 from vault.errors import InvalidFields, Refused, UnknownReference, VaultError
 from vault.locked import Locked
+from vault.ownleaf import Sealed
 from vault.requests import content, records, stopping
-from vault.requests.content import Content, Sealed
+from vault.requests.content import Content
 from vault.requests.records import Outcome, Request, Requester, Source, Wanted
 from vault.requests.states import Move, State
 from vault.requests.steps import By, Held, by_vault, note, take

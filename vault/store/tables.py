@@ -27,7 +27,7 @@ from vault.store.ddl.governance import (
     CensusRun,
     Officer,
     OfficerKey,
-    PolicySignature,
+    OfficerSignature,
     PolicyVersion,
 )
 from vault.store.ddl.requests import IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
@@ -78,9 +78,9 @@ __all__ = [
     "OfficerKey",
     "OfficerPasskey",
     "OfficerSession",
+    "OfficerSignature",
     "OutgoingEvent",
     "PackageLink",
-    "PolicySignature",
     "PolicyVersion",
     "PredicateDay",
     "Reference",

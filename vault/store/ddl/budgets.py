@@ -45,7 +45,7 @@ class BudgetRaise(Row, table=True):
 
     __tablename__ = "budget_raise"
     __table_args__ = (
-        CheckConstraint("state IN ('proposed', 'approved', 'withdrawn')", name="state"),
+        CheckConstraint("state IN ('proposed', 'approved', 'withdrawn', 'expired')", name="state"),
         CheckConstraint("approved_by IS NULL OR approved_by <> proposed_by", name="two_officers"),
         Index(None, "system_id"),
     )

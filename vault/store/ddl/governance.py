@@ -59,15 +59,18 @@ class PolicyVersion(Row, table=True):
     changed_at: int = Field(sa_type=BigInteger)  # of the last change of state
 
 
-class PolicySignature(Row, table=True):
-    """An officer's signature over a policy version, as its author or as its approver."""
+class OfficerSignature(Row, table=True):
+    """What an officer signed, as which of their acts, counted from 1: a number is used once."""
 
-    __tablename__ = "policy_signature"
-    __table_args__ = (CheckConstraint("role IN ('author', 'approver')", name="role"),)
+    __tablename__ = "officer_signature"
+    __table_args__ = (Index(None, "matter", "thing"), CLUSTERED)
 
+    officer_id: str = Field(primary_key=True, sa_type=String(64))
     number: int = Field(primary_key=True, sa_type=BigInteger)
-    role: str = Field(primary_key=True, sa_type=String(16))
-    officer_id: str = Field(sa_type=String(64))
+    matter: str = Field(sa_type=String(16))  # policy, case, join, raise, system
+    thing: str = Field(sa_type=String(64))
+    part: str = Field(sa_type=String(16))
+    says: bytes = Field(sa_type=LargeBinary(32))  # hash of all that the thing says
     fingerprint: str = Field(sa_type=String(64))
     signature: bytes = Field(sa_type=LargeBinary)
     signed_at: int = Field(sa_type=BigInteger)
@@ -97,10 +100,13 @@ class CensusGroup(Row, table=True):
 
 
 class BreakGlassCase(Row, table=True):
-    """What an officer asked to see of one person in an emergency, and how it went on. Names nobody in clear."""
+    """What an officer asked to see of one person in an emergency, and how it went on. Says neither whom by name nor why."""
 
     __tablename__ = "break_glass_case"
-    __table_args__ = (CheckConstraint("state IN ('asked', 'approved', 'refused', 'reviewed')", name="state"),)
+    __table_args__ = (
+        CheckConstraint("state IN ('asked', 'approved', 'refused', 'reviewed', 'expired')", name="state"),
+        Index(None, "subject_id"),
+    )
 
     id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
     state: str = Field(sa_type=String(16))
@@ -108,10 +114,12 @@ class BreakGlassCase(Row, table=True):
     fields: str = Field(sa_type=Text)  # [[name, level, predicate], …]
     bearer: str = Field(sa_type=String(64))  # the officer who may look
     minutes: int = Field(sa_type=SmallInteger)
-    digest: bytes = Field(sa_type=LargeBinary(32))  # of all that was asked, sealed parts included: random enough
-    sealed: bytes = Field(sa_type=LargeBinary)  # reference and reason
-    signatures: str = Field(sa_type=Text)  # {step: [officer, key, signature]}
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)  # reference, reason and salt; gone with the person
+    slot: int | None = Field(default=None, sa_type=BigInteger)  # of the leaf that opens it
+    generation: int | None = Field(default=None, sa_type=BigInteger)
+    subject_id: bytes | None = Field(default=None, sa_type=LargeBinary(16))  # while it is sealed, to find it by
     asked_at: int = Field(sa_type=BigInteger)
     expires_at: int | None = Field(default=None, sa_type=BigInteger)
+    closed_at: int | None = Field(default=None, sa_type=BigInteger)
     disclosures: int
     finding: str = Field(sa_type=String(16))

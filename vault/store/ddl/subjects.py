@@ -130,7 +130,7 @@ class BrandJoin(Row, table=True):
 
     __tablename__ = "brand_join"
     __table_args__ = (
-        CheckConstraint("state IN ('proposed', 'approved', 'withdrawn')", name="state"),
+        CheckConstraint("state IN ('proposed', 'approved', 'withdrawn', 'expired')", name="state"),
         CheckConstraint("approved_by IS NULL OR approved_by <> proposed_by", name="two_officers"),
         CheckConstraint("brand <> other", name="two_brands"),
     )
@@ -139,7 +139,7 @@ class BrandJoin(Row, table=True):
     brand: str = Field(sa_type=String(32))
     other: str = Field(sa_type=String(32))
     reason: str = Field(sa_type=String(32))  # a code, never prose
-    named: bytes = Field(sa_type=LargeBinary)  # sealed: the references, separated by spaces
+    named: bytes = Field(sa_type=LargeBinary)  # sealed: salt and references; empty once decided or void
     count: int
     state: str = Field(sa_type=String(16))
     proposed_by: str = Field(sa_type=String(64))
