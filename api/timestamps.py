@@ -5,6 +5,7 @@ must be over our bytes, carry our nonce, and lead to the root certificates of th
 """
 
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import httpx2
@@ -73,10 +74,11 @@ def _asked(url: str, query: bytes) -> bytes:
             http.stream("POST", url, content=query, headers={"Content-Type": _QUERY, "Accept": _REPLY}) as answer,
         ):
             taken = b""
+            begun = monotonic()
             for piece in answer.iter_bytes():
                 taken += piece
-                if len(taken) > _MOST:
-                    raise TimestampRefused("the authority's answer is too long")
+                if len(taken) > _MOST or monotonic() - begun > _SECONDS:
+                    raise TimestampRefused("the authority's answer is too long, or takes too long")
             if answer.status_code != _OK:
                 raise TimestampRefused(f"the authority answered {answer.status_code}")
             return taken

@@ -5,6 +5,7 @@ redirects not followed, proxies of the environment not used, and an answer is re
 """
 
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import httpx2
@@ -20,7 +21,7 @@ from vault.secondsigner import SecondSigner
 from vault.unit import Vault
 from vault.witnessing import Answered, Said
 
-ASK_SECONDS: Final = 5.0  # for connecting, and for each read
+ASK_SECONDS: Final = 5.0  # for connecting, for each read, and for all of an answer
 MOST_ANSWER: Final = 64 << 10
 
 
@@ -48,9 +49,11 @@ def ask(witness: KnownWitness, body: bytes) -> Answered:
             http.stream("POST", url, content=body, headers=headers) as answer,
         ):
             taken = b""
+            begun = monotonic()
             for piece in answer.iter_bytes():
                 taken += piece
-                if len(taken) > MOST_ANSWER:
+                # A witness that trickles must not keep the others waiting: the limit of each read does not bound the whole.
+                if len(taken) > MOST_ANSWER or monotonic() - begun > ASK_SECONDS:
                     return Answered(0)
             return Answered(answer.status_code, taken)
     except (httpx2.HTTPError, httpx2.InvalidURL):

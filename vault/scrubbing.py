@@ -81,7 +81,10 @@ def run(vault: Vault, kind: str, shard: int = 0) -> list[Finding]:
 
 
 def integrity(vault: Vault, shard: int = 0) -> Integrity:
-    """Return the figures of the integrity panel, from one snapshot."""
+    """Return the figures of the integrity panel, from one snapshot.
+
+    Raises `audit.errors.VerificationError` where the newest checkpoint does not even read: a panel that is not sound.
+    """
     with vault.reading() as conn:
         head = ledger.head(conn, shard)
         note = ledger.latest_checkpoint(conn, shard)

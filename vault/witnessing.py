@@ -8,13 +8,14 @@ here, or that says no, is an alarm: either this log went back, or somebody shows
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from audit import addcheckpoint, ledger, subtrees, witnessed
 from audit.checkpoint import parse
 from audit.cosignature import Cosignature, cosignatures
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
 from audit.errors import CannotDecide, VerificationError
 from audit.note import split_note
 from audit.quorum import KnownWitness, QuorumPolicy
@@ -97,13 +98,16 @@ def newest(vault: Vault, shard: int = 0) -> Kept | None:
 
 
 def lag(vault: Vault, shard: int = 0) -> int:
-    """Tell for how many seconds the newest checkpoint a quorum stands under has not been the newest there is."""
+    """Tell for how many seconds the oldest signed entry that no quorum has seen has been waiting; 0: there is none."""
     with vault.reading() as conn:
         note = ledger.latest_checkpoint(conn, shard)
         kept = witnessed.newest(conn, shard)
-    if note is None or (kept is not None and kept.size == parse(split_note(note).text).size):
-        return 0
-    return LATE_SECONDS if kept is None else max(0, vault.clock.now() - kept.at)
+        seen = 0 if kept is None else kept.size
+        if note is None or parse(split_note(note).text).size <= seen:
+            return 0
+        (first,) = ledger.read(conn, shard, seen, 1)
+    waiting = int(datetime.fromisoformat(decode(first.body)["t"]).timestamp())
+    return max(0, vault.clock.now() - waiting)
 
 
 def record(vault: Vault, *, lost: bool) -> None:

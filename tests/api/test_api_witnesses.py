@@ -345,3 +345,59 @@ def test_the_key_of_a_second_signature_is_told_where_there_is_one(opening, bundl
         assert told["log_ml_dsa"].startswith(f"{told['origin']}+")
     with pytest.raises(InvalidSettings, match="log_ml_dsa"):
         load({"data_dir": tmp_path, "log_ml_dsa": True})
+
+
+def test_what_waits_is_counted_from_the_first_entry_that_no_quorum_saw(store, tmp_path, clock):
+    from vault import clockwatch
+    from vault.secondsigner import SecondSigner
+
+    assert witnessing.lag(store) == 0  # nothing is signed
+    evidence.sign_checkpoints(store, tmp_path / "kept")
+    clock.advance(50)
+    assert witnessing.lag(store) == 50
+    policy = parse_policy(f"log {vkey(store.origin, store.keys.public_key(SigningKey.LOG))}\nquorum none\n".encode())
+    witnessing.turn(store, policy, ask, second=SecondSigner(store.keys, store.origin))
+    assert witnessing.lag(store) == 0
+    clock.advance(7_200)  # a quiet night is no lag
+    assert witnessing.lag(store) == 0
+    clockwatch.heartbeat(store)
+    evidence.sign_checkpoints(store, tmp_path / "kept")
+    assert witnessing.lag(store) == 0
+    clock.advance(9)
+    assert witnessing.lag(store) == 9
+
+
+def test_a_witness_that_trickles_is_not_waited_for(monkeypatch):
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    from api import witnesses
+    from audit.cosignature import parse_cosigner
+    from audit.quorum import KnownWitness
+
+    released = threading.Event()
+
+    class Trickle(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(1000):
+                if released.wait(0.01):
+                    return
+                self.wfile.write(b"x")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Trickle)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        monkeypatch.setattr(witnesses, "ASK_SECONDS", 0.2)
+        known = KnownWitness("slow", parse_cosigner(_stranger()), f"http://127.0.0.1:{server.server_port}/")
+        assert ask(known, b"old 0\n\n") == Answered(0)
+    finally:
+        released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

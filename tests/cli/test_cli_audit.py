@@ -217,6 +217,7 @@ def test_doctor_says_when_the_witnesses_have_no_quorum(signed, ecrin, tmp_path, 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from audit.note import vkey
+    from vault import witnessing
 
     def told():
         checks = {each["check"]: each for each in ecrin("doctor", "--json").json["checks"]}
@@ -227,7 +228,10 @@ def test_doctor_says_when_the_witnesses_have_no_quorum(signed, ecrin, tmp_path, 
     monkeypatch.setenv("ECRIN_WITNESS_POLICY", str(path))
     assert told()[0] == "failed"
     path.write_text(f"log {key}\nwitness w {witness} https://w.example/\nquorum w\n")
+    monkeypatch.setattr(witnessing, "LATE_SECONDS", 0)
     assert told() == ("overdue", "no quorum of the 1 witnesses stands under what was signed since")
+    monkeypatch.setattr(witnessing, "LATE_SECONDS", 1 << 40)  # however long ago it was signed
+    assert told()[0] == "ok"
     path.write_text(f"log {key}\nquorum none\n")
     assert told()[0] == "ok"
     path.write_text("log nonsense\n")
