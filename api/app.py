@@ -140,5 +140,6 @@ def create_app(
     ):
         app.include_router(module.router)
     app.router.routes.append(Pages("/console", "api.console.site"))  # last: no brand's request ever looks at it
+    app.router.routes.append(Pages("/me", "api.portal.site"))
     openapi.install(app)
     return app

@@ -50,7 +50,7 @@ class Page(HTMLParser):
     def form(self, *names, action=None):
         """The form that has these fields."""
         for each in self.forms:
-            if action is None and each["action"] == "/console/sign-out":
+            if action is None and each["action"] in {"/console/sign-out", "/me/sign-out"}:
                 continue
             if set(names) <= set(each["fields"]) and (action is None or each["action"] == action):
                 return each

@@ -27,7 +27,7 @@ _EVENT: Final = metadata.tables["outgoing_event"]
 _COUNTED: Final = ("budget_mark", "budget_meter")
 _EXPIRING: Final = (
     "seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference", "identity_code", "letter", "package_link",
-    "officer_session", "officer_invitation",
+    "officer_session", "officer_invitation", "portal_session",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ class Purged:
     links: int
     sessions: int
     invitations: int
+    visits: int
     budget_marks: int
     budget_meters: int
 

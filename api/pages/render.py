@@ -13,7 +13,7 @@ from api.pages import words
 from api.pages.language import Language, language
 
 _API: Final = Path(__file__).parents[1]
-FOLDERS: Final = (_API / "console" / "templates", _API / "pages" / "templates")
+FOLDERS: Final = (_API / "console" / "templates", _API / "portal" / "templates", _API / "pages" / "templates")
 FILES: Final = _API / "pages" / "static"
 
 # Everything a page needs comes from us and from files: no inline script or style, no frame, no other host. Why

@@ -19,9 +19,11 @@ def served(tmp_path_factory):
     from api import bootstrap
     from api.cli import demo
     from api.cli.deployment import initialise_from
+    from api.client.blocking import Ecrin
+    from api.demo.group import Group
     from api.demo.narrator import Narrator
     from api.demo.story import Story
-    from api.demo.systems import SYSTEMS, identities
+    from api.demo.systems import AURELLE, SYSTEMS, identities
     from api.settings import load
 
     folder = tmp_path_factory.mktemp("browser")
@@ -44,7 +46,9 @@ def served(tmp_path_factory):
         vault.close()
     with demo._server(settings):
         Story(settings.public_url, names, Narrator(Console(quiet=True)), None, 60).play()
-        yield SimpleNamespace(url=settings.console_url, settings=settings, codes=codes)
+        with Ecrin(settings.public_url, names[AURELLE.id]) as aurelle:
+            reference = aurelle.search("phone", Group().person(1).phones[0]).candidates[0].reference
+        yield SimpleNamespace(url=settings.console_url, settings=settings, codes=codes, reference=reference)
 
 
 @pytest.fixture(scope="session")

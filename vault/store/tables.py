@@ -32,7 +32,7 @@ from vault.store.ddl.governance import (
 )
 from vault.store.ddl.requests import IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
 from vault.store.ddl.row import CLUSTERED, Row, metadata
-from vault.store.ddl.signin import OfficerCode, OfficerInvitation, OfficerPasskey, OfficerSession
+from vault.store.ddl.signin import OfficerCode, OfficerInvitation, OfficerPasskey, OfficerSession, PortalSession
 from vault.store.ddl.subjects import (
     BrandJoin,
     Compartment,
@@ -82,6 +82,7 @@ __all__ = [
     "OutgoingEvent",
     "PackageLink",
     "PolicyVersion",
+    "PortalSession",
     "PredicateDay",
     "Reference",
     "Relation",

@@ -1,4 +1,4 @@
-"""How officers sign in to the console: their passkeys, one-time codes, invitations, and the sessions that follow."""
+"""How officers sign in to the console: passkeys, one-time codes, invitations, sessions; and the portal's sessions."""
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, String
 from sqlmodel import Field
@@ -64,4 +64,22 @@ class OfficerInvitation(Row, table=True):
 
     token_hash: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
     officer_id: str = Field(sa_type=String(64))
+    expires_at: int = Field(sa_type=BigInteger)
+
+
+class PortalSession(Row, table=True):
+    """A browser at the portal: nobody yet (`door`), one that a code was sent for (`asked`), or a person (`open`)."""
+
+    __tablename__ = "portal_session"
+    __table_args__ = (
+        CheckConstraint("stage IN ('door', 'asked', 'open')", name="stage"),
+        Index(None, "expires_at"),
+        CLUSTERED,
+    )
+
+    token_hash: bytes = Field(primary_key=True, sa_type=LargeBinary(32))
+    stage: str = Field(sa_type=String(16))
+    brand: str = Field(sa_type=String(32))
+    sealed: bytes = Field(sa_type=LargeBinary)  # the handle of the code, then the brand's reference
+    seen_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)

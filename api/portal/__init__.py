@@ -1,0 +1,1 @@
+"""The portal of data subjects: HTML pages under /me."""
