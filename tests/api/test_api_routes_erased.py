@@ -133,7 +133,7 @@ def test_the_clock_runs_epochs_and_the_first_turn_only_catches_up(pos, vault, er
 def test_what_a_law_kept_goes_by_the_clock_alone(pos, vault, erase, settings_of, clock):
     """Nobody asks again and nobody releases anything: the run that comes by the clock finds that the time is over."""
     known = pos.created(PERSON | {"last_purchase_date": "2026-03-02"}, CONSENT)
-    turning = Epochs(settings_of(), vault, pos.http.app.state.services.sealing)
+    turning = Epochs(settings_of(), vault)
     turning.turn()
     erase(known)
 
