@@ -22,6 +22,7 @@ def defaults() -> dict[str, str]:
     shown = {}
     for name, field in Settings.model_fields.items():
         text = "" if field.default is None or field.default == () else str(field.default)
+        text = text.lower() if isinstance(field.default, bool) else text  # as a shell spells it
         shown[PREFIX + name.upper()] = "" if text == "." else text
     return shown
 
