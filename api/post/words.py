@@ -26,7 +26,10 @@ _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
         ),
         LetterKind.DONE: ("Your request to {brand}", "What you asked for in your request {request} has been done."),
         LetterKind.READY: ("Your request to {brand}", "The answer to your request {request} is ready. Sign in to fetch it."),
-        LetterKind.CLOSED: ("Your request to {brand}", "Your request {request} is closed."),
+        LetterKind.UNDERWAY: (
+            "Your request to {brand}",
+            "What you asked for in your request {request} is about to be carried out. It cannot be undone.",
+        ),
     },
     "fr": {
         LetterKind.CODE: (
@@ -49,7 +52,10 @@ _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
         LetterKind.READY: (
             "Votre demande à {brand}", "La réponse à votre demande {request} est prête. Connectez-vous pour la retirer."
         ),
-        LetterKind.CLOSED: ("Votre demande à {brand}", "Votre demande {request} est close."),
+        LetterKind.UNDERWAY: (
+            "Votre demande à {brand}",
+            "Ce que vous demandiez dans votre demande {request} va être exécuté. Cela ne peut être annulé.",
+        ),
     },
 }  # fmt: skip
 

@@ -2,17 +2,18 @@
 
 import pytest
 from maison_people import AURELLE, FIELDS, VANTIER, change, one, person, take_in
+from policy_officers import APPROVER
 from request_desk import Desk
 from sqlalchemy import event
 
 from policies.rights import Assurance, Right
 from vault.erasure import requests as erasures
 from vault.errors import InvalidFields, Refused
-from vault.requests import codes, letters
+from vault.requests import codes, handling, letters
 from vault.requests.codes import MOST_AT_ONCE, SECONDS, TRIES, Wish
 from vault.requests.content import Content
 from vault.requests.letters import Carried, LetterKind
-from vault.requests.records import Requester
+from vault.requests.records import Ground, Requester
 from vault.requests.states import IllegalMove, Move, State
 from vault.requests.steps import by_vault
 from vault.store.tables import metadata
@@ -28,8 +29,8 @@ def desk(vault, clock):
 
 
 def post(vault):
-    """What the post takes out now."""
-    return letters.claim(vault, 50)
+    """The codes that the post takes out now."""
+    return [each for each in letters.claim(vault, 50) if each.kind is LetterKind.CODE]
 
 
 def code_of(vault):
@@ -244,6 +245,22 @@ def test_without_an_address_on_file_there_is_no_code(vault, clock):
     with pytest.raises(InvalidFields):
         codes.ask(vault, request.id, desk.by())
     assert desk.history(request)[0].state is State.ACKNOWLEDGED
+
+
+def test_the_person_hears_of_each_turn_and_the_letter_says_nothing_of_it(desk):
+    request = desk.reviewed(Right.ERASURE, content=Content(words="je suis enceinte"))
+    request = desk.advance(request, Move.EXTEND, reason="complexity")
+    handling.propose_refusal(desk.vault, request.id, Ground.LEGAL_CLAIMS, desk.by())
+    handling.decide_refusal(desk.vault, request.id, desk.by(APPROVER), confirm=True)
+    sent = letters.claim(desk.vault, 50)
+    assert sorted(each.kind for each in sent) == ["extended", "received", "refused"]
+    assert {each.address for each in sent} == {"Apolline.Rousselin@example.com"}
+    assert all(each.words == {"request": request.name} for each in sent)
+
+
+def test_what_was_stopped_at_once_is_told_once(desk):
+    desk.ask(Right.OBJECTION)
+    assert [each.kind for each in letters.claim(desk.vault, 50)] == [LetterKind.DONE]
 
 
 # ----------------------------------------------------------------------------------------------------------- at rest

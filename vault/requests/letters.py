@@ -19,13 +19,15 @@ from sqlalchemy import bindparam, select, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.decision import OWN, Grant, grant_own
-from vault import disclosure, facts
+from vault import contactpoints, disclosure, facts
 from vault.contactpoints import Point
 from vault.revealed import DisclosedField
 from vault.store.bulk import insert_rows
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
 
+MAIL: Final = "email"  # the field that letters about requests go to
+GOOD_FOR: Final = 7 * 86_400
 LEASE_SECONDS: Final = 120
 FIRST_PAUSE: Final = 10  # seconds before the second attempt; doubles
 LONGEST_PAUSE: Final = 3600
@@ -41,12 +43,12 @@ class LetterKind(StrEnum):
     """What a letter says."""
 
     CODE = "code"  # `code`: to be typed in where it was asked for
-    RECEIVED = "received"  # `request`, `right`, `due`
+    RECEIVED = "received"  # this and those below: `request`, its number, and nothing else of it
     EXTENDED = "extended"
-    REFUSED = "refused"  # `ground`
+    REFUSED = "refused"
+    UNDERWAY = "underway"  # an erasure that was approved: afterwards there is nobody to write to
     DONE = "done"
-    READY = "ready"  # `link`: the package can be fetched
-    CLOSED = "closed"
+    READY = "ready"  # the package can be fetched
 
 
 class LetterState(StrEnum):
@@ -118,6 +120,16 @@ def queue(uow: UnitOfWork, letters: Sequence[Letter]) -> None:
             }
         )
     insert_rows(uow.conn, _LETTER, rows)
+
+
+def tell(uow: UnitOfWork, kind: LetterKind, subject: bytes, brand: str, request: str, language: str) -> None:
+    """Queue a letter about a request to the newest mail address that the brand has on file; none where there is none."""
+    of = uow.vault.bundle.catalogue.fields.get(MAIL)
+    if of is None:
+        return
+    points = contactpoints.held(uow, [subject], [of]).get((subject, brand, of.id))
+    if points:
+        queue(uow, [Letter(kind, brand, subject, points[-1], {"request": request}, language, GOOD_FOR)])
 
 
 def claim(vault: Vault, most: int) -> list[Due]:

@@ -22,7 +22,8 @@ from vault.governance import officerkeys
 from vault.governance.signatures import Sign
 from vault.locked import Locked
 from vault.officers import OfficerStatus, Role
-from vault.requests import content, records
+from vault.requests import content, letters, records
+from vault.requests.letters import LetterKind
 from vault.requests.records import Outcome, Request
 from vault.requests.states import OVER, IllegalMove, Move, State, after
 from vault.store.bulk import insert_rows
@@ -52,6 +53,15 @@ _ACT: Final = {
     Move.CONFIRM_PARTIAL: Act.REQUEST_REFUSED,
     Move.WITHDRAW: Act.REQUEST_WITHDRAWN,
     Move.CLOSE: Act.REQUEST_CLOSED,
+}
+_TOLD: Final = {
+    Move.ACKNOWLEDGE: LetterKind.RECEIVED,
+    Move.EXTEND: LetterKind.EXTENDED,
+    Move.CONFIRM_REFUSAL: LetterKind.REFUSED,
+    Move.CONFIRM_PARTIAL: LetterKind.REFUSED,
+    Move.APPROVE: LetterKind.UNDERWAY,
+    Move.CARRY_OUT: LetterKind.DONE,
+    Move.PREPARE: LetterKind.READY,
 }
 _DENIED: Final = (VaultError, PolicyError)
 
@@ -133,6 +143,7 @@ def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ..
     pol = (f"request:{request.name}", f"right:{request.right}", f"move:{move}", f"state:{to}", *said)
     act = _ACT.get(move, Act.REQUEST_ADVANCED)
     uow.record(Entry(act, Ended.ALLOW, by.actor, pol=pol), log_key=held.log_key)
+    _tell(uow, held, move)
     return replace(held, request=records.get(uow.conn, request.id))
 
 
@@ -225,6 +236,13 @@ def _vouch(
     signature = by.sign(text)
     signer.check(text, signature)
     return signer.fingerprint, signature
+
+
+def _tell(uow: UnitOfWork, held: Held, move: Move) -> None:
+    """Have the person hear of it (Art. 12(3), (4)). Of what is done at once one letter is enough."""
+    request = held.request
+    if move in _TOLD and held.person is not None and not (move is Move.ACKNOWLEDGE and request.right in STOPPING):
+        letters.tell(uow, _TOLD[move], held.person.subject, request.brand, request.name, request.language)
 
 
 def _moved(uow: UnitOfWork, request: Request, move: Move, to: State) -> Clock:
