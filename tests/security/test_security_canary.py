@@ -148,12 +148,15 @@ def _emergency(hunt):
     desk = hunt.folder.with_name(f"{hunt.folder.name}-desk")  # what an officer writes is not the vault's
     desk.mkdir()
     (desk / "reason").write_text(f"Found unconscious: {word()} {ACCENTED}\n")
+    (desk / "whom").write_text(hunt.prey.reference)
     first, second = (("--officer", each, "--key", str(_enrolled(hunt, desk, each))) for each in OFFICERS)
     fields = ("name:raw", "phone:raw", "allergies:raw")
-    asked = ("ask", hunt.prey.reference, *fields, "--brand", BRAND, "--reason-file", str(desk / "reason"))
+    files = ("--reference-file", str(desk / "whom"), "--reason-file", str(desk / "reason"))
+    asked = ("ask", *fields, "--brand", BRAND, *files)
     made = _ecrin(hunt, "break-glass", *asked, *first, "--json")
     assert made.returncode == 0, made.stderr
     case = json.loads(made.stdout)["case"]
+    assert _ecrin(hunt, "break-glass", "show", case, *second, meant=True).returncode == 0
     assert _ecrin(hunt, "break-glass", "approve", case, *second).returncode == 0
     assert _ecrin(hunt, "break-glass", "disclose", case, *first, "--json", meant=True).returncode == 0
 
