@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -190,3 +191,51 @@ def test_the_changes_name_this_version():
 def test_documents_claim_nothing_that_nobody_checked():
     claims = re.compile(r"FIPS.validated|zero.knowledge|\banonym|military|unbreakable|state.of.the.art", re.IGNORECASE)
     assert not [(name(path), hit) for path in DOCUMENTS for hit in claims.findall(path.read_text(encoding="utf-8"))]
+
+
+def typed(text: str) -> list[list[str]]:
+    """Give what follows `ecrin` on each command line of the fenced blocks, as a shell splits it."""
+    found = []
+    for block in re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        lines = block.replace("\\\n", " ").splitlines()
+        prompted = [
+            line for line in lines if line.startswith("$ ")
+        ]  # where there are any, the rest is what was printed
+        for line in prompted or lines:
+            for part in re.split(r"; (?=ecrin )", line.removeprefix("$ ")):
+                if match := re.match(r"(?:[A-Z_]+=\S+ )*ecrin ([a-z].*)", part):
+                    words = shlex.split(match[1], comments=True)
+                    end = next((at for at, word in enumerate(words) if word in {"<", ">", "&", "|", ";"}), len(words))
+                    found.append(words[:end])
+    return found
+
+
+def fault(arguments: list[str]) -> str | None:
+    """Say what is wrong with a command line: no such command or option, or a required option left out. Runs nothing."""
+    command, words = get_command(app), list(arguments)
+    while words and words[0] in getattr(command, "commands", {}):
+        command = command.commands[words.pop(0)]
+    if getattr(command, "commands", None) and not command.invoke_without_command:
+        return f"no command {words}"
+    known = {each for parameter in command.params for each in (*parameter.opts, *parameter.secondary_opts)}
+    unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
+    missing = [
+        parameter.name
+        for parameter in command.params
+        if parameter.required and parameter.param_type_name == "option" and not set(parameter.opts) & set(words)
+    ]
+    return f"unknown {unknown}, missing {missing}" if unknown or missing else None
+
+
+@pytest.mark.parametrize("line", typed((ROOT / "docs/operations.md").read_text(encoding="utf-8")), ids=" ".join)
+def test_what_operations_types_is_what_the_commands_take(line):
+    assert fault(line) is None
+
+
+def test_a_line_that_no_command_takes_is_found():
+    shown = "```\n$ ecrin epoch walk\n$ ecrin epoch run --rotat\n$ ECRIN_PORT=1 ecrin system add x; ecrin doctor & # said\n```\n"
+    nothing, wrong, incomplete, good = typed(shown)
+    assert "walk" in fault(nothing)
+    assert "--rotat" in fault(wrong)
+    assert "brand" in fault(incomplete)
+    assert (good, fault(good)) == (["doctor"], None)

@@ -8,11 +8,11 @@ again from the keystore's own history of destructions.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import bindparam, delete, select, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from vault import references, searchepochs
-from vault.erasure import records
+from vault.erasure import records, statements
 from vault.erasure.keeping import filled as filled_of
 from vault.erasure.keeping import name_of
 from vault.erasure.records import LOG_LEAF, ErasureState, Leaf, LeafState, Pending, Scope
@@ -49,22 +49,10 @@ _WIPE: Final = tuple(
     delete(metadata.tables[name]).where(metadata.tables[name].c.subject_id.in_(bindparam("subjects", expanding=True)))
     for name in _OF_SUBJECT
 )
-_FORGET: Final = delete(metadata.tables["subject"]).where(
-    metadata.tables["subject"].c.id.in_(bindparam("subjects", expanding=True))
-)
-_UNNAME: Final = (
-    update(_ERASURE)
-    .where(_ERASURE.c.subject_id.in_(bindparam("subjects", expanding=True)), _ERASURE.c.state == "done")
-    .values(subject_id=None)
-)
 _UNNAME_REQUESTS: Final = (
     update(metadata.tables["subject_request"])
     .where(metadata.tables["subject_request"].c.subject_id.in_(bindparam("subjects", expanding=True)))
     .values(subject_id=None)
-)
-_EMPTY: Final = tuple(
-    delete(table).where(tuple_(table.c.subject_id, table.c.category_id).in_(bindparam("compartments", expanding=True)))
-    for table in (_VALUE, _COMPARTMENT)
 )
 _FINISH: Final = (
     update(_ERASURE)
@@ -110,7 +98,7 @@ class _Finishing:
             self._take(each)
         conn = self.uow.conn
         if self.emptied:
-            for emptying in _EMPTY:
+            for emptying in statements.EMPTY:
                 conn.execute(emptying, {"compartments": padded(list(self.emptied))})
         self._take_waiting(pending)
         records.mark(self.uow, self.marked)
@@ -120,11 +108,11 @@ class _Finishing:
             subjects = {"subjects": padded(list(self.wiped))}
             references.forget(self.uow, list(self.wiped))
             cases.forget_people(self.uow, list(self.wiped))  # asked while they were being erased
-            for statement in (*_WIPE, _GUARDING, _UNNAME_REQUESTS, _FORGET):
+            for statement in (*_WIPE, _GUARDING, _UNNAME_REQUESTS, statements.FORGET):
                 conn.execute(statement, subjects)
         strangers = set(self.wiped) | {each.subject for each in pending if each.person is None}
         if strangers:
-            conn.execute(_UNNAME, {"subjects": padded(list(strangers))})
+            conn.execute(statements.UNNAME, {"subjects": padded(list(strangers))})
         return len(self.finished)
 
     def _take_waiting(self, pending: Sequence[Pending]) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
 from audit.entry import Act, Actor, Entry, Outcome, commitment
 from policies.catalogue import Catalogue, field_ids
 from vault import joins, outbox, references, searchepochs
 from vault.compartments import ACTIVE, ERASING
-from vault.erasure import keeping, records
+from vault.erasure import keeping, records, statements
 from vault.erasure.keeping import Filled, Kept
 from vault.erasure.records import LOG_LEAF, Cause, ErasureState, Leaf, LeafState, Pending, Person, Scope
 from vault.erasure.rekeying import delete_field
@@ -45,16 +45,6 @@ _STEP: Final = (
     update(_SUBJECT)
     .where(_SUBJECT.c.id == bindparam("of_subject"))
     .values(epoch=_SUBJECT.c.epoch + 1, version=_SUBJECT.c.version + 1, state=bindparam("to_state"))
-)
-_CLOSE: Final = (
-    update(_COMPARTMENT)
-    .where(_COMPARTMENT.c.subject_id == bindparam("of_subject"), _COMPARTMENT.c.category_id == bindparam("of_category"))
-    .values(state=ERASING)
-)
-_UNFIND: Final = delete(_TOKEN).where(
-    _TOKEN.c.subject_id == bindparam("of_subject"),
-    _TOKEN.c.field_id >= bindparam("first"),
-    _TOKEN.c.field_id <= bindparam("last"),
 )
 _OF_FIELD: Final = (
     _VALUE.c.subject_id == bindparam("of_subject"),
@@ -185,9 +175,9 @@ class _Requests:
         """Store everything."""
         conn = self.uow.conn
         if self.unfound:
-            conn.execute(_UNFIND, self.unfound)
+            conn.execute(statements.UNFIND, self.unfound)
         if self.closed:
-            conn.execute(_CLOSE, self.closed)
+            conn.execute(statements.CLOSE, self.closed)
         if self.stepped:
             conn.execute(_STEP, [{"of_subject": each, "to_state": state} for each, state in self.stepped.items()])
         insert_rows(conn, _ERASURE, self.erasures)

@@ -15,13 +15,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import bindparam, delete, select, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import field_ids
 from vault import references, restrictions, searchepochs
 from vault.compartments import ACTIVE, ERASING
-from vault.erasure import keeping
+from vault.erasure import keeping, statements
 from vault.erasure.keeping import Filled
 from vault.errors import Damaged
 from vault.keys.service import Slot
@@ -66,26 +66,6 @@ _WIPE: Final = tuple(
     delete(table).where(table.c.subject_id.in_(bindparam("subjects", expanding=True)))
     for name, table in metadata.tables.items()
     if "subject_id" in table.c and name not in {"erasure", "relation"}
-)
-_FORGET: Final = delete(_SUBJECT).where(_SUBJECT.c.id.in_(bindparam("subjects", expanding=True)))
-_UNNAME: Final = (
-    update(_ERASURE)
-    .where(_ERASURE.c.subject_id.in_(bindparam("subjects", expanding=True)), _ERASURE.c.state == "done")
-    .values(subject_id=None)
-)
-_EMPTY: Final = tuple(
-    delete(table).where(tuple_(table.c.subject_id, table.c.category_id).in_(bindparam("compartments", expanding=True)))
-    for table in (_VALUE, _COMPARTMENT)
-)
-_CLOSE: Final = (
-    update(_COMPARTMENT)
-    .where(_COMPARTMENT.c.subject_id == bindparam("of_subject"), _COMPARTMENT.c.category_id == bindparam("of_category"))
-    .values(state=ERASING)
-)
-_UNFIND: Final = delete(_TOKEN).where(
-    _TOKEN.c.subject_id == bindparam("of_subject"),
-    _TOKEN.c.field_id >= bindparam("first"),
-    _TOKEN.c.field_id <= bindparam("last"),
 )
 # Tokens of an API carry the subject's epoch: those given out before must not work on what is left.
 _STEP: Final = (
@@ -242,16 +222,18 @@ class _Batch:
                 conn.execute(delete(_TOKEN).where(_TOKEN.c.subject_id.in_(padded(unseen))))
         shut = self.emptied + self.closed
         if shut:
-            conn.execute(_UNFIND, [_span(subject, category) for subject, category in shut])
+            conn.execute(statements.UNFIND, [_span(subject, category) for subject, category in shut])
         if self.closed:
-            conn.execute(_CLOSE, [{"of_subject": subject, "of_category": each} for subject, each in self.closed])
+            conn.execute(
+                statements.CLOSE, [{"of_subject": subject, "of_category": each} for subject, each in self.closed]
+            )
         if self.emptied:
-            for emptying in _EMPTY:
+            for emptying in statements.EMPTY:
                 conn.execute(emptying, {"compartments": padded(self.emptied)})
         if self.wiped:
             subjects = {"subjects": padded(self.wiped)}
             references.forget(uow, self.wiped)
-            for statement in (*_WIPE, _FORGET, _UNNAME):
+            for statement in (*_WIPE, statements.FORGET, statements.UNNAME):
                 conn.execute(statement, subjects)
         actor = Actor(ActorKind.VAULT, uow.vault.deployment)
         doubts = [restrictions.as_row(uow, row.id, row.shard, "", Ground.RESTORED, actor) for row in self.doubted]
