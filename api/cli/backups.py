@@ -146,7 +146,7 @@ def _forget_newer(settings: Settings, *, json: bool) -> None:
     newer.alone(_url(settings))
     with _held(settings) as vault:
         count = newer.forget(vault, OPERATOR)
-    text = f"{count} leaves that no row names go with the next epoch. Backups newer than these data are dead."
+    text = f"{count} leaves that no row names are given up: the next epoch ends what they still open. Backups newer than these data are dead."
     Output(json=json).result({"forgotten": count}, text)
 
 

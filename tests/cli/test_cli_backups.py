@@ -138,5 +138,7 @@ def test_once_nothing_newer_is_to_come_back_newer_backups_die(signed, ecrin, bac
     assert (refused.code, "stop the service" in refused.err) == (1, True)
     forgotten = ecrin("restore", "--forget-newer", "--json")
     assert (forgotten.code, forgotten.json) == (0, {"forgotten": 3})
-    assert ecrin("restore", "--forget-newer").out.startswith("3 leaves that no row names go with the next epoch.")
+    assert ecrin("restore", "--forget-newer").out.startswith(
+        "3 leaves that no row names are given up: the next epoch ends what they still open."
+    )
     assert acts(signed)[-1] == "erasure.carried"

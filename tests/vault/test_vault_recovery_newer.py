@@ -6,6 +6,7 @@ import pytest
 from erasure_scene import DPO
 from maison_people import FIELDS, change, one, person, rows, take_in, value
 from recovery_scene import OPERATOR, Recovery
+from request_desk import SECRET, Desk
 from test_vault_erasure_backups import Backup
 
 from vault.erasure import holds
@@ -13,6 +14,9 @@ from vault.erasure.holds import HoldReason
 from vault.errors import Conflict, RestoreUnfinished, Sealed
 from vault.recovery import newer, restores
 from vault.recovery.guard import Carried
+from vault.requests import handling
+from vault.requests.content import Content
+from vault.store.leaves import LEAF_COLUMNS
 
 OTHER = FIELDS | {"client_number": "AU-0099", "email": ["blaise@example.com"], "phone": ["+33612345678"]}
 
@@ -63,6 +67,25 @@ def test_nobody_who_is_there_is_touched_and_the_vault_goes_on(scene):
     assert not isinstance(change(scene.vault, stays, set={"email": ["new@example.com"]}), Exception)
     scene.run(anyway=True)
     assert value(scene.vault, stays.subject, "email") == ["new@example.com"]
+
+
+def test_words_that_hang_on_a_leaf_of_their_own_are_not_nobodys(scene, clock):
+    desk = Desk(scene.vault, clock)
+    request = desk.ask(content=Content(words=SECRET))
+    assert newer.forget(scene.vault, OPERATOR) > 0
+    scene.run()
+    assert handling.view(scene.vault, request.id, desk.by())[1].words == SECRET
+
+
+def test_every_column_that_names_a_leaf_is_known():
+    assert {str(each) for each in LEAF_COLUMNS} == {
+        "break_glass_case.slot",
+        "compartment.slot",
+        "erasure_leaf.slot",
+        "left_leaf.slot",
+        "subject.log_slot",
+        "subject_request.content_slot",
+    }
 
 
 def test_a_newer_backup_comes_back_as_long_as_nobody_said_that_none_will(scene):

@@ -24,13 +24,11 @@ from vault.keys.survivors import prove_whole
 from vault.keys.toppage import deployment_bytes, open_epoch
 from vault.runtime import Clock, Entropy
 from vault.store.engine import open_engine, translate
-from vault.store.tables import metadata
+from vault.store.leaves import LEAF_COLUMNS
 
 _PAGES: Final = 64  # opened pages kept while all are looked at once
 _MARGIN: Final = 1024  # leaves: what one process sets aside at a time, and may have given out after the copy
 _FILE: Final = "keystore.copy"
-
-_SLOTS: Final = (("subject", "log_slot"), ("compartment", "slot"), ("erasure_leaf", "slot"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def _highest(url: str) -> Sequence[int]:
     engine = open_engine(url, pool_size=1)
     try:
         with translate(), engine.connect() as conn:
-            found = [conn.scalar(select(func.max(metadata.tables[name].c[column]))) for name, column in _SLOTS]
+            found = [conn.scalar(select(func.max(column))) for column in LEAF_COLUMNS]
     finally:
         engine.dispose()
     return [each for each in found if each is not None]

@@ -17,15 +17,12 @@ from vault.keys.pagetree import slot_number, split_slot
 from vault.keys.service import Slot
 from vault.recovery import restores
 from vault.store import dumps
-from vault.store.tables import metadata
+from vault.store.leaves import LEAF_COLUMNS
 from vault.unit import Vault
 
 LEAVES_AT_A_TIME: Final = 10_000
 
-_NAMED: Final = tuple(
-    select(metadata.tables[name].c[column])
-    for name, column in (("subject", "log_slot"), ("compartment", "slot"), ("erasure_leaf", "slot"))
-)
+_NAMED: Final = tuple(select(column).where(column.is_not(None)) for column in LEAF_COLUMNS)
 
 
 def alone(url: str) -> None:
