@@ -1,12 +1,14 @@
 """Codes: to an address on file and no other, few tries, good once, and one answer for everybody who is not meant."""
 
 import pytest
-from maison_people import AURELLE, FIELDS, VANTIER, change, one, person, take_in
+from erasure_scene import Scene
+from maison_people import AURELLE, FIELDS, VANTIER, change, one, person, rows, take_in
 from policy_officers import APPROVER
 from request_desk import Desk
 from sqlalchemy import event
 
 from policies.rights import Assurance, Right
+from vault import remembering
 from vault.erasure import requests as erasures
 from vault.errors import InvalidFields, Refused
 from vault.requests import codes, handling, letters
@@ -55,6 +57,24 @@ def test_a_code_goes_to_the_address_on_file_and_proves_its_holder(desk):
     assert [each["act"] for each in desk.log()[-3:]] == [
         "request.code_sent", "request.letter_sent", "request.code_checked"
     ]  # fmt: skip
+
+
+def test_whose_address_a_code_was_for_dies_with_the_epoch(vault, place, tmp_path, clock):
+    """A backup of those ten minutes, every key that lives and a dictionary of addresses: nobody is found."""
+    scene = Scene(vault, place, tmp_path, clock)
+    whoever = one(take_in(vault))
+    codes.begin(vault, HERS)
+    (stolen,) = rows(vault, "SELECT whom_mac FROM identity_code")
+
+    def guessed():
+        (made,) = remembering.handles(vault.keys, "identity/seen", [((AURELLE, "email"), MAIL.encode())])
+        return bytes(stolen[0]) in [each.content for each in made]
+
+    assert guessed()
+    scene.whole(whoever.subject)
+    scene.run()
+    assert not guessed()
+    assert bytes(stolen[0]) not in vault.keys.mac("identity/whom", [f"{AURELLE}/email/{MAIL}".encode()])
 
 
 def test_a_telephone_does_too_however_it_is_written(desk):

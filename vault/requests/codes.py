@@ -9,6 +9,7 @@ so that tries cannot be run side by side. At most three go to one address in ten
 """
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from sqlalchemy import delete, func, select, update
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import Field
 from policies.rights import Assurance
-from vault import contactpoints, locked, references, search
+from vault import contactpoints, locked, references, remembering, search
 from vault.contactpoints import Point, UnknownContact
 from vault.errors import InvalidFields, Refused
 from vault.locked import Locked
@@ -40,6 +41,7 @@ CHANNELS: Final = ("email", "phone")
 _ID: Final = 16
 _LABEL: Final = "identity/code"
 _WHOM: Final = "identity/whom"
+_SEEN: Final = "identity/seen"
 _NO_REQUEST: Final = bytes(16)
 _NO_POINT: Final = Point(0, 0, 0)
 _CODE: Final = metadata.tables["identity_code"]
@@ -88,7 +90,7 @@ def begin(vault: Vault, wish: Wish) -> str:
         items = search.items_of(uow, subject, wish.brand, of, sought)
         point = next((each for each in held if each.item in items), None)
         whom = None if one is None or point is None else (subject, point)
-        seen = _whom_mac(vault, wish.brand, of, sought)
+        seen = _seen(vault, wish.brand, of, sought)
         handle = _send(uow, wish.brand, whom, _NO_REQUEST, seen, wish.language)
         actor = Actor(ActorKind.VAULT, vault.deployment)
         entry = Entry(Act.REQUEST_CODE_SENT, Outcome.ALLOW, actor, (wish.channel,), pol=("code:asked_for",))
@@ -109,7 +111,7 @@ def ask(vault: Vault, request_id: bytes, by: By) -> str:
         if person is None or request.subject is None:
             raise IllegalMove
         of, point = _on_file(uow, person.subject, request.brand)
-        seen = _whom_mac(vault, request.brand, of, person.subject + str(point).encode())
+        seen = _seen(vault, request.brand, of, person.subject + str(point).encode())
         held = take(uow, held, Move.ASK_IDENTITY, by, said=(f"channel:{of.name}",))
         handle = _send(uow, request.brand, (person.subject, point), request.id, seen, request.language)
         actor = Actor(ActorKind.VAULT, vault.deployment)
@@ -171,14 +173,19 @@ def _prove(uow: UnitOfWork, person: Locked, brand: str, request_id: bytes) -> Pr
 
 
 def _send(
-    uow: UnitOfWork, brand: str, whom: tuple[bytes, Point] | None, request_id: bytes, seen: bytes, language: str
+    uow: UnitOfWork,
+    brand: str,
+    whom: tuple[bytes, Point] | None,
+    request_id: bytes,
+    seen: Sequence[bytes],
+    language: str,
 ) -> str:
     vault = uow.vault
     # Why safe: 128 random bits; the code below is uniform over its digits but for 2^-37, and drawn anew for each.
     identifier = vault.entropy.bytes(_ID)
     code = f"{int.from_bytes(vault.entropy.bytes(8)) % 10**DIGITS:0{DIGITS}d}"
     live = uow.conn.scalar(
-        select(func.count()).select_from(_CODE).where(_CODE.c.whom_mac == seen, _CODE.c.expires_at > uow.now)
+        select(func.count()).select_from(_CODE).where(_CODE.c.whom_mac.in_(seen), _CODE.c.expires_at > uow.now)
     )
     subject, point = whom or (NOBODY, _NO_POINT)
     if (live or 0) >= MOST_AT_ONCE:
@@ -189,7 +196,7 @@ def _send(
         "id": identifier,
         "shard": uow.shard,
         "whom": sealed,
-        "whom_mac": seen,
+        "whom_mac": seen[0],
         "brand": brand,
         "code_mac": mac,
         "tries_left": TRIES,
@@ -209,8 +216,10 @@ def _on_file(uow: UnitOfWork, subject: bytes, brand: str) -> tuple[Field, Point]
     raise InvalidFields((("contact", "none_on_file"),))
 
 
-def _whom_mac(vault: Vault, brand: str, of: Field, sought: bytes) -> bytes:
-    return vault.keys.mac(_WHOM, [f"{brand}/{of.name}/".encode() + sought])[0]
+def _seen(vault: Vault, brand: str, of: Field, sought: bytes) -> list[bytes]:
+    """Hash whom a code is for, newest epoch first: an address can be guessed, so the hash dies with its epoch."""
+    (made,) = remembering.handles(vault.keys, _SEEN, [((brand, of.name), sought)])
+    return [each.content for each in made]
 
 
 def _opened(vault: Vault, identifier: bytes, sealed: bytes) -> tuple[bytes, bytes] | None:

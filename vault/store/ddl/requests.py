@@ -76,7 +76,7 @@ class IdentityCode(Row, table=True):
     id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
     shard: int = Field(sa_type=SmallInteger)
     whom: bytes = Field(sa_type=LargeBinary)  # sealed: the subject and the request, or nobody in as many bytes
-    whom_mac: bytes = Field(sa_type=LargeBinary(32))  # of brand and contact point as asked: so few go to one in a while
+    whom_mac: bytes = Field(sa_type=LargeBinary(32))  # of brand and address, under the epoch's index key: few go to one
     brand: str = Field(sa_type=String(32))
     code_mac: bytes = Field(sa_type=LargeBinary(32))
     tries_left: int = Field(sa_type=SmallInteger)
