@@ -11,11 +11,13 @@ from starlette.responses import Response
 
 from api.console.visit import Visit
 from audit.entry import Act, Entry, Outcome
+from audit.errors import VerificationError
 from audit.findings import Verdict
 from audit.note import vkey
-from audit.reports.lines import vouched
+from audit.reports.lines import Vouched, vouched
 from vault import evidence
 from vault.keys.service import SigningKey
+from vault.scrubbing import Integrity, integrity
 from vault.setup import log_origin
 
 _MOST_FINDINGS: Final = 50
@@ -38,12 +40,20 @@ def recompute(visit: Visit) -> Response:
 
 
 def _shown(visit: Visit, result: object, seconds: float) -> Response:
-    with visit.vault.reading() as conn:
-        logs = vouched(conn)
+    logs: tuple[Vouched, ...] = ()
+    looks: dict[int, Integrity] = {}
+    try:
+        with visit.vault.reading() as conn:
+            logs = vouched(conn)
+        looks = {each.shard: integrity(visit.vault, each.shard) for each in logs}
+        unread = False
+    except VerificationError:  # the newest checkpoint is no checkpoint: the one moment when this page must open
+        unread = True
     keys = {}
     if visit.services.sealing is None or visit.services.sealing.open:
         for each in logs:
             keys[each.shard] = vkey(each.origin, visit.vault.keys.public_key(SigningKey.LOG))
     return visit.page(
-        "integrity.html", logs=logs, keys=keys, result=result, seconds=seconds, fine=Verdict.FINE, most=_MOST_FINDINGS
-    )
+        "integrity.html", logs=logs, looks=looks, unread=unread, keys=keys, result=result, seconds=seconds,
+        fine=Verdict.FINE, most=_MOST_FINDINGS,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from maison_callers import CONSENT, PERSON
 from sqlalchemy import text
 
 from audit.reports import document
-from vault import evidence
+from vault import evidence, scrubbing
 from vault.reports.catalog import DEFINITIONS
 
 PERSONAL = ("Rousselin", "Apolline", "+33639981234", "apolline.rousselin@example.com", "1984-05-17", "AU-0042")
@@ -138,6 +138,29 @@ def test_the_panel_is_green_only_for_what_it_recomputed(maison, life, signed_in)
     assert "The log holds" in officer.submit("/console/integrity").text
     (entry,) = [each for each in recorded(maison, "audit.viewed") if each.get("pol") == ["audit.verified"]]
     assert entry["n"] > 5
+
+
+def test_the_panel_says_when_the_log_was_last_looked_at_and_by_whom(maison, life, signed_in):
+    officer = signed_in("auditor")
+    vouch(maison)
+    assert officer.get("/console/integrity").text.count(" never ") == 4
+    scrubbing.run(maison.vault, scrubbing.FULL)
+    page = officer.get("/console/integrity").text
+    assert page.count(" never ") == 3
+    assert "no fault" in page
+    with maison.vault.engine.begin() as conn:
+        conn.execute(text("UPDATE log_entry SET leaf = :leaf WHERE idx = 0"), {"leaf": bytes(32)})
+    scrubbing.run(maison.vault, scrubbing.FULL)
+    assert re.search(r"[0-9]+ faults", officer.get("/console/integrity").text)
+
+
+def test_the_panel_opens_over_a_checkpoint_that_cannot_be_read(maison, life, signed_in):
+    officer = signed_in("auditor")
+    vouch(maison)
+    with maison.vault.engine.begin() as conn:
+        conn.execute(text("UPDATE log_checkpoint SET note = 'no note'"))
+    assert "The newest checkpoint cannot be read." in officer.get("/console/integrity").text
+    assert "does not hold" in officer.submit("/console/integrity").text
 
 
 def test_an_export_takes_presence_and_is_recorded_before(maison, life, signed_in):
