@@ -93,7 +93,7 @@ def export(visit: Visit) -> Response:
             "lines": [{"index": each.idx} | dict(each.content) for each in found.lines],
         }
         content, kind = orjson.dumps(document, option=orjson.OPT_INDENT_2), "json"
-    return download(content, f"ecrin-log.{kind}")
+    return render.download(content, f"ecrin-log.{kind}")
 
 
 def person_page(visit: Visit) -> Response:
@@ -127,13 +127,6 @@ def _person(visit: Visit, lines: list[Line] | None, older: int, status: int = 20
         asked=asked,
         unknown=status != 200,  # noqa: PLR2004
     )
-
-
-def download(content: bytes, name: str) -> Response:
-    """Hand out a file: never shown in the browser, never kept."""
-    kind = "text/csv; charset=utf-8" if name.endswith(".csv") else "application/json"
-    headers = {**render.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(content, headers=headers, media_type=kind)
 
 
 def _acts(visit: Visit, chosen: str) -> list[tuple[str, str]]:

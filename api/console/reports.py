@@ -9,8 +9,8 @@ from typing import Final
 from starlette.responses import Response
 
 from api.console import filters
-from api.console.log import download
 from api.console.visit import PREFIX, Visit
+from api.pages import render
 from api.pages.language import N_
 from api.problems import Problem
 from audit.entry import Act, Entry, Outcome
@@ -104,7 +104,8 @@ def files(visit: Visit) -> Response:
     visit.query = visit.form
     made = running.run(visit.vault, wanted.name, _asked(visit, wanted, _kept(visit, wanted)), visit.actor)
     visit.record(Entry(Act.AUDIT_EXPORTED, Outcome.ALLOW, visit.actor, pol=(f"report:{wanted.name}",), n=_rows(made)))
-    return download(document.to_csv(made) if kind == "csv" else document.to_json(made), f"ecrin-{wanted.name}.{kind}")
+    content = document.to_csv(made) if kind == "csv" else document.to_json(made)
+    return render.download(content, f"ecrin-{wanted.name}.{kind}")
 
 
 def _wanted(visit: Visit) -> Definition:

@@ -30,6 +30,12 @@ HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
 }
 _KINDS: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_GIVEN_OUT: Final = {
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+    ".jwe": "application/jose",
+    ".zip": "application/zip",
+}
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 
@@ -42,6 +48,12 @@ def page(name: str, tag: str, content: Mapping[str, Any], status: int = 200) -> 
 def elsewhere(path: str) -> Response:
     """Send the browser to another page of ours, by GET. `path` is a path, never an address somebody gave."""
     return Response(status_code=303, headers={**HEADERS, "Location": path})
+
+
+def download(content: bytes, name: str) -> Response:
+    """Hand out a file: never shown in the browser, never kept. `name` is ours, and its ending says what it is."""
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, headers=headers, media_type=_GIVEN_OUT[Path(name).suffix])
 
 
 def file(name: str) -> Response | None:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
+from api.packages import sealed
+from api.packages.archive import archive_of
 from api.pages import render
 from api.problems import Problem
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
@@ -19,7 +21,7 @@ from vault.consentevents import ConsentAct, ConsentEvent, Method, Notice
 from vault.errors import InvalidFields, Refused, UnknownReference, VaultError
 from vault.keys.service import SigningKey
 from vault.locked import Locked
-from vault.requests import codes, intake, looks, records
+from vault.requests import codes, delivering, intake, looks, records
 from vault.requests.content import Content
 from vault.requests.records import Source, Wanted
 from vault.requests.steps import by_person
@@ -179,6 +181,25 @@ def requests(call: "Call") -> Response:
             raise answer
         uow.commit()
     return render.elsewhere(f"{PREFIX}/requests")
+
+
+def package(call: "Call") -> Response:
+    """Give the person the package of a request of theirs that is ready. It is made now, and kept nowhere."""
+    vault = call.services.vault
+    request_id = records.identifier(call.form.get("request", ""))
+    with vault.unit() as uow:
+        me = _me(uow, call)
+        mine = records.listed(uow.conn, Wanted(brand=call.visitor.brand, subject=me.subject))
+    if all(each.id != request_id for each in mine):
+        raise records.UnknownRequest
+    gathered, written = delivering.hand_over(vault, request_id, by_person(vault))
+    content, kind = archive_of(vault, gathered), "zip"
+    if written.key:
+        try:
+            content, kind = sealed.seal(content, written.key), "jwe"
+        except sealed.InvalidKey:
+            raise Problem("bad_request") from None
+    return render.download(content, f"{request_id.hex()}.{kind}")
 
 
 def proof_page(call: "Call") -> Response:

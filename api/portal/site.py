@@ -65,6 +65,7 @@ ROUTES: Final[Mapping[str, tuple[frozenset[Stage], Handler | None, Handler | Non
     "/looks": (frozenset({Stage.OPEN}), pages.looks_page, None),
     "/consents": (frozenset({Stage.OPEN}), pages.consents_page, pages.consents),
     "/requests": (frozenset({Stage.OPEN}), pages.requests_page, pages.requests),
+    "/package": (frozenset({Stage.OPEN}), None, pages.package),
     "/proof": (frozenset({Stage.OPEN}), pages.proof_page, pages.proof),
     "/sign-out": (frozenset({Stage.OPEN}), None, pages.sign_out),
 }

@@ -1,21 +1,29 @@
 """The portal: in by a code that went to an address on file, and nobody else; what a person sees and switches there."""
 
+import io
 import re
+import zipfile
 
 import pytest
-from console_browser import Browser
+from console_browser import PUBLIC, Browser
+from maison_callers import CONSENT, PERSON
+from policy_officers import AUTHOR, Officers
 
 from api.pages.render import HEADERS
 from api.portal.site import COOKIE, ROUTES
 from vault import evidence
-from vault.requests import letters
+from vault.requests import delivering, handling, letters, records
+from vault.requests.records import Wanted
+from vault.requests.states import Move, State
+from vault.requests.steps import by_officer
 
 ADDRESS = "Apolline.Rousselin@example.com"
+HERE = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"}
 PERSONAL = ("Rousselin", "Apolline", "+33639981234", "1984-05-17", "AU-0042")
 
 
 def code_of(maison):
-    found = letters.claim(maison.vault, 50)
+    found = [each for each in letters.claim(maison.vault, 50) if each.kind is letters.LetterKind.CODE]
     return found[-1].words["code"] if found else None
 
 
@@ -133,6 +141,43 @@ def test_a_request_is_sent_and_followed(maison, browser):
     assert "<script>alert" not in page.answer.text
     assert browser.submit("/me/requests", right="riches").status == 400
     assert acts(maison, "request.received")
+
+
+def test_a_package_that_is_ready_is_taken_by_its_person_and_by_nobody_else(maison, pos, reference, browser):
+    signed_in(maison, browser)
+    browser.submit("/me/requests", right="access", words="Everything, please.")
+    (made,) = listed(maison)
+    assert "Take my package" not in browser.get("/me/requests").text
+    officers = Officers(maison.vault)
+    by = by_officer(AUTHOR, officers.signing(AUTHOR))
+    for move in (Move.COLLECT, Move.REVIEW):
+        handling.advance(maison.vault, made.id, move, by)
+    delivering.prepare(maison.vault, made.id, by)
+    (form,) = [each for each in browser.get("/me/requests").forms if each["action"] == "/me/package"]
+    answer = browser.http.post("/me/package", data=form["fields"], headers=HERE)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    assert answer.headers["content-disposition"] == f'attachment; filename="{made.name}.zip"'
+    assert answer.headers["cache-control"] == "no-store"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as package:
+        assert package.testzip() is None
+        assert any(b"Rousselin" in package.read(name) for name in package.namelist())
+    assert [each.state for each in listed(maison)] == [State.DELIVERED]
+    assert acts(maison, "subject.exported")
+    # Somebody else, signed in just as well, with the number of her request.
+    pos.created(PERSON | {"email": ["other@example.com"], "phone": ["+33612345678"], "client_number": "AU-7"}, CONSENT)
+    other = signed_in(maison, Browser(maison.http.app), "other@example.com")
+    fields = other.get("/me/requests").form("right")["fields"] | {"request": made.name}
+    refused = [
+        other.http.post("/me/package", data=fields | {"request": each}, headers=HERE)
+        for each in (made.name, "00" * 16, "x")
+    ]
+    assert {each.status_code for each in refused} == {404}
+    assert not any(b"PK" in each.content[:2] for each in refused)
+
+
+def listed(maison):
+    with maison.vault.reading() as conn:
+        return records.listed(conn, Wanted())
 
 
 def test_the_log_is_checked_before_the_persons_eyes(maison, browser):
