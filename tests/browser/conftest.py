@@ -51,8 +51,9 @@ def served(tmp_path_factory):
         yield SimpleNamespace(url=settings.console_url, settings=settings, codes=codes, reference=reference)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """A browser, gone with its module: as long as Playwright is there an event loop runs, and other tests run their own."""
     if CHROMIUM is None:
         if os.environ.get("CI"):
             pytest.fail("CI must have Chromium", pytrace=False)
