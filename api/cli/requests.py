@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.opened import opened
-from api.cli.output import Exit, Json, Output, fail
+from api.cli.output import Exit, Json, Output, fail, moment
 from api.cli.signing import Key, Officer, Signature, signs
 from api.packages import sealed
 from api.packages.archive import archive_of
@@ -66,7 +66,7 @@ def show(
                     "step": each.number,
                     "move": each.move,
                     "by": each.actor_id,
-                    "at": _time(each.at),
+                    "at": moment(each.at),
                     "said": list(each.said),
                 }
                 for each in steps
@@ -213,14 +213,10 @@ def _row(vault: Vault, request: Request) -> dict[str, Any]:
         "right": request.right.value,
         "brand": request.brand,
         "state": request.state.value,
-        "due": _time(request.due(rights, now)),
+        "due": moment(request.due(rights, now)),
         "days_left": days_left(request.rule(rights), request.clock, now) if request.is_open else None,
         "outcome": request.outcome.value,
         "ground": "" if request.ground is None else request.ground.value,
         "assurance": request.assurance.value,
-        "received": _time(request.clock.received_at),
+        "received": moment(request.clock.received_at),
     }
-
-
-def _time(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
