@@ -1,8 +1,7 @@
 """Carries letters: takes what is due, hands it to a port, notes how that went. Addresses live in memory for that long."""
 
-import sys
 from collections.abc import Mapping
-from typing import Final, Protocol, TextIO
+from typing import Final, Protocol
 
 from api.observability.events import Event
 from api.observability.logs import Log
@@ -16,23 +15,11 @@ MOST_AT_ONCE: Final = 10
 
 
 class Port(Protocol):
-    """A way out: mail, messages to telephones, a terminal."""
+    """A way out: mail, messages to telephones."""
 
     def send(self, address: str, subject: str, text: str) -> str:
         """Hand one letter over; return an empty string, or a short code of what was in the way. Raises nothing."""
         ...
-
-
-class Terminal:
-    """Prints letters, address and all: for a demo, whose people do not exist."""
-
-    def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out
-
-    def send(self, address: str, subject: str, text: str) -> str:
-        """Print it."""
-        print(f"To: {address}\nSubject: {subject}\n\n{text}", file=self._out or sys.stdout, flush=True)
-        return ""
 
 
 class Carrier:

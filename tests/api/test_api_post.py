@@ -9,7 +9,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from api.observability.logs import Log
-from api.post.carrier import Carrier, Terminal
+from api.post.carrier import Carrier
 from api.post.smtp import InvalidPost, Mail, Relay, read_relay
 from api.post.words import written
 from vault.requests import codes
@@ -168,11 +168,6 @@ def test_a_server_that_is_away_is_tried_again(serving, vault, clock):
     box = Box()
     assert Carrier(vault, {"email": Mail(relay(serving(box)))}, log).turn() == 1
     assert len(box.letters) == 1
-
-
-def test_the_demo_prints_its_letters(capsys):
-    assert Terminal().send("a@example.com", "x", "y") == ""
-    assert capsys.readouterr().out == "To: a@example.com\nSubject: x\n\ny\n"
 
 
 @pytest.mark.parametrize("kind", list(LetterKind))
