@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final
 
 import typer
+from rich.console import Console
 
 from api import bootstrap, evidencetext
 from api.cli.opened import OPERATOR
@@ -151,12 +152,20 @@ def _keys(vault: Vault) -> list[str]:
 def _vouched_for(vault: Vault, settings: Settings) -> None:
     """Have the checkpoint cosigned and time-stamped now, as far as the settings name anybody who answers."""
     if settings.witness_policy is not None:
-        with suppress(CannotDecide, VerificationError):
+        try:
             witnessing.turn(vault, read_policy(settings.witness_policy, vault.origin), ask)
+        except (CannotDecide, VerificationError):
+            _warn("The witnesses could not be asked: the bundle has what they said before, if anything.")
     if settings.timestamp_url and settings.timestamp_roots is not None:
         authority, roots = settings.timestamp_url, settings.timestamp_roots
-        with suppress(TimestampRefused):
+        try:
             timestamping.turn(vault, lambda message: stamped_by(authority, roots, message))
+        except TimestampRefused:
+            _warn("The authority gave no good time stamp: the bundle has the one before, if any.")
+
+
+def _warn(text: str) -> None:
+    Console(stderr=True, highlight=False).print(f"ecrin: {text}", markup=False, soft_wrap=True)
 
 
 def _told(

@@ -185,6 +185,17 @@ def test_evidence_is_exported_once_read_and_checked(signed, ecrin, tmp_path):
     assert ecrin("audit", "verify", "--bundle", tmp_path / "none.zip").code == 2
 
 
+def test_an_export_says_when_the_authority_does_not_answer(signed, ecrin, tmp_path, monkeypatch):
+    monkeypatch.setenv("ECRIN_TIMESTAMP_URL", "http://127.0.0.1:9")  # the discard port: nobody listens
+    roots = tmp_path / "roots.pem"
+    roots.write_text("")
+    monkeypatch.setenv("ECRIN_TIMESTAMP_ROOTS", str(roots))
+    told = ecrin("audit", "export", tmp_path / "evidence.zip", "--for", "cnil", "--act", "system.created", "--json")
+    assert told.code == 0, told.err
+    assert "gave no good time stamp" in told.err
+    assert told.json["rows"] >= 1
+
+
 def test_wrong_exports_leave_no_file(signed, ecrin, tmp_path):
     bundle = tmp_path / "evidence.zip"
     for arguments, code in (
