@@ -8,9 +8,11 @@ from api.periodic import Periodic
 from api.post import carrier
 from api.post.carrier import Carrier, Port
 from api.post.smtp import Mail, read_relay
+from api.post.terminal import Terminal
 from api.sealing import Sealing
 from api.settings import Settings
 from vault.requests import erasing
+from vault.requests.codes import CHANNELS
 from vault.rotation.rekeying import retire_left
 from vault.unit import Vault
 
@@ -33,4 +35,6 @@ def jobs(settings: Settings, vault: Vault, door: Sealing, log: Log) -> tuple[Per
 
 def ports(settings: Settings) -> dict[str, Port]:
     """Return the ways out that are set up, by the kind of address they take."""
+    if settings.post_terminal:
+        return dict.fromkeys(CHANNELS, Terminal())
     return {} if settings.post_file is None else {"email": Mail(read_relay(settings.post_file))}

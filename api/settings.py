@@ -153,6 +153,7 @@ class Settings(BaseSettings):
         default=1095, ge=90, le=36_500, description="Days that acknowledged events stay on the ledger."
     )
     post_file: Path | None = Field(default=None, description="File that says how mail is sent. Default: none is.")
+    post_terminal: bool = Field(default=False, description="Print letters, addresses masked. For the demo alone.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("keystore_copies", "trusted_proxies", "keyd_accounts", mode="before")
@@ -193,6 +194,9 @@ class Settings(BaseSettings):
         findings += unsafe.certificate_findings(self.client_certificate_header, self.trusted_proxies)
         findings += unsafe.database_findings(self.database_url, self.workers)
         findings += unsafe.keystore_findings(self.keystore_url, self.database_url)
+        if self.post_terminal:
+            urls = (self.public_url, self.console_url)
+            findings += unsafe.terminal_findings(self.deployment, self.host, urls, self.post_file)
         findings += unsafe.secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})
         findings += unsafe.secret_folder_findings("root_folder", self.root_folder)
         if self.log_ml_dsa and self.witness_policy is None:

@@ -2,13 +2,16 @@
 
 import ipaddress
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+DEMO: Final = "ecrin-demo"
+"""The deployment whose people are made up."""
 
 _NEEDED = {
     "pkcs11": ("pkcs11_module", "pkcs11_token", "pkcs11_pin_file"),
@@ -53,6 +56,18 @@ def binding_findings(host: str, public_url: str, proxies: tuple[str, ...]) -> li
         found.append("host: beyond loopback, name the proxies that end TLS in trusted_proxies")
     if not _is_loopback(host) and not public_url.startswith("https://"):
         found.append("host: beyond loopback, public_url must be https")
+    return found
+
+
+def terminal_findings(deployment: str, host: str, urls: Iterable[str], post_file: Path | None) -> list[str]:
+    """Refuse to print letters anywhere but in the demo: one machine, a deployment of that name, nobody real."""
+    found = []
+    if deployment != DEMO:
+        found.append(f"post_terminal: letters are printed by the demo alone, whose deployment is {DEMO}")
+    if not _is_loopback(host) or not all(_is_loopback(urlsplit(url).hostname or "") for url in urls):
+        found.append("post_terminal: letters are printed on the loopback interface alone")
+    if post_file is not None:
+        found.append("post_terminal: mail is sent or printed, not both; leave post_file out")
     return found
 
 

@@ -21,6 +21,7 @@ from api.cli.deployment import initialise_from
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail
 from api.settings import Settings, child_environment, load
+from api.unsafe import DEMO
 from vault import officers, systems
 from vault.officers import Role
 from vault.signin import invitations
@@ -76,7 +77,7 @@ def demo(
 
 
 def _settings(folder: Path, *, keep: bool) -> Settings:
-    chosen: dict[str, object] = {"data_dir": folder, "log_level": "warning", "deployment": "ecrin-demo"}
+    chosen: dict[str, object] = {"data_dir": folder, "log_level": "warning", "deployment": DEMO, "post_terminal": keep}
     if not keep:
         chosen |= {"port": (port := _free_port()), "public_url": f"http://127.0.0.1:{port}"}
     return load(chosen)
@@ -163,12 +164,24 @@ def _wait(settings: Settings, links: dict[str, str]) -> None:
     for name, link in links.items():
         console.print(f"   {name} ({OFFICERS[name]}): {link}", markup=False, soft_wrap=True)
     console.print(f"   afterwards: {settings.console_url}/console", markup=False)
+    console.print(
+        "\nThe clients' portal. A code replaces passwords; it is printed here, where a real house sends mail:"
+    )
+    console.print(f"   {settings.console_url}/me", markup=False)
+    console.print(f"   the lady of the story: maison Aurelle, {_lady()}", markup=False)
     console.print(f"\nServing on {settings.public_url}, data in {settings.data_dir}. Stop with Ctrl-C.", markup=False)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         signal.pause()
     except KeyboardInterrupt:
         return
+
+
+def _lady() -> str:
+    """Tell the made-up address of the made-up client that the story is about."""
+    from api.demo.group import Group  # noqa: PLC0415 - as above
+
+    return Group().person(1).email
 
 
 def _free_port() -> int:

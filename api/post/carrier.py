@@ -15,7 +15,7 @@ MOST_AT_ONCE: Final = 10
 
 
 class Port(Protocol):
-    """A way out: mail, messages to telephones."""
+    """A way out: mail, messages to telephones, the terminal of the demo."""
 
     def send(self, address: str, subject: str, text: str) -> str:
         """Hand one letter over; return an empty string, or a short code of what was in the way. Raises nothing."""

@@ -1,5 +1,6 @@
-"""Letters by mail: to a real server, over TLS or not at all; and what a file may not say about it."""
+"""Letters by mail and on the demo's terminal: one contract; over TLS or not at all; and what settings may not say."""
 
+import io
 import ssl
 import subprocess
 from email import message_from_bytes, policy
@@ -11,7 +12,10 @@ from aiosmtpd.smtp import SMTP, AuthResult
 from api.observability.logs import Log
 from api.post.carrier import Carrier
 from api.post.smtp import InvalidPost, Mail, Relay, read_relay
+from api.post.terminal import Terminal
 from api.post.words import written
+from api.requestjobs import ports
+from api.settings import InvalidSettings, load
 from vault.requests import codes
 from vault.requests.codes import Wish
 from vault.requests.letters import Due, LetterKind
@@ -87,17 +91,119 @@ def relay(port, security="none", **more):
     return Relay("127.0.0.1", port, security, "privacy@aurelle.example", **more)
 
 
-def test_a_letter_arrives_as_it_was_written(serving):
+class ByMail:
+    """The port that mails, and what reached the letter box behind it."""
+
+    def __init__(self, serving):
+        self.box = Box()
+        self.port = Mail(relay(serving(self.box)))
+        self.away = Mail(relay(1))
+
+    def arrived(self):
+        return [(letter["Subject"], letter.get_content().replace("\r\n", "\n")) for _, letter, _ in self.box.letters]
+
+
+class ByTerminal:
+    """The port that prints, and what stands on the screen."""
+
+    def __init__(self, serving):
+        self.screen = io.StringIO()
+        self.port = Terminal(self.screen)
+        gone = io.StringIO()
+        gone.close()
+        self.away = Terminal(gone)
+
+    def arrived(self):
+        parts = self.screen.getvalue().split("-" * 60 + "\n")
+        letters = [each.split("\n\n", 1) for each in parts if each]
+        return [(head.split("Subject: ")[1], text) for head, text in letters]
+
+
+@pytest.fixture(params=[ByMail, ByTerminal])
+def way(request, serving):
+    return request.param(serving)
+
+
+def test_a_letter_arrives_as_it_was_written(way):
+    text = "Votre code est 12345678, à saisir.\n"
+    assert way.port.send("apolline@example.com", "Votre code", text) == ""
+    assert way.arrived() == [("Votre code", text)]
+
+
+def test_what_is_in_the_way_is_a_code_and_no_exception(way):
+    assert way.away.send("a@example.com", "x", "y") == "unreachable"
+    assert way.arrived() == []
+
+
+@pytest.mark.parametrize("address", ["a@example.com\r\nBcc: all@example.com", "a@example.com\nX: y"])
+def test_no_address_and_no_subject_adds_a_header(way, address):
+    assert way.port.send(address, "x", "y") == "unwritable"
+    assert way.port.send("a@example.com", "x\r\nBcc: all@example.com", "y") == "unwritable"
+    assert way.arrived() == []
+
+
+def test_a_code_goes_from_the_vault_to_the_letter_box(way, vault, clock):
+    from maison_people import AURELLE, one, take_in
+
+    one(take_in(vault))
+    carrier = Carrier(vault, {"email": way.port}, Log(clock, level="error"))
+    handle = codes.begin(vault, Wish(AURELLE, "email", "apolline.rousselin@example.com", "fr"))
+    codes.begin(vault, Wish(AURELLE, "email", "nobody@example.com"))
+    assert carrier.turn() == 1
+    ((subject, text),) = way.arrived()
+    assert subject == "Votre code pour Aurelle SA"
+    assert codes.check(vault, handle, text.split("est ")[1][:8]).brand == AURELLE
+    assert carrier.turn() == 0
+
+
+def test_mail_says_from_whom_and_that_a_machine_wrote_it(serving):
     box = Box()
-    assert (
-        Mail(relay(serving(box))).send("apolline@example.com", "Votre code", "Votre code est 12345678, à saisir.\n")
-        == ""
-    )
+    assert Mail(relay(serving(box))).send("apolline@example.com", "Votre code", "12345678") == ""
     ((to, letter, _),) = box.letters
     assert to == ["apolline@example.com"]
-    assert (letter["From"], letter["Subject"]) == ("privacy@aurelle.example", "Votre code")
-    assert letter["Auto-Submitted"] == "auto-generated"
-    assert letter.get_content() == "Votre code est 12345678, à saisir.\r\n"
+    assert (letter["From"], letter["Auto-Submitted"]) == ("privacy@aurelle.example", "auto-generated")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("apolline@example.com", "a…@example.com"),
+        ("+33639981234", "…34"),
+        ("x", "…x"),
+        ("@example.com", "…@example.com"),
+    ],
+)
+def test_the_terminal_shows_no_address_and_no_control(address, shown):
+    screen = io.StringIO()
+    assert Terminal(screen).send(address, "Code", "\x1b[2JYour code\x07\n") == ""
+    assert f"To: {shown}\n" in screen.getvalue()
+    assert address not in screen.getvalue().replace(shown, "")
+    assert "\x1b" not in screen.getvalue()
+    assert "\x07" not in screen.getvalue()
+
+
+DEMO = {"deployment": "ecrin-demo", "post_terminal": True}
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"deployment": "ecrin"},
+        {"deployment": "aurelle-demo"},
+        {"public_url": "https://vault.example"},
+        {"console_url": "https://vault.example"},
+        {"host": "10.0.0.9", "trusted_proxies": "10.0.0.2", "public_url": "https://vault.example"},
+        {"post_file": "/nowhere/post.toml"},
+    ],
+)
+def test_only_the_demo_on_its_own_machine_prints_letters(chosen):
+    with pytest.raises(InvalidSettings, match="post_terminal"):
+        load(DEMO | chosen)
+
+
+def test_the_demo_prints_to_mail_addresses_and_telephones_and_nobody_else_does():
+    assert set(ports(load(DEMO))) == {"email", "phone"}
+    assert ports(load({})) == {}
 
 
 def test_over_tls_with_a_certificate_that_holds_and_a_password(serving, certificate):
@@ -125,36 +231,9 @@ def test_what_asks_for_tls_never_goes_in_clear(serving):
     assert box.letters == []
 
 
-def test_what_is_in_the_way_is_a_code(serving):
+def test_a_recipient_that_is_refused_is_told_by_a_code(serving):
     refusing = serving(Box("550 nobody here"))
     assert Mail(relay(refusing)).send("a@example.com", "x", "y") == "recipient_refused"
-    assert Mail(relay(1)).send("a@example.com", "x", "y") == "unreachable"
-
-
-@pytest.mark.parametrize("address", ["a@example.com\r\nBcc: all@example.com", "a@example.com\nX: y"])
-def test_no_address_and_no_subject_adds_a_header(serving, address):
-    box = Box()
-    mail = Mail(relay(serving(box)))
-    assert mail.send(address, "x", "y") == "unwritable"
-    assert mail.send("a@example.com", "x\r\nBcc: all@example.com", "y") == "unwritable"
-    assert box.letters == []
-
-
-def test_a_code_goes_from_the_vault_to_the_letter_box(serving, vault, clock):
-    from maison_people import AURELLE, one, take_in
-
-    one(take_in(vault))
-    box = Box()
-    carrier = Carrier(vault, {"email": Mail(relay(serving(box)))}, Log(clock, level="error"))
-    handle = codes.begin(vault, Wish(AURELLE, "email", "apolline.rousselin@example.com", "fr"))
-    codes.begin(vault, Wish(AURELLE, "email", "nobody@example.com"))
-    assert carrier.turn() == 1
-    ((to, letter, _),) = box.letters
-    assert to == ["Apolline.Rousselin@example.com"]
-    assert letter["Subject"] == "Votre code pour Aurelle SA"
-    code = letter.get_content().split("est ")[1][:8]
-    assert codes.check(vault, handle, code).brand == AURELLE
-    assert carrier.turn() == 0
 
 
 def test_a_server_that_is_away_is_tried_again(serving, vault, clock):

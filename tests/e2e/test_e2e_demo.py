@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
@@ -76,6 +79,7 @@ def test_it_is_told_again_on_kept_data_and_serves_until_stopped(environment, tmp
             told = until_serving(telling)
             assert f"Serving on {url}" in told
             assert "does not hold" not in told
+            sign_in_at_the_portal(telling, told)
             with urlopen(f"{url}/readyz", timeout=5) as answer:  # noqa: S310 - our own
                 assert json.load(answer) == {"status": "ready"}
             with urlopen(f"{url}/audit/checkpoint", timeout=5) as answer:  # noqa: S310 - our own
@@ -100,6 +104,40 @@ def test_it_is_told_again_on_kept_data_and_serves_until_stopped(environment, tmp
     assert told.returncode == 0, told.stdout + told.stderr
     (log,) = json.loads(told.stdout)["logs"]
     assert (log["verdict"], log["findings"]) == ("fine", [])
+
+
+def sign_in_at_the_portal(process, told):
+    """Do as `make run` says: ask for a code in a browser's way, and read it off the terminal."""
+    host, maison, address = re.search(r"http://(localhost:\d+)/me\n.*maison (\w+), (\S+@\S+)", told).groups()
+    jar = {}
+    assert fill_in(host, jar, "/me/sign-in", brand=maison.lower(), address=address) == "/me/code"
+    letter = []
+    for line in process.stdout:
+        letter.append(line)
+        if found := re.search(r"code is (\d{8})", line):
+            break
+    assert address not in "".join(letter)
+    assert fill_in(host, jar, "/me/code", code=found[1]) == "/me"
+    assert 'href="/me/looks"' in ask(host, jar, "GET", "/me")[1]
+
+
+def fill_in(host, jar, path, **fields):
+    """Fill in the last form of a page; return where that leads."""
+    csrf = re.findall(r'name="form" value="([0-9a-f]{64})"', ask(host, jar, "GET", path)[1])[-1]
+    return ask(host, jar, "POST", path, urlencode({"form": csrf, **fields}))[0]
+
+
+def ask(host, jar, method, path, body=None):
+    """Send what a browser sends; its cookies are `Secure`, which browsers send to localhost and libraries do not."""
+    headers = {"Origin": f"http://{host}", "Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}
+    headers |= {} if body is None else {"Content-Type": "application/x-www-form-urlencoded"}
+    connection = HTTPConnection(host, timeout=30)
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    jar |= dict(line.split(";")[0].split("=", 1) for line in answer.headers.get_all("set-cookie", ()))
+    found = answer.headers.get("location"), answer.read().decode()
+    connection.close()
+    return found
 
 
 def until_serving(process):
