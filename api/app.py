@@ -141,5 +141,6 @@ def create_app(
         app.include_router(module.router)
     app.router.routes.append(Pages("/console", "api.console.site"))  # last: no brand's request ever looks at it
     app.router.routes.append(Pages("/me", "api.portal.site"))
+    app.router.routes.append(Pages("/package", "api.packages.site"))
     openapi.install(app)
     return app

@@ -9,8 +9,8 @@ import typer
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail, moment
 from api.cli.signing import Key, Officer, Signature, signs
-from api.packages import sealed
-from api.packages.archive import archive_of
+from api.packages.handing import file_of
+from api.packages.sealed import InvalidKey
 from policies.deadlines import days_left
 from policies.rights import Assurance, Right
 from vault.keys.private_file import write_private
@@ -135,10 +135,9 @@ def package(
     by = by_officer(officer, signs(key, signature))
     with opened() as vault:
         gathered, written = delivering.hand_over(vault, records.identifier(request), by)
-        archive = archive_of(vault, gathered)
         try:
-            content = sealed.seal(archive, written.key) if written.key else archive
-        except sealed.InvalidKey:
+            content, _ = file_of(vault, gathered, written.key)
+        except InvalidKey:
             raise fail("the person's key cannot be sealed to", Exit.FAILED) from None
     if not write_private(to, content, request):
         raise fail("a file of this name exists", Exit.USAGE)

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from starlette.responses import Response
 
-from api.console import filters
+from api.console import filters, handover
 from api.console.visit import PREFIX, Visit
 from api.pages.terms import GROUNDS, SAID
 from api.problems import Problem
@@ -18,6 +18,7 @@ from policies.rights import Assurance, Right
 from vault.errors import IntegrityFailure
 from vault.requests import acts, delivering, erasing, handling, records
 from vault.requests.content import Content
+from vault.requests.delivering import GOOD_FOR
 from vault.requests.records import Ground, Request, UnknownRequest, Wanted
 from vault.requests.states import Move, State, moves_from
 from vault.requests.steps import By, by_officer
@@ -84,6 +85,10 @@ def request(visit: Visit) -> Response:
         except IntegrityFailure:
             raise Problem("conflict") from None
         return _shown(visit, content)
+    if step == "link":
+        return _shown(visit, None, link=handover.link(visit, found, by))
+    if step == "package":
+        return handover.file(visit, found, by) or _shown(visit, None, 422, problem="bad_key")
     if step == "accept":
         handling.accept(vault, found.id, _one_of(Assurance, form.get("rung", "")), by)
     elif step == "refusal":
@@ -112,20 +117,24 @@ def _carry_out(visit: Visit, found: Request, by: By) -> None:
         handling.decide(visit.vault, found.id, by, filters.word(visit.form, "reason"))
 
 
-def _shown(visit: Visit, content: Content | None) -> Response:
+def _shown(visit: Visit, content: Content | None, status: int = 200, *, link: str = "", problem: str = "") -> Response:
     found = _found(visit)
     _, taken = handling.history(visit.vault, found.id)
     say = visit.language.say
     possible = set(moves_from(found.right, found.state))
+    plain = _PLAIN | _ACTS.keys()
+    if handover.possible(found):
+        plain -= {Move.DELIVER}  # a package is delivered by giving it out
     return visit.page(
         "request.html",
+        status,
         request=found,
         left=_left(visit, found),
         rule=found.rule(visit.vault.bundle.rights),
         taken=taken,
-        tab=_tab(visit.query),
+        tab=_tab(visit.form or visit.query),
         tabs=TABS,
-        plain={name: sorted(possible & (_PLAIN | _ACTS.keys()) & moves) for name, moves in _PHASE.items()},
+        plain={name: sorted(possible & plain & moves) for name, moves in _PHASE.items()},
         reasoned={name: sorted(possible & _WITH_REASON & moves) for name, moves in _PHASE.items()},
         accepts=Move.ACCEPT_IDENTITY in possible,
         refuses=Move.PROPOSE_REFUSAL in possible,
@@ -136,6 +145,10 @@ def _shown(visit: Visit, content: Content | None) -> Response:
         path=f"{PATH}/{found.name}",
         carries=Move.CARRY_OUT in possible,
         decided=found.right in {Right.DECISION_REVIEW, Right.COMPLAINT},
+        hands_over=handover.possible(found),
+        link=link,
+        good_until=visit.now + GOOD_FOR,
+        problem=problem,
     )
 
 

@@ -21,8 +21,7 @@ from api.console import control, data, door, integrity, log, policy, reports, re
 from api.console.attempts import MOST_DOORS, Attempts
 from api.console.menu import ALL, HANDLERS, READERS
 from api.console.visit import PREFIX, Visit
-from api.pages import cookies, forms, render
-from api.pages.language import LANGUAGES, preferred
+from api.pages import choosing, cookies, forms, render
 from api.problems import KINDS, Problem
 from api.services import keyless
 from policies.errors import PolicyError
@@ -113,7 +112,7 @@ class Site:
             return
         if path == f"{PREFIX}/language":
             scope["route"] = SimpleNamespace(path=path)
-            await _language(request)(scope, receive, send)
+            await choosing.choose(request, PREFIX)(scope, receive, send)
             return
         answer = await self._answer(request)
         await answer(scope, receive, send)
@@ -121,7 +120,7 @@ class Site:
     async def _answer(self, request: Request) -> Response:
         services = keyless(request)
         given = cookies.token(request, COOKIE, TOKEN_BYTES)
-        tag = _tag(request)
+        tag = choosing.tag_of(request)
         limits = sessions.Limits(services.settings.console_idle_seconds, services.settings.console_session_seconds)
         session = (
             None if given is None else await anyio.to_thread.run_sync(sessions.find, services.vault, given, limits)
@@ -209,17 +208,3 @@ def _failed(visit: Visit, error: Problem | forms.FormRefused | VaultError | Poli
     else:
         status = KINDS[error.code].status if error.code in KINDS else 422  # kept from systems; officers are told
     return visit.page("failed.html", status, code=error.code)
-
-
-def _tag(request: Request) -> str:
-    chosen = request.cookies.get(cookies.LANGUAGE, "")
-    return chosen if chosen in LANGUAGES else preferred(request.headers.get("accept-language", ""))
-
-
-def _language(request: Request) -> Response:
-    """Remember a language and go back. It changes nothing but the reader's own view, so a link may do it."""
-    wanted = request.query_params.get("to", "")
-    answer = render.elsewhere(forms.local(request.query_params.get("next", ""), PREFIX))
-    if wanted in LANGUAGES:
-        cookies.give_language(answer, wanted)
-    return answer

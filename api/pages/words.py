@@ -31,6 +31,9 @@ FAILURES: Final[Mapping[str, tuple[str, str]]] = {
     "not_signed": (N_("Not signed"), N_("The signature is not of your key over this text, or this is not yours to sign. Nothing was done.")),
     "case_closed": (N_("The case has moved on"), N_("The case is no longer in the state that this needs. Nothing was done.")),
     "not_allowed": (N_("Not yours to do"), N_("Your role does not cover this, or it takes somebody else than who proposed it.")),
+    "illegal_move": (N_("The request has moved on"), N_("The request is no longer in the state that this needs. Nothing was done.")),
+    "link_refused": (N_("This link opens nothing"), N_("It was used, is older than a week, was replaced by a newer one, or is not complete. Ask the maison for another.")),
+    "bad_key": (N_("Not a key to seal to"), N_("It takes a public key as JSON (JWK): P-256, P-384, P-521, X25519, or RSA of 2048 bits or more. Nothing was given out.")),
     "method_not_allowed": (N_("Nothing here"), N_("There is no such page, or nothing under this name.")),
 }  # fmt: skip
 FAILURE: Final = (N_("That did not work"), N_("The request could not be carried out. Nothing was done."))

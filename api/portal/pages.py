@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
 
-from api.packages import sealed
-from api.packages.archive import archive_of
+from api.packages.handing import file_of
+from api.packages.sealed import InvalidKey
 from api.pages import render
 from api.problems import Problem
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
@@ -193,13 +193,11 @@ def package(call: "Call") -> Response:
     if all(each.id != request_id for each in mine):
         raise records.UnknownRequest
     gathered, written = delivering.hand_over(vault, request_id, by_person(vault))
-    content, kind = archive_of(vault, gathered), "zip"
-    if written.key:
-        try:
-            content, kind = sealed.seal(content, written.key), "jwe"
-        except sealed.InvalidKey:
-            raise Problem("bad_request") from None
-    return render.download(content, f"{request_id.hex()}.{kind}")
+    try:
+        content, name = file_of(vault, gathered, written.key)
+    except InvalidKey:
+        raise Problem("bad_request") from None
+    return render.download(content, name)
 
 
 def proof_page(call: "Call") -> Response:

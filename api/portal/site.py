@@ -15,8 +15,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.console.attempts import MOST_DOORS, MOST_TRIES, Attempts
-from api.pages import cookies, forms, render
-from api.pages.language import LANGUAGES, preferred
+from api.pages import choosing, cookies, forms, render
+from api.pages.language import LANGUAGES
 from api.portal import pages
 from api.problems import KINDS, Problem, request_id_of
 from api.services import Services, services_of
@@ -88,7 +88,7 @@ class Site:
             if answer is None:
                 raise Problem("not_found")
         elif name == "/language":
-            answer = _language(request)
+            answer = choosing.choose(request, PREFIX)
         else:
             answer = await self._answer(request, name)
         await answer(scope, receive, send)
@@ -97,7 +97,7 @@ class Site:
         services = services_of(request)
         given = cookies.token(request, COOKIE, TOKEN_BYTES)
         found = None if given is None else await anyio.to_thread.run_sync(visitors.find, services.vault, given)
-        call = Call(request, services, found or Visitor(b"", Stage.DOOR, "", ""), _tag(request))
+        call = Call(request, services, found or Visitor(b"", Stage.DOOR, "", ""), choosing.tag_of(request))
         try:
             answer = await self._pass(call, name, found)
         except (Problem, forms.FormRefused, VaultError, PolicyError) as error:
@@ -151,16 +151,3 @@ def _begin(call: Call) -> Visitor:
         visitor = visitors.begin(uow)
         uow.commit()
     return visitor
-
-
-def _tag(request: Request) -> str:
-    chosen = request.cookies.get(cookies.LANGUAGE, "")
-    return chosen if chosen in LANGUAGES else preferred(request.headers.get("accept-language", ""))
-
-
-def _language(request: Request) -> Response:
-    wanted = request.query_params.get("to", "")
-    answer = render.elsewhere(forms.local(request.query_params.get("next", ""), PREFIX))
-    if wanted in LANGUAGES:
-        cookies.give_language(answer, wanted)
-    return answer

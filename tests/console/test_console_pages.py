@@ -6,8 +6,10 @@ import json
 import re
 
 import pytest
-from console_browser import confirm
-from maison_callers import CONSENT, PERSON
+from console_browser import Browser, confirm
+from joserfc import jwe
+from joserfc.jwk import OKPKey
+from maison_callers import CONSENT, PERSON, PUBLIC
 from sqlalchemy import text
 
 from audit.reports import document
@@ -340,9 +342,9 @@ def test_a_request_is_taken_step_by_step_and_what_was_written_opens_on_record(ma
     assert officer.post(path, form).answer.headers["location"].startswith("/console/confirm")
 
 
-def pos_request(maison, reference):
+def pos_request(maison, reference, *, proven=False):
     """A request that an officer took in, with words of the person."""
-    from policies.rights import Right
+    from policies.rights import Assurance, Right
     from vault.requests import intake
     from vault.requests.content import Content
     from vault.requests.records import Source
@@ -350,8 +352,9 @@ def pos_request(maison, reference):
 
     words = "My wedding is on Saturday, please hurry. <script>alert(1)</script>"
     ask = intake.Ask(
-        reference, "aurelle", Right.ACCESS, by_officer("compliance-1"), Source.OFFICER, content=Content(words)
-    )
+        reference, "aurelle", Right.ACCESS, by_officer("compliance-1"), Source.OFFICER,
+        *([Assurance.DOCUMENT] if proven else []), content=Content(words),
+    )  # fmt: skip
     with maison.vault.unit() as uow:
         (made,) = intake.receive(uow, [ask])
         uow.commit()
@@ -387,3 +390,53 @@ def test_an_erasure_is_rehearsed_by_one_officer_and_approved_by_another(maison, 
     assert step(ines, "answer", "execute") == 303
     assert pos.describe(life).status_code == 404
     assert recorded(maison, "request.denied")
+
+
+def ready_package(maison, claire, reference):
+    """An access request of the person, ready to be handed over; the officer's page of it."""
+    path = f"/console/requests/{pos_request(maison, reference, proven=True)}"
+    for tab, name in (("work", "collect"), ("work", "review"), ("answer", "prepare")):
+        page = claire.get(f"{path}?tab={tab}")
+        form = next(each["fields"] for each in page.forms if each["fields"].get("step") == name)
+        assert claire.post(path, form).status == 303, name
+    return path
+
+
+def test_a_package_is_handed_over_by_a_link_that_is_shown_once_and_works_once(maison, life, signed_in):
+    claire, auditor = signed_in(), signed_in("auditor")
+    path = ready_package(maison, claire, life)
+    page = claire.get(f"{path}?tab=answer")
+    form = next(each["fields"] for each in page.forms if each["fields"].get("step") == "link")
+    assert "deliver" not in [each["fields"].get("step") for each in page.forms]  # by giving it out alone
+    made = claire.post(path, form)
+    (secret,) = re.findall(r'value="https://vault\.example/package#([\w-]{43})"', made.answer.text)
+    assert secret not in claire.get(f"{path}?tab=answer").answer.text
+    assert auditor.post(path, form).status == 403
+    headers = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"}
+    stranger = Browser(maison.http.app)
+    answers = [stranger.http.post("/package", data={"code": secret}, headers=headers) for _ in range(2)]
+    assert [each.status_code for each in answers] == [200, 403]
+    assert answers[0].content[:2] == b"PK"
+    assert "delivered" in claire.get(path).text
+    assert recorded(maison, "subject.exported")
+    maison.clock.advance(301)
+    assert claire.post(path, form).answer.headers["location"].startswith("/console/confirm")
+
+
+def test_an_officer_takes_a_package_sealed_to_the_persons_key_and_in_no_other_way(maison, life, signed_in):
+    claire = signed_in()
+    path = ready_package(maison, claire, life)
+    form = next(
+        each["fields"] for each in claire.get(f"{path}?tab=answer").forms if each["fields"].get("step") == "package"
+    )
+    key = OKPKey.generate_key("X25519")
+    for wrong in ("", "{", "[]", "{}", "[1]", json.dumps(key.as_dict(private=True)), '{"kty":"oct","k":"AAAA"}'):
+        refused = claire.post(path, form | {"key": wrong})
+        assert (refused.status, "Not a key to seal to" in refused.text) == (422, True), wrong
+    assert not recorded(maison, "subject.exported")
+    answer = claire.post(path, form | {"key": json.dumps(key.as_dict(private=False))}).answer
+    assert answer.headers["content-type"] == "application/jose"
+    assert answer.headers["content-disposition"].endswith('.jwe"')
+    opened = jwe.decrypt_compact(answer.content, key, algorithms=["ECDH-ES+A256KW", "A256GCM"])
+    assert opened.plaintext[:2] == b"PK"
+    assert {each["actor"]["id"] for each in recorded(maison, "subject.exported")} == {"compliance-1"}

@@ -5,6 +5,7 @@ in unconsidered; so does a line whose route is gone. (OWASP API Security 2023: A
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from fastapi.routing import iter_route_contexts
 from maison_callers import CONSENT, NDJSON, NOTICE, PERSON, STRANGER, WITHDRAWAL, disable, fresh, ndjson
 
 from api.app import create_app
+from api.pages.mount import Pages
 from api.settings import load
 from vault import evidence
 
@@ -118,6 +120,13 @@ ROUTES = {
 }
 
 
+# Applications of pages beside the API. Each has its own table of who may open what, and the test that holds it.
+SITES = {
+    "/console": "tests/console/test_console_site.py::test_a_role_opens_its_pages_and_no_others",
+    "/me": "tests/portal/test_portal_site.py::test_everything_else_leads_to_the_door_and_every_answer_has_the_policy",
+    "/package": "tests/packages/test_packages_site.py::test_every_wrong_way_is_answered_alike_and_is_in_the_log",
+}
+
 REQUESTS = {}  # a request of the person behind a reference
 OTHERS = {}  # somebody else that the brand knows, for routes that take two people
 
@@ -180,6 +189,25 @@ def test_every_route_is_in_the_table_and_every_line_has_its_route(tmp_path):
     assert published(app) == set(ROUTES)
     # Nor does the framework add any of its own: no document, no page.
     assert app.openapi_url is app.docs_url is app.redoc_url is None
+
+
+def test_every_application_of_pages_is_in_the_table_and_held_by_a_test_of_its_own(tmp_path):
+    app = create_app(load({"data_dir": tmp_path}))
+    assert {each.prefix for each in app.router.routes if isinstance(each, Pages)} == set(SITES)
+    for test in SITES.values():
+        path, _, name = test.partition("::")
+        assert f"def {name}(" in (Path(__file__).parents[2] / path).read_text(), test
+
+
+def test_a_systems_token_opens_no_page_and_gives_nothing_out(pos, known):
+    for kind in (*SERVICE, DISCLOSURE):
+        token = token_of(pos, kind, known)
+        for prefix in SITES:
+            for method in ("GET", "POST"):
+                answer = pos.send(method, prefix, token)
+                assert answer.status_code in {200, 303, 403, 405, 415}, (prefix, method)
+                assert answer.content[:2].decode("latin-1") != "PK"
+                assert not [each for each in ("Rousselin", known) if each in answer.text], (prefix, method, kind)
 
 
 def test_nobody_gets_in_where_a_token_is_needed(maison, pos, known):

@@ -46,9 +46,9 @@
     });
   }
 
-  // A set-up link carries its code behind the #, which is never sent: it lands in the field, not in anybody's log.
+  // A link of ours carries its code behind the #, which is never sent: it lands in the field, not in anybody's log.
   const code = document.querySelector("form[data-from-fragment] input[name=code]");
-  if (code && /^#[A-Za-z2-7-]{20,40}$/.test(location.hash)) {
+  if (code && /^#[\w-]{20,64}$/.test(location.hash)) {
     code.value = location.hash.slice(1);
     history.replaceState(null, "", location.pathname);
   }
