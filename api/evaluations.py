@@ -57,7 +57,9 @@ def _evaluate(uow: UnitOfWork, asked: Sequence[tuple[Session, Evaluation]]) -> l
         refused = None if person is None else next(charged)
         if refused is not None and person is not None:
             why = (f"access.{trail.cause(refused)}",)
-            entry = Entry(LogAct.FIELD_EVALUATED, Outcome.DENY, trail.actor_of(session), pol=why)
+            entry = Entry(
+                LogAct.FIELD_EVALUATED, Outcome.DENY, trail.actor_of(session), pol=why, asker=trail.asker_of(session)
+            )
             uow.record(entry, log_key=keys[person.subject_id])
         answers.append(refused or _one(uow, session, each, person, keys))
     return answers
@@ -87,6 +89,7 @@ def _one(
         asked.purpose,
         "" if decision is None else decision.basis,
         rules,
+        asker=trail.asker_of(session),
     )
     uow.record(entry, log_key=None if person is None else keys[person.subject_id])
     if decision is None or not any(each.granted is not None for each in decision.answers):

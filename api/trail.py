@@ -7,10 +7,11 @@ given, and what was refused.
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from audit.entry import UNKNOWN, Act, Actor, ActorKind, Entry, Outcome
+from api.oauth import detail
+from audit.entry import UNKNOWN, Act, Actor, ActorKind, Asker, Entry, Outcome
 from policies.floors import TOO_FEW
 from policies.model import Decision, FieldAnswer
-from vault.errors import Refused, TooFew, VaultError
+from vault.errors import IntegrityFailure, Refused, TooFew, VaultError
 from vault.tokens import Kind, Session
 from vault.unit import UnitOfWork, Vault
 
@@ -23,6 +24,15 @@ def actor_of(session: Session) -> Actor:
     """Name the system behind a session, and the one from which its token came by exchange."""
     via = session.actors[-1] if session.actors else None
     return Actor(ActorKind.SYSTEM, session.system.id, None if via == session.system.id else via)
+
+
+def asker_of(session: Session) -> Asker:
+    """Name the member of staff and the token behind a session, as the log's pseudonyms are drawn from."""
+    try:
+        staff = detail.read(session.detail).staff if session.detail else ""
+    except IntegrityFailure:
+        staff = ""  # told when it is read for the decision
+    return Asker(session.system.brand, bytes.fromhex(staff), session.token_hash)
 
 
 def request_macs(uow: UnitOfWork, request_ids: Sequence[str]) -> list[bytes]:
@@ -81,7 +91,10 @@ def entries(
     actor = actor_of(session)
     if decision is None:
         why = (f"token.{cause(error or Refused('not_permitted'))}",)
-        return [Entry(Act.FIELD_DENIED, Outcome.DENY, actor, pur=session.purpose, pol=why, req=req)]
+        entry = Entry(
+            Act.FIELD_DENIED, Outcome.DENY, actor, pur=session.purpose, pol=why, req=req, asker=asker_of(session)
+        )
+        return [entry]
     refused = [answer for answer in decision.answers if answer.granted is None]
     given = [answer for answer in decision.answers if answer.granted is not None]
     if error is not None and given:  # the rules would have allowed it; the token had no use left
@@ -121,7 +134,7 @@ def _entry(
     req: bytes | None,
 ) -> Entry:
     fields = tuple([f"{each.wanted.field}:{each.granted or each.wanted.level}" for each in answers])
-    return Entry(act, out, actor, fields, session.purpose, decision.basis, policies, req=req)
+    return Entry(act, out, actor, fields, session.purpose, decision.basis, policies, req=req, asker=asker_of(session))
 
 
 def _policies(answers: Iterable[FieldAnswer]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ The bytes are built from checked parts, in key order, and are canonical by const
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from audit.commitment import subject_commitment
 from audit.errors import InvalidEntry
 from audit.grammar import MAX_COUNT, MAX_ENTRY, SCHEMA_VERSION, TOKEN, read_form
-from audit.pseudonym import pseudonym
+from audit.pseudonym import MARK_SIZE, pseudonym
 
 ID_SIZE: Final = 16
 LOG_KEY_SIZE: Final = 32
@@ -208,6 +208,19 @@ class Actor:
     via: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Behind whom on the brand's side an act stands. Never written as it is: an entry bears pseudonyms of its own of both.
+
+    `staff` is the keyed hash of the brand's word for its member of staff (16 bytes), `token` the SHA-256 of the token that
+    was presented (32 bytes); empty where there is none.
+    """
+
+    brand: str
+    staff: bytes = field(default=b"", repr=False)
+    token: bytes = field(default=b"", repr=False)
+
+
 UNKNOWN: Final = Actor(ActorKind.VAULT, "unknown")
 """Whoever could not be told: an id that was not recognised is not repeated."""
 
@@ -219,7 +232,7 @@ class Entry:
     `fld` names fields of the catalogue, with a level where one was given out (`phone:masked`). `pol` names the rules
     that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 or 32 bytes).
     `com` is the commitment to the subject's log key, logged at registration and at erasure; in `log.succession` it is
-    the root of the log before. Nowhere else.
+    the root of the log before. Nowhere else. `asker` is who stood behind a brand's system.
     """
 
     act: Act
@@ -232,6 +245,7 @@ class Entry:
     n: int | None = None
     req: bytes | None = None
     com: bytes | None = None
+    asker: Asker | None = None
 
 
 def sref(log_key: bytes, entry_id: bytes) -> bytes:
@@ -247,10 +261,21 @@ def commitment(log_key: bytes) -> bytes:
     return subject_commitment(log_key)
 
 
-def encode(entry: Entry, entry_id: bytes, t: int, sref: bytes | None) -> bytes:
+def encode(
+    entry: Entry,
+    entry_id: bytes,
+    t: int,
+    sref: bytes | None,
+    *,
+    dc: bytes | None = None,
+    stf: bytes | None = None,
+    tok: bytes | None = None,
+) -> bytes:
     """Return the canonical bytes of an entry, at most 4 KiB. `t` is whole UTC seconds, `entry_id` 16 random bytes.
 
-    Random, not counted: it blinds the leaf hash of an entry that could otherwise be guessed. Raises `InvalidEntry`.
+    Random, not counted: it blinds the leaf hash of an entry that could otherwise be guessed. `dc` is the commitment to a
+    detail kept beside the entry, `stf` and `tok` what it bears of the member of staff and the token (`audit.pseudonym`).
+    Raises `InvalidEntry`.
     """
     _sized("id", entry_id, ID_SIZE)
     if entry.com is not None and entry.act not in _COMMITTING:
@@ -261,6 +286,7 @@ def encode(entry: Entry, entry_id: bytes, t: int, sref: bytes | None) -> bytes:
         f',"actor":{_actor(actor.kind, actor.id, actor.via)}'
         f"{_text('bas', entry.bas)}"
         f"{_digest('com', entry.com)}"
+        f"{_digest('dc', dc)}"
         f"{_names('fld', entry.fld)}"
         f',"id":"{entry_id.hex()}"'
         f"{_count(entry.n)}"
@@ -269,8 +295,10 @@ def encode(entry: Entry, entry_id: bytes, t: int, sref: bytes | None) -> bytes:
         f"{_text('pur', entry.pur)}"
         f"{_request(entry.req)}"
         f"{_digest('sref', sref)}"
+        f"{_digest('stf', stf, MARK_SIZE)}"
         f',"t":"{_time(t)}"'
-        f',"v":{SCHEMA_VERSION}}}'
+        f"{_digest('tok', tok, MARK_SIZE)}"
+        f',"v":{1 if dc is stf is tok is None else SCHEMA_VERSION}}}'
     ).encode("ascii")
     if len(body) > MAX_ENTRY:
         raise InvalidEntry("the entry is longer than 4 KiB")
@@ -336,10 +364,10 @@ def _token(key: str, value: str) -> str:
     return value
 
 
-def _digest(key: str, value: bytes | None) -> str:
+def _digest(key: str, value: bytes | None, size: int = _DIGEST_SIZE) -> str:
     if value is None:
         return ""
-    _sized(key, value, _DIGEST_SIZE)
+    _sized(key, value, size)
     return f',"{key}":"{value.hex()}"'
 
 

@@ -12,6 +12,7 @@ _NAMES: Final = {"type": "array", "items": _WORD, "minItems": 1, "uniqueItems": 
 def entry_schema() -> dict[str, Any]:
     """Return the schema. What it cannot say: lists ascend, keys stand in order, there are no spaces."""
     digest = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    mark = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
     actor = {
         "type": "object",
         "properties": {"id": _WORD, "k": {"enum": [each.value for each in ActorKind]}, "via": _WORD},
@@ -27,6 +28,7 @@ def entry_schema() -> dict[str, Any]:
             "actor": actor | {"description": "who did it, and through which client"},
             "bas": _WORD | {"description": "legal basis"},
             "com": digest | {"description": "commitment to a subject's log key; the root before, in log.succession"},
+            "dc": digest | {"description": "salted commitment to a detail kept beside the entry, erasable"},
             "fld": _NAMES | {"description": "fields, with the level given out"},
             "id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "random"},
             "n": {"type": "integer", "minimum": 0, "maximum": MAX_COUNT, "description": "records of a bulk act"},
@@ -39,9 +41,14 @@ def entry_schema() -> dict[str, Any]:
                 "description": "keyed hash of the request id",
             },
             "sref": digest | {"description": "the subject's pseudonym in this entry alone"},
+            "stf": mark | {"description": "the member of the brand's staff behind it, veiled in this entry alone"},
             "t": {"type": "string", "format": "date-time", "description": "UTC, whole seconds"},
-            "v": {"const": SCHEMA_VERSION},
+            "tok": mark | {"description": "the token behind it, in this entry alone"},
+            "v": {"enum": [1, SCHEMA_VERSION], "description": "the lowest that has all the keys"},
         },
         "required": ["act", "actor", "id", "out", "t", "v"],
+        "if": {"anyOf": [{"required": [key]} for key in ("dc", "stf", "tok")]},
+        "then": {"properties": {"v": {"const": SCHEMA_VERSION}}},
+        "else": {"properties": {"v": {"const": 1}}},
         "additionalProperties": False,
     }

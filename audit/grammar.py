@@ -13,7 +13,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The newest. An entry bears the lowest version that has all its keys: 2 with any of `dc`, `stf`, `tok`, else 1."""
 MAX_ENTRY = 4096  # bytes; tlog-tiles bundles would allow 65535
 MAX_COUNT = (1 << 53) - 1  # the largest whole number every JSON reader keeps exact
 
@@ -28,6 +29,7 @@ _ENTRY = re.compile(
         rf',"actor":\{{"id":"{TOKEN}","k":"(?:officer|system|vault)"(?:,"via":"{TOKEN}")?\}}'
         rf'(?:,"bas":"{TOKEN}")?'
         rf'(?:,"com":"{_DIGEST}")?'
+        rf'(?:,"dc":"(?P<dc>{_DIGEST})")?'
         rf'(?:,"fld":\[(?P<fld>{_NAMES})\])?'
         r',"id":"(?P<id>[0-9a-f]{32})"'
         r'(?:,"n":(?P<n>0|[1-9][0-9]{0,15}))?'
@@ -36,8 +38,10 @@ _ENTRY = re.compile(
         rf'(?:,"pur":"{TOKEN}")?'
         r'(?:,"req":"[0-9a-f]{32}(?:[0-9a-f]{32})?")?'
         rf'(?:,"sref":"{_DIGEST}")?'
+        r'(?:,"stf":"(?P<stf>[0-9a-f]{32})")?'
         rf',"t":"(?P<t>{_TIME})"'
-        rf',"v":{SCHEMA_VERSION}\}}'
+        r'(?:,"tok":"(?P<tok>[0-9a-f]{32})")?'
+        r',"v":(?P<v>[12])\}'
     ).encode()
 )
 
@@ -54,7 +58,9 @@ def read_form(body: bytes) -> Form | None:
     """Return the form of an entry, or None if the bytes are not the one spelling of an entry of this schema."""
     if len(body) > MAX_ENTRY or (match := _ENTRY.fullmatch(body)) is None:
         return None
-    act, fields, identifier, count, policies, time = match.groups()
+    act, commitment, fields, identifier, count, policies, staff, time, token, version = match.groups()
+    if (version == b"1") != (commitment is staff is token is None):
+        return None
     if fields is not None and not _ascending(fields):
         return None
     if policies is not None and not _ascending(policies):

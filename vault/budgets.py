@@ -23,7 +23,6 @@ from policies.model import GrantedField
 from vault.budgetlimits import WINDOWS, Limit
 from vault.budgetmarks import Move, added_by, move_all, put_back, recall, starts_at
 from vault.errors import BudgetExhausted
-from vault.keys.service import KeyService
 from vault.systems import SystemRecord
 from vault.unit import UnitOfWork
 
@@ -112,14 +111,6 @@ def weigh(catalogue: Catalogue, granted: Sequence[GrantedField]) -> tuple[int, i
     return shape, sum(
         SENSITIVITY_WEIGHTS[catalogue.category_by_id(category).sensitivity] * count for category, count in weight
     )
-
-
-def staff_hashes(keys: KeyService, named: Sequence[tuple[str, str]]) -> list[str]:
-    """Hash (brand, pseudonym of a member of staff) pairs under a key; an empty pseudonym stays empty. 32 hex digits."""
-    wanted = list({each for each in named if each[1]})
-    macs = keys.mac("budget/staff", [f"{brand}\x00{staff}".encode() for brand, staff in wanted]) if wanted else []
-    hashed = {each: mac[:_ID].hex() for each, mac in zip(wanted, macs, strict=True)}
-    return [hashed.get(each, "") for each in named]
 
 
 @lru_cache(maxsize=4096)

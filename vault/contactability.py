@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, select
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, ActorKind, Asker, Entry, Outcome
 from policies.contactability import Channel, evaluate
 from policies.decision import Grant, grant_wishes
 from policies.errors import UnknownPurpose as PolicyUnknownPurpose
@@ -25,6 +25,7 @@ from vault.errors import IntegrityFailure, Refused, UnknownPurpose, UnknownRefer
 from vault.facts import Known
 from vault.metered import Question
 from vault.revealed import Revealed
+from vault.staff import staff_hashes
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.systems import SystemRecord
@@ -86,15 +87,17 @@ def ask(uow: UnitOfWork, asks: Sequence[Ask]) -> Callable[[Commit], list[Answer 
         if each is not None
     ]
     charged = iter(metered.charge(uow, questions))
+    hashes = staff_hashes(uow.vault.keys, [(each.system.brand, each.staff) for each in asks])
+    askers = [Asker(ask.system.brand, bytes.fromhex(each)) for ask, each in zip(asks, hashes, strict=True)]
     weighing = _Weighing(uow, set(keys))
     items: list[_Granted | Answer | VaultError] = []
-    for asked, each in zip(asks, known, strict=True):
+    for asked, each, asker in zip(asks, known, askers, strict=True):
         if each is None:
             items.append(UnknownReference())
         elif (refused := next(charged)) is not None:
-            items.append(_turned_away(uow, asked, refused, keys[each.subject_id]))
+            items.append(_turned_away(uow, asked, asker, refused, keys[each.subject_id]))
         else:
-            items.append(weighing.begin(asked, each, keys[each.subject_id]))
+            items.append(weighing.begin(asked, asker, each, keys[each.subject_id]))
     granted = [each for each in items if isinstance(each, _Granted)]
     selection = disclosure.select(uow, [each.grant for each in granted])
 
@@ -128,7 +131,7 @@ class _Weighing:
             for row in uow.conn.execute(_POINTS, {"subjects": padded(sorted(subjects))}):
                 self._covered[row.subject_id, row.brand, row.purpose] = set(row.points.split())
 
-    def begin(self, asked: Ask, known: Known, log_key: bytes) -> _Granted | Answer | VaultError:
+    def begin(self, asked: Ask, asker: Asker, known: Known, log_key: bytes) -> _Granted | Answer | VaultError:
         try:
             purpose = self._bundle.purposes.get(asked.purpose)
         except PolicyUnknownPurpose:
@@ -144,6 +147,7 @@ class _Weighing:
             Actor(ActorKind.SYSTEM, system.id),
             pur=purpose.key,
             bas=basis.value,
+            asker=asker,
         )
         recorded = self._uow.record(entry, log_key=log_key)
         if grant is None:
@@ -165,13 +169,15 @@ class _Weighing:
 def _failed(item: _Granted, error: VaultError) -> tuple[Entry, bytes]:
     # No wish is named: which of them this person has is not the log's to tell.
     said, why = item.said, (f"failed.{error.code}",)
-    return Entry(said.act, Outcome.ERROR, said.actor, pur=said.pur, bas=said.bas, pol=why), item.log_key
+    entry = Entry(said.act, Outcome.ERROR, said.actor, pur=said.pur, bas=said.bas, pol=why, asker=said.asker)
+    return entry, item.log_key
 
 
-def _turned_away(uow: UnitOfWork, asked: Ask, refused: VaultError, log_key: bytes) -> VaultError:
+def _turned_away(uow: UnitOfWork, asked: Ask, asker: Asker, refused: VaultError, log_key: bytes) -> VaultError:
     why = refused.audit if isinstance(refused, Refused) else refused.code
     actor = Actor(ActorKind.SYSTEM, asked.system.id)
-    uow.record(Entry(Act.CONTACT_EVALUATED, Outcome.DENY, actor, pol=(f"contact.{why}",)), log_key=log_key)
+    entry = Entry(Act.CONTACT_EVALUATED, Outcome.DENY, actor, pol=(f"contact.{why}",), asker=asker)
+    uow.record(entry, log_key=log_key)
     return refused
 
 

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from vault import budgets, honey
 from vault.budgets import Looked
 from vault.errors import VaultError
+from vault.staff import staff_hashes
 from vault.systems import SystemRecord
 from vault.unit import UnitOfWork
 
@@ -33,7 +34,7 @@ def charge(uow: UnitOfWork, questions: Sequence[Question]) -> list[VaultError | 
     """Count the questions; an error each for those of a system that is frozen by them, and those that do not fit."""
     frozen = honey.spring(uow, [(each.system, each.log_key) for each in questions])
     going = [each for each in questions if each.system.id not in frozen]
-    staff = budgets.staff_hashes(uow.vault.keys, [(each.system.brand, each.staff) for each in going])
+    staff = staff_hashes(uow.vault.keys, [(each.system.brand, each.staff) for each in going])
     charged = iter(
         budgets.charge(
             uow,

@@ -18,13 +18,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from audit import entry as log_entry
 from audit import ledger
-from audit.entry import Entry
+from audit.entry import Asker, Entry
+from audit.pseudonym import token_mark, veiled
 from policies.bundle import Bundle
 from vault.crowds import Crowds
 from vault.errors import Conflict, SchemaMismatch, Sealed, StoreUnavailable, Unexpected, VaultError, WrongDeployment
 from vault.failures import Failures
 from vault.keys.service import KeyService
 from vault.runtime import Clock, Entropy
+from vault.staff import staff_keys
 from vault.store.engine import reader, translate
 
 T = TypeVar("T")
@@ -137,7 +139,7 @@ class Vault:
 class UnitOfWork:
     """One transaction. `conn` runs statements, `now` is the time of the whole unit, `record` adds log entries."""
 
-    __slots__ = ("_alarms", "_bodies", "_done", "_opened", "conn", "now", "shard", "vault")
+    __slots__ = ("_alarms", "_bodies", "_done", "_opened", "_staff_keys", "conn", "now", "shard", "vault")
 
     conn: Connection
 
@@ -147,6 +149,7 @@ class UnitOfWork:
         self.now = vault.clock.now()
         self._bodies: list[tuple[bytes, bytes]] = []
         self._alarms: list[Alarm] = []
+        self._staff_keys: dict[str, bytes] = {}
         self._opened = False
         self._done = False
 
@@ -182,8 +185,20 @@ class UnitOfWork:
         # Why safe: 128 random bits; two equal ids would also meet the log's unique constraint.
         entry_id = self.vault.entropy.bytes(ENTRY_ID_BYTES)
         sref = None if log_key is None else log_entry.sref(log_key, entry_id)
-        self._bodies.append((entry_id, log_entry.encode(entry, entry_id, self.now, sref)))
+        stf, tok = self._marks(entry.asker, entry_id, log_key)
+        self._bodies.append((entry_id, log_entry.encode(entry, entry_id, self.now, sref, stf=stf, tok=tok)))
         return entry_id
+
+    def _marks(self, asker: Asker | None, entry_id: bytes, log_key: bytes | None) -> tuple[bytes | None, bytes | None]:
+        """Make what an entry bears of the member of staff and the token. About nobody, it bears no token: it could not be erased."""
+        if asker is None:
+            return None, None
+        token = None if log_key is None or not asker.token else token_mark(log_key, asker.token, entry_id)
+        if not asker.staff:
+            return None, token
+        if asker.brand not in self._staff_keys:
+            self._staff_keys |= staff_keys(self.vault.keys, [asker.brand])
+        return veiled(self._staff_keys[asker.brand], entry_id, asker.staff), token
 
     def alarm(self, alarm: Alarm) -> None:
         """Have the vault's alarm raised when this unit is durable."""

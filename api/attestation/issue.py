@@ -47,7 +47,12 @@ def attest(uow: UnitOfWork, calls: Sequence[Call[Attest]]) -> Finish[dict[str, A
     signer = signers.opened(uow, SignedAs.ATTESTATION) if found else None
     for (_, each), req in zip(found, trail.request_macs(uow, [calls[at].request_id for at, _ in found]), strict=True):
         rules = Entry(
-            Act.ATTESTATION_ISSUED, Outcome.ALLOW, trail.actor_of(each.session), pur=each.session.purpose, req=req
+            Act.ATTESTATION_ISSUED,
+            Outcome.ALLOW,
+            trail.actor_of(each.session),
+            pur=each.session.purpose,
+            req=req,
+            asker=trail.asker_of(each.session),
         )
         uow.record(rules, log_key=each.log_key)
     places = dict(zip([place for place, _ in found], entered, strict=True))

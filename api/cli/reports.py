@@ -19,7 +19,7 @@ from audit.reports.asked import LARGEST, MOST_ROWS, Asked
 from vault import evidence
 from vault.keys.service import SigningKey
 from vault.reports import catalog, running
-from vault.unit import Vault
+from vault.staff import staff_told
 
 app = typer.Typer(help="Reports for officers: list, run, check.", no_args_is_help=True)
 
@@ -55,6 +55,10 @@ def run(
     system: Annotated[str, typer.Option(help="Of one system or officer only.")] = "",
     purpose: Annotated[str, typer.Option(help="Of one purpose only.")] = "",
     reference: Annotated[str, typer.Option(help="A reference of that brand: about one person.")] = "",
+    staff: Annotated[
+        str, typer.Option(help="A member of the brand's staff: as reports tell them, or by the brand's own word.")
+    ] = "",
+    token: Annotated[str, typer.Option(help="SHA-256 of a leaked token, hex; never the token.")] = "",
     most: Annotated[
         int, typer.Option(min=1, max=LARGEST, help="Rows at most; how many more there are is told.")
     ] = MOST_ROWS,
@@ -69,7 +73,9 @@ def run(
     vault = bootstrap.open_from(settings)
     try:
         evidence.sign_checkpoints(vault, settings.checkpoint_file)  # what a service that is stopped had left to do
-        asked = _asked(vault, name, since, until, (brand, system, purpose, reference), most)
+        begin, end = period(vault.clock.now(), since, until, catalog.definition(name).days)
+        member = staff_told(vault.keys, brand, staff)
+        asked = Asked(begin, end, brand, system, purpose, reference, member, token, most)
         report = running.run(vault, name, asked, OPERATOR)
     finally:
         vault.close()
@@ -115,9 +121,3 @@ def _own() -> tuple[list[str], str]:
         return [vkey(name, vault.keys.public_key(SigningKey.RECEIPT))], name.removesuffix(document.SUFFIX)
     finally:
         vault.close()
-
-
-def _asked(vault: Vault, name: str, since: str, until: str, words: tuple[str, str, str, str], most: int) -> Asked:
-    begin, end = period(vault.clock.now(), since, until, catalog.definition(name).days)
-    brand, system, purpose, reference = words
-    return Asked(begin, end, brand, system, purpose, reference, most)

@@ -1,4 +1,4 @@
-"""Issues access tokens: service tokens by scope, disclosure tokens by decision. One unit of work for a whole batch.
+"""Issues access tokens: service tokens by scope, disclosure tokens by decision. One unit of work a batch.
 
 In order: the client proves itself and its DPoP proof is burned; a service token takes scopes the system is registered
 for; a disclosure token is decided field by field, for each subject it names, exactly as its redemption will be decided
@@ -21,14 +21,15 @@ from api.oauth.errors import OAuthError
 from api.oauth.grants import GrantedEntry, combine
 from api.oauth.narrowing import Exchange, Narrowed
 from api.trail import request_macs
-from audit.entry import Act, Entry, Outcome
+from audit.entry import Act, Asker, Entry, Outcome
 from policies.decision import decide
 from policies.errors import PolicyError
 from policies.model import Caller, Decision, DecisionRequest
-from vault import budgets, facts, honey, references, tokens
+from vault import facts, honey, references, tokens
 from vault.errors import VaultError
 from vault.facts import Known
 from vault.intake import day_of
+from vault.staff import staff_hashes
 from vault.systems import SystemRecord
 from vault.tokens import IssuedToken, Kind, Named, NewToken
 from vault.unit import Commit, Finish, UnitOfWork
@@ -49,7 +50,7 @@ class TokenRequest:
 
 @dataclass(slots=True)
 class _Item:
-    """One request on its way. `error` ends it."""
+    """A request on its way. `error` ends it."""
 
     request: TokenRequest = field(repr=False)
     system: SystemRecord | None = None
@@ -59,6 +60,7 @@ class _Item:
     decisions: tuple[Decision, ...] = ()
     granted: GrantedEntry | None = None
     issued: IssuedToken | None = None
+    staff: str = field(default="", repr=False)  # keyed hash
     error: OAuthError | None = None
 
     @property
@@ -72,6 +74,7 @@ def issue_tokens(uow: UnitOfWork, requests: Sequence[TokenRequest]) -> Finish[di
     items = [_Item(request) for request in requests]
     _authenticate(uow, items)
     _check_scopes(items)
+    _name_staff(uow, items)
     _narrow(uow, items)
     _identify(uow, items)
     _spring(uow, items)
@@ -105,6 +108,13 @@ def _check_scopes(items: Sequence[_Item]) -> None:
             item.error = OAuthError("invalid_scope")
 
 
+def _name_staff(uow: UnitOfWork, items: Sequence[_Item]) -> None:
+    wanted = _disclosures(items)
+    hashes = staff_hashes(uow.vault.keys, [(system.brand, asked.staff) for _, system, asked in wanted])
+    for (item, _, _), who in zip(wanted, hashes, strict=True):
+        item.staff = who
+
+
 def _narrow(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     """Find the tokens that exchanges narrow, and hold what is asked against what they grant."""
     asked = [
@@ -115,15 +125,15 @@ def _narrow(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     if not asked:
         return
     found = narrowing.find(uow, [question for _, _, question in asked])
-    named = [(system.brand, disclosure.staff) for _, disclosure, (_, system, _) in asked]
-    staff = budgets.staff_hashes(uow.vault.keys, named)
-    for (item, disclosure, _), outcome, who in zip(asked, found, staff, strict=True):
+    for (item, disclosure, _), outcome in zip(asked, found, strict=True):
         if isinstance(outcome, OAuthError):
             item.error = outcome
         else:
             item.narrowed = outcome
-            if not narrowing.is_within(disclosure, who, outcome, uow.vault.bundle.purposes):
+            if not narrowing.is_within(disclosure, item.staff, outcome, uow.vault.bundle.purposes):
                 item.error = OAuthError("invalid_authorization_details", "beyond_parent")
+            # Who stands behind the wider token stands behind the narrower one too.
+            item.staff = item.staff or outcome.granted.staff
 
 
 def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
@@ -152,7 +162,7 @@ def _identify(uow: UnitOfWork, items: Sequence[_Item]) -> None:
 
 
 def _spring(uow: UnitOfWork, items: Sequence[_Item]) -> None:
-    """Freeze systems that ask about somebody who does not exist; refuse all that they ask for in this batch."""
+    """Freeze systems that ask about somebody who does not exist; refuse all that they ask for here."""
     asked = [(item, system, item.known) for item, system, _ in _disclosures(items)]
     keys = iter(facts.log_keys(uow.vault.keys, [each for _, _, known in asked for each in known]))
     looks = []
@@ -181,7 +191,7 @@ def _catalogue_error(uow: UnitOfWork, system: SystemRecord, asked: rar.Disclosur
 
 
 def _decide(uow: UnitOfWork, items: Sequence[_Item]) -> None:
-    bundle = uow.vault.bundle  # read once: a policy load in between must not split the batch
+    bundle = uow.vault.bundle  # read once: a policy load must not split the batch
     for item, system, asked in _disclosures(items):
         holder = item.holder or system
         caller = Caller(holder.id, holder.brand, holder.purposes, staffed=bool(asked.staff))
@@ -204,18 +214,12 @@ def _set_apart(uow: UnitOfWork, items: Sequence[_Item]) -> None:
 
 def _issue(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     alive = _alive(items)
-    asked = [each.request.disclosure for each, _ in alive]
-    named = [
-        (system.brand, each.staff if each is not None else "") for each, (_, system) in zip(asked, alive, strict=True)
-    ]
-    staff = budgets.staff_hashes(uow.vault.keys, named)
-    new = [_new_token(uow, item, system, who) for (item, system), who in zip(alive, staff, strict=True)]
-    issued = tokens.issue(uow, new) if alive else []
+    issued = tokens.issue(uow, [_new_token(uow, item, system) for item, system in alive]) if alive else []
     for (item, _), made in zip(alive, issued, strict=True):
         item.issued = made
 
 
-def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -> NewToken:
+def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord) -> NewToken:
     asked, jkt, x5t = item.request.disclosure, item.request.proof.jkt, item.request.proof.x5t
     if asked is None or item.granted is None:
         return NewToken(system, Kind.SERVICE, jkt, item.request.scopes, SERVICE_SECONDS, x5t=x5t)
@@ -242,7 +246,7 @@ def _new_token(uow: UnitOfWork, item: _Item, system: SystemRecord, staff: str) -
         frozenset(),
         life,
         purpose=asked.purpose,
-        detail=detail.write(item.granted.stored(), asked.max_uses, staff, asked.as_known_on),
+        detail=detail.write(item.granted.stored(), asked.max_uses, item.staff, asked.as_known_on),
         policy_hash=uow.vault.bundle.hash,
         subjects=tuple(named),
         parent=None if narrowed is None else narrowed.parent.token_hash,
@@ -262,13 +266,17 @@ def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
 def _entry(item: _Item, system: SystemRecord, req: bytes) -> Entry:
     asked, actor = item.request.disclosure, actor_of(system)
     count = len(asked.subjects) if asked is not None and not asked.single else None
+    token = b"" if item.issued is None else item.issued.token_hash
+    asker = Asker(system.brand, bytes.fromhex(item.staff), token)
     if item.error is not None:
         policies = item.granted.policies if item.granted is not None else (f"token.{item.error.audit}",)
-        # Names are written only once the catalogue has been found to know them all.
+        # Names are written only once the catalogue is found to know them.
         known = asked is not None and item.granted is not None
         fields = tuple(f"{want.field}:{want.level}" for want in asked.wanted) if asked is not None and known else ()
         purpose = asked.purpose if asked is not None and known else ""
-        return Entry(Act.TOKEN_REFUSED, Outcome.DENY, actor, fields, purpose, pol=policies, n=count, req=req)
+        return Entry(
+            Act.TOKEN_REFUSED, Outcome.DENY, actor, fields, purpose, pol=policies, n=count, req=req, asker=asker
+        )
     if asked is None or item.granted is None:
         scopes = tuple(f"scope:{each}" for each in item.request.scopes)
         return Entry(Act.TOKEN_ISSUED, Outcome.ALLOW, actor, pol=scopes, req=req)
@@ -286,6 +294,7 @@ def _entry(item: _Item, system: SystemRecord, req: bytes) -> Entry:
         rules,
         n=count,
         req=req,
+        asker=asker,
     )
 
 

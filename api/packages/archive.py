@@ -59,7 +59,7 @@ def files_of(document: Document, *, whole: bool) -> dict[str, bytes]:
         rows = _rows({field["field"]: field["values"] for field in each["fields"]})
         files[f"csv/{each['category']}.csv"] = csv_bytes(("field", "value"), rows)
     files["csv/disclosures.csv"] = _table(
-        data["disclosures"], ("at", "event", "given", "brand", "by", "fields", "purpose", "basis", "entry")
+        data["disclosures"], ("at", "event", "given", "brand", "by", "staff", "fields", "purpose", "basis", "entry")
     )
     files["csv/consents.csv"] = _table(
         data["consents"],

@@ -64,7 +64,7 @@ def _whole(gathered: Gathered) -> dict[str, Any]:
         "recipients": [_recipient(bundle, each) for each in recipients(bundle, request.brand, gathered.looks)],
         "disclosures": [
             {
-                "at": each.at, "event": each.act, "given": each.allowed, "brand": each.brand, "by": each.by,
+                "at": each.at, "event": each.act, "given": each.allowed, "brand": each.brand, "by": each.by, "staff": each.staff or None,
                 "fields": list(each.fields), "purpose": each.purpose, "basis": each.basis, "entry": each.index,
             }
             for each in gathered.looks

@@ -27,6 +27,7 @@ from vault.requests.records import Source, Wanted
 from vault.requests.steps import by_person
 from vault.setup import log_origin
 from vault.signin import visitors
+from vault.staff import staff_keys
 from vault.unit import UnitOfWork
 
 if TYPE_CHECKING:
@@ -106,7 +107,10 @@ def looks_page(call: "Call") -> Response:
         uow.commit()
     with vault.reading() as conn:
         register = systems.listed(conn)
-        found = looks.looks(conn, 0, me.log_key, call.visitor.brand, {each.id: each.brand for each in register})
+        brand = call.visitor.brand
+        veil = staff_keys(vault.keys, [brand])[brand]
+        numbering = looks.Numbering({each.id: each.brand for each in register}, veil)
+        found = looks.looks(conn, 0, me.log_key, brand, numbering)
     names = {each.id: each.name for each in register}
     purposes = {each.key: each.title for each in vault.bundle.purposes.every}
     fields = {name: each.title for name, each in vault.bundle.catalogue.fields.items()}

@@ -1,11 +1,11 @@
-"""Is somebody harvesting? Volume per actor beside their own usual, and highlights that explain themselves.
+"""Is somebody harvesting? Volume per actor and per member of staff beside their own usual, and highlights that explain themselves.
 
 Rules, not scores: each highlight says what was seen, what is usual, and which entries to look at. The first question of a
 regulator after a theft was why nobody reviewed the log; this is the page for that review.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from audit.entry import Act
@@ -31,6 +31,7 @@ COLUMNS: Final = (
     Column("rule"),
     Column("brand"),
     Column("actor"),
+    Column("staff"),
     Column("when", Kind.TIME),
     Column("seen", Kind.COUNT),
     Column("usual", Kind.COUNT),
@@ -64,6 +65,7 @@ class Highlight:
     usual: int
     why: str
     index: int = -1
+    staff: str = field(default="", repr=False)  # the member of staff it is about; then `actor` is ""
 
 
 _ORDER: Final = ("high", "medium", "low", "none")
@@ -73,14 +75,29 @@ def anomalies(lines: Iterable[Line], actors: Actors, asked: Asked, thresholds: T
     """Review `lines`, which begin `BASELINE_DAYS` before the period asked for."""
     cases = _Cases()
     found = profiles(cases.watched(lines, asked), actors, asked)
-    highlights = [each for name, profile in sorted(found.items()) for each in _of(name, profile, thresholds)]
+    highlights = [
+        replace(each, staff=staff)
+        for (actor, staff), profile in sorted(found.items())
+        for each in _of(actor, profile, thresholds)
+    ]
     highlights += cases.highlights()
     table = Table(COLUMNS, asked.most)
     counts: dict[str, int] = {}
-    for each in sorted(highlights, key=lambda each: (_ORDER.index(each.severity), each.rule, each.actor, each.at)):
+    for each in sorted(
+        highlights, key=lambda each: (_ORDER.index(each.severity), each.rule, each.actor, each.staff, each.at)
+    ):
         counts[each.severity] = counts.get(each.severity, 0) + 1
         table.add(
-            each.severity, each.rule, each.brand, each.actor, each.at, each.seen, each.usual, each.why, each.index
+            each.severity,
+            each.rule,
+            each.brand,
+            each.actor,
+            each.staff,
+            each.at,
+            each.seen,
+            each.usual,
+            each.why,
+            each.index,
         )
     totals: list[tuple[str, Cell]] = [(f"{name}_highlights", counts.get(name, 0)) for name in _ORDER[:-1]]
     notes = (

@@ -1,6 +1,6 @@
-"""How each actor usually uses the vault: looks by the hour, fields, refusals and vain searches, from the log.
+"""How each actor and each member of staff usually uses the vault: looks by the hour, fields, refusals and vain searches, from the log.
 
-Gathered entry by entry for a time before (the baseline) and the period itself. Memory grows with actors, hours and fields,
+Gathered entry by entry for a time before (the baseline) and the period itself. Memory grows with actors, staff, hours and fields,
 never with the number of entries.
 """
 
@@ -54,7 +54,7 @@ class Hours:
 
 @dataclass(slots=True)
 class Profile:
-    """One actor: `usual` is of the time before, `now` of the period."""
+    """One actor, or one member of staff: `usual` is of the time before, `now` of the period."""
 
     brand: str
     usual: Hours = field(default_factory=Hours)
@@ -103,12 +103,16 @@ class Profile:
 _BURSTS: Final = 256  # remembered per actor, the newest
 
 
-def profiles(lines: Iterable[Line], actors: Actors, asked: Asked) -> dict[str, Profile]:
-    """Gather a profile for each actor from entries of the time before and of the period `asked`."""
-    found: dict[str, Profile] = {}
+def profiles(lines: Iterable[Line], actors: Actors, asked: Asked) -> dict[tuple[str, str], Profile]:
+    """Gather a profile for each (actor, ""), and one for each member of staff, ("", them), through whichever systems.
+
+    From entries of the time before and of the period `asked`.
+    """
+    found: dict[tuple[str, str], Profile] = {}
     for line in lines:
         if actors.concern(line, asked):
-            name = line.content["actor"]["id"]
-            profile = found.get(name) or found.setdefault(name, Profile(actors.brand_of(line)))
-            profile.take(line, asked)
+            staff = actors.staff_of(line)
+            for name in [(line.content["actor"]["id"], ""), *([("", staff)] if staff else [])]:
+                profile = found.get(name) or found.setdefault(name, Profile(actors.brand_of(line)))
+                profile.take(line, asked)
     return found

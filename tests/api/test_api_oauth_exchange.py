@@ -13,9 +13,11 @@ from api import rar
 from api.client.identity import SigningKey
 from api.oauth.detail import read
 from api.oauth.narrowing import Narrowed, is_within
+from audit.pseudonym import veiled
 from policies.levels import Level
 from policies.model import Wanted
 from vault import tokens
+from vault.staff import staff_keys, staff_told
 
 WIDE = (("phone", "masked"), ("birth_date", "generalised"), ("name", "masked"))
 
@@ -66,6 +68,16 @@ def test_a_holder_narrows_its_own_token(maison, pos, reference):
     assert levels(pos.disclose(parent)).keys() == {"phone", "birth_date", "name"}
     problem_of(pos.disclose(parent), 403, "uses_exhausted")
     problem_of(pos.disclose(child, {"fields": ["birth_date"]}), 403, "insufficient_scope")
+
+
+def test_who_stands_behind_a_token_stands_behind_the_narrower_one_named_again_or_not(maison, pos, reference):
+    parent = pos.granted(reference, *WIDE, staff="advisor-1")
+    child = taken(pos.exchange(parent, reference, ("phone", "generalised")))
+    assert pos.disclose(child).status_code == 200
+    exchanged, looked = [each.read for each in maison.entries()][-2:]
+    key = staff_keys(maison.vault.keys, ["aurelle"])["aurelle"]
+    who = {veiled(key, bytes.fromhex(each["id"]), bytes.fromhex(each["stf"])).hex() for each in (exchanged, looked)}
+    assert who == {staff_told(maison.vault.keys, "aurelle", "advisor-1")}
 
 
 def test_a_narrower_token_is_handed_on_to_a_system_of_the_brand(maison, pos, desk, reference):

@@ -1,6 +1,7 @@
 """Disclosures over HTTP: what a token grants and no more, decided again, counted per subject, refused with a reason."""
 
 import base64
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,8 @@ from maison_callers import CONSENT, PERSON, STRANGER, disable, problem_of
 from api.client.answers import VerifierKeys
 from api.client.receipts import verify_receipt
 from audit.merkle import leaf_hash
+from audit.pseudonym import token_mark, veiled
+from vault.staff import staff_keys
 
 SPEND = {"amount": "18250.00", "currency": "EUR"}
 
@@ -121,6 +124,48 @@ def test_a_change_of_the_values_is_seen_and_does_not_end_the_token(pos, known):
     assert told(pos.disclose(token))["ring_size"]["value"]["value"] == "52"
     assert pos.patch(known, {"set": {"ring_size": {"value": "53", "system": "eu"}}}, '"1"').status_code == 200
     assert told(pos.disclose(token))["ring_size"]["value"]["value"] == "53"
+
+
+# --- who asked -------------------------------------------------------------------------------------------------------
+
+
+def test_entries_bear_who_asked_and_by_which_token_and_two_of_them_share_neither(maison, pos, known):
+    from vault import locked
+    from vault.staff import staff_told
+
+    def hash_of(token):
+        return hashlib.sha256(token.encode()).digest()
+
+    first, second = (pos.granted(known, ("phone", "masked"), staff="advisor-1", max_uses=2) for _ in range(2))
+    assert pos.disclose(first).status_code == 200
+    problem_of(pos.disclose(first, {"fields": ["email"]}), 403, "insufficient_scope")
+    assert pos.disclose(second).status_code == 200
+    with maison.vault.unit() as uow:
+        (person,) = locked.by_reference(uow, [("aurelle", known)])
+    brand_key = staff_keys(maison.vault.keys, ["aurelle"])["aurelle"]
+    found = [each.read for each in maison.entries() if "tok" in each.read]
+    assert [each["act"] for each in found] == [
+        "token.issued",
+        "token.issued",
+        "field.disclosed",
+        "field.denied",
+        "field.disclosed",
+    ]
+    told_as = {veiled(brand_key, bytes.fromhex(each["id"]), bytes.fromhex(each["stf"])).hex() for each in found}
+    assert told_as == {staff_told(maison.vault.keys, "aurelle", "advisor-1")}
+    assert len({each["stf"] for each in found}) == len({each["tok"] for each in found}) == 5
+    for token, places in ((first, {0, 2, 3}), (second, {1, 4})):
+        marks = [token_mark(person.log_key, hash_of(token), bytes.fromhex(each["id"])).hex() for each in found]
+        assert {place for place, each in enumerate(found) if each["tok"] == marks[place]} == places
+    everything = b"".join(each.raw for each in maison.entries())
+    for secret in (b"advisor-1", first.encode(), hash_of(first).hex().encode(), *[each.encode() for each in told_as]):
+        assert secret not in everything
+
+
+def test_where_nobody_was_named_the_log_says_nobody(maison, pos, known):
+    assert pos.disclose(pos.granted(known, ("phone", "masked"))).status_code == 200
+    entry = maison.entries()[-1].read
+    assert "stf" not in entry and "tok" in entry
 
 
 # --- done ------------------------------------------------------------------------------------------------------------

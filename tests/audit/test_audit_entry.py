@@ -64,10 +64,46 @@ def test_absent_parts_leave_no_trace():
     assert json.loads(body)["t"] == "1970-01-01T00:00:00Z"
 
 
-@given(entries, st.binary(min_size=16, max_size=16), st.integers(0, 253_402_300_799), st.none() | st.just(SREF))
-def test_other_implementations_write_the_same_bytes(entry, entry_id, t, reference):
+NEW = {"dc": b"\x33" * 32, "stf": b"\x44" * 16, "tok": b"\x55" * 16}
+new_keys = st.fixed_dictionaries({}, optional={key: st.just(value) for key, value in NEW.items()})
+
+
+def test_what_version_2_added_stands_in_order_and_makes_it_version_2():
+    body = encode(FULL, ID, T, SREF, **NEW)
+    assert b'"com":"' + b"22" * 32 + b'","dc":"' + b"33" * 32 + b'","fld"' in body
+    assert (
+        b'"sref":"' + b"5a" * 32 + b'","stf":"' + b"44" * 16 + b'","t":"2026-09-21T14:13:20Z","tok":"' + b"55" * 16
+    ) in body
+    assert body.endswith(b'","v":2}')
+    assert read_form(body) is not None
+
+
+@pytest.mark.parametrize("key", NEW)
+def test_an_entry_bears_the_lowest_version_that_has_its_keys(key):
+    body = encode(FULL, ID, T, SREF, **{key: NEW[key]})
+    assert read_form(body) is not None
+    assert read_form(body.replace(b'"v":2}', b'"v":1}')) is None
+    assert read_form(GOOD.replace(b'"v":1}', b'"v":2}')) is None
+    assert read_form(GOOD.replace(b'"v":1}', b'"v":3}')) is None
+    for size in (len(NEW[key]) - 1, len(NEW[key]) + 1, 0):
+        with pytest.raises(InvalidEntry):
+            encode(FULL, ID, T, SREF, **{key: bytes(size)})
+
+
+def test_entries_of_version_1_are_read_as_ever():
+    assert decode(GOOD)["v"] == 1
+
+
+@given(
+    entries,
+    st.binary(min_size=16, max_size=16),
+    st.integers(0, 253_402_300_799),
+    st.none() | st.just(SREF),
+    new_keys,
+)
+def test_other_implementations_write_the_same_bytes(entry, entry_id, t, reference, more):
     try:
-        body = encode(entry, entry_id, t, reference)
+        body = encode(entry, entry_id, t, reference, **more)
     except InvalidEntry as error:
         assert "4 KiB" in str(error)
         return

@@ -38,10 +38,20 @@ def test_every_kind_of_entry_fits(validator, number):
         {"actor": {"id": "x", "k": "vault", "name": "y"}},
         {"req": "ab" * 17},
         {"bas": ""},
+        {"v": 3},
+        {"dc": "ab" * 32},  # and still version 1
+        {"stf": "ab" * 16},
+        {"tok": "ab" * 16},
+        {"tok": "ab" * 32, "v": 2},
     ],
 )
 def test_what_the_grammar_refuses_does_not_fit(validator, change):
     assert not validator.is_valid(json.loads(body(0)) | change)
+
+
+@pytest.mark.parametrize("more", [{"dc": "ab" * 32}, {"stf": "ab" * 16}, {"tok": "ab" * 16}])
+def test_what_version_2_added_fits_there(validator, more):
+    validator.validate(json.loads(body(0)) | more | {"v": 2})
 
 
 @pytest.mark.parametrize("missing", ["act", "actor", "id", "out", "t", "v"])

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from audit.pseudonym import veiled
 from audit.reports.anomalies import BASELINE_DAYS, anomalies
 from audit.reports.asked import Actors, Asked
 from audit.reports.lines import Line
@@ -144,3 +145,23 @@ def test_the_gravest_come_first_and_a_brand_sees_its_own(diary):
     assert severities == sorted(severities, key=("high", "medium", "low", "none").index)
     mine = diary.report(Asked(ASKED.since, ASKED.until, brand="vantier"))
     assert {row["brand"] for row in mine} == {"vantier"}
+
+
+def test_a_member_of_staff_is_held_against_their_own_usual_through_whichever_systems(diary):
+    key, who = b"\x11" * 32, b"\x22" * 16
+
+    def marked(number):
+        entry_id = number.to_bytes(16)
+        return {"id": entry_id.hex(), "stf": veiled(key, entry_id, who).hex(), "fld": ("phone:masked",)}
+
+    diary.usual(times=60)  # the systems are busy with others
+    diary.usual(times=60, actor="aurelle-pos")
+    for number in range(120):
+        diary.wrote(START + 10 * HOUR, actor=("aurelle-crm", "aurelle-pos")[number % 2], **marked(number))
+    brands = {"aurelle-crm": "aurelle", "aurelle-pos": "aurelle"}
+    body = anomalies(diary.lines, Actors(brands, staff_keys={"aurelle": key}), ASKED)
+    names = [each.name for each in body.columns]
+    high = [row for row in (dict(zip(names, each, strict=True)) for each in body.rows) if row["severity"] == "high"]
+    assert [(row["rule"], row["brand"], row["actor"], row["staff"], row["seen"]) for row in high] == [
+        ("volume", "aurelle", "", who.hex(), 120)
+    ]

@@ -1,14 +1,17 @@
 """The blast radius: whom a leaked credential saw, by country and level, with the clock of Art. 33 and a draft."""
 
+import hashlib
+
 import pytest
 from maison_people import AURELLE, FIELDS, VANTIER, rows
 from report_scene import OPERATOR, told
 
-from audit.entry import Act, Outcome
+from audit.entry import Act, Asker, Outcome
 from audit.reports.lines import told as written
 from vault import systems
 from vault.errors import InvalidReport
 from vault.reports import people
+from vault.store.tables import metadata
 
 HOUR = 3_600
 
@@ -100,7 +103,7 @@ def test_who_was_erased_since_is_not_found_and_is_counted(leaked):
 
 def test_too_much_work_is_not_begun_and_the_bounds_are_told(leaked):
     leaked.sign()
-    entries = [(place, bytes(16), bytes(32)) for place in range(10)]
+    entries = [people.Unresolved(place, bytes(16), bytes(32)) for place in range(10)]
     with leaked.vault.reading() as conn:
         found = people.resolve(conn, leaked.vault.keys, AURELLE, entries, most=79)
         assert (found.exact, found.people, found.known) == (False, (), 8)
@@ -116,3 +119,51 @@ def test_searches_refusals_and_what_was_usual_are_counted_beside(leaked):
     assert (totals["searches"], totals["refused"], totals["fullest_hour_looks"]) == (7, 6, 13)
     assert totals["fullest_hour_usually"] == 0
     assert (totals["tokens_dead"], totals["tokens_alive"]) == (0, 0)
+
+
+LEAKED, NARROWED, OTHER = (hashlib.sha256(each).digest() for each in (b"leaked", b"narrowed", b"other"))
+
+
+def token_row(scene, token, system, parent=None):
+    row = {
+        "hash": token, "kind": "disclosure", "system_id": system, "system_epoch": 1, "jkt": "k" * 43, "scope": "",
+        "purpose": "clienteling.in_store", "detail": "", "policy_hash": bytes(32), "issued_at": scene.clock.now(),
+        "expires_at": scene.clock.now() + HOUR, "revoked": False, "parent": parent, "actors": "", "x5t": "",
+    }  # fmt: skip
+    with scene.vault.unit() as uow:
+        uow.conn.execute(metadata.tables["access_token"].insert(), [row])
+        uow.commit()
+
+
+def by(token):
+    return {"asker": Asker(AURELLE, token=token)}
+
+
+def test_of_one_leaked_token_only_what_was_seen_with_it_and_below_it_counts(leaked):
+    token_row(leaked, LEAKED, "aurelle-pos")
+    token_row(leaked, NARROWED, "aurelle-crm", parent=LEAKED)
+    for who in leaked.french[:5]:
+        leaked.did("aurelle-pos", whom=who, **seen("phone:masked"), **by(LEAKED))
+    leaked.did("aurelle-crm", whom=leaked.french[5], **seen("phone:masked"), **by(NARROWED))
+    leaked.did("aurelle-crm", whom=leaked.abroad, **seen("phone:raw"), **by(OTHER))
+    report = leaked.run("blast_radius", since=leaked.since, token=LEAKED.hex())
+    (row,) = told(report)
+    assert (row["country"], row["people"], row["disclosures"], row["people_raw"]) == ("fr", 6, 6, 0)
+    totals = dict(report.body.totals)
+    assert (totals["records_given_out"], totals["tokens_alive"]) == (6, 2)
+    assert "searches" not in totals
+    assert any("a token of aurelle-pos" in each for each in report.body.notes)
+
+
+def test_a_token_that_is_swept_is_still_told_by_its_hash_and_its_system(leaked):
+    leaked.did("aurelle-pos", whom=leaked.abroad, **seen("phone:raw"), **by(OTHER))
+    with pytest.raises(InvalidReport):
+        leaked.run("blast_radius", since=leaked.since, token=OTHER.hex())
+    (row,) = told(run(leaked, token=OTHER.hex()))
+    assert (row["country"], row["people"]) == ("jp", "<5")
+
+
+def test_an_erased_person_is_not_told_by_a_token(leaked):
+    leaked.did("aurelle-pos", whom=leaked.abroad, **seen("phone:raw"), **by(OTHER))
+    rows(leaked.vault, "DELETE FROM relation WHERE subject_id = ?", leaked.abroad.subject)
+    assert told(run(leaked, token=OTHER.hex())) == []

@@ -7,7 +7,7 @@ from maison_people import AURELLE, VANTIER, rows
 from report_scene import DPO, told
 
 from audit import ledger
-from audit.entry import Act, Outcome, decode
+from audit.entry import Act, Asker, Outcome, decode
 from audit.errors import UnknownLog, VerificationError
 from audit.note import vkey
 from audit.reports import document
@@ -18,6 +18,7 @@ from vault.errors import InvalidReport, UnknownReference, UnknownReport
 from vault.keys.service import SigningKey
 from vault.reports import catalog, running
 from vault.reports.view import View
+from vault.staff import staff_told
 
 DISCLOSED = {"fld": ("phone:masked",), "pur": "clienteling.in_store", "bas": "consent", "pol": ("store.contact",)}
 REFUSED = {"act": Act.FIELD_DENIED, "out": Outcome.DENY, "fld": ("advisor_notes:raw",), "pol": ("floor.minor",)}
@@ -159,3 +160,18 @@ def test_who_writes_while_a_report_is_read_does_not_wait_and_is_not_in_it(report
         reporting.sign()
         assert len(catalog.DEFINITIONS["access"].query(view).rows) == 1
     assert len(reporting.rows("access")) == 5
+
+
+def test_access_tells_staff_by_a_keyed_hash_and_filters_by_it(reporting):
+    reporting.system("aurelle-pos")
+    word, other = (staff_told(reporting.vault.keys, AURELLE, each) for each in ("adv-1", "adv-2"))
+    for who in (word, word, other):
+        reporting.did("aurelle-pos", asker=Asker(AURELLE, bytes.fromhex(who)), fld=("phone:masked",))
+    reporting.did("aurelle-pos", fld=("phone:masked",))
+    assert [row["staff"] for row in reporting.rows("access")] == [word, word, other, ""]
+    assert [row["staff"] for row in reporting.rows("access", brand=AURELLE, staff=word)] == [word, word]
+    with pytest.raises(InvalidReport):
+        reporting.run("transfers", staff=word)
+    for wrong in ("adv-1", word.upper(), word[:-1]):
+        with pytest.raises(ValueError, match="32 hex"):
+            reporting.run("access", staff=wrong)

@@ -104,7 +104,7 @@ def test_every_look_is_in_it_and_staff_are_numbers(vault, clock):
     listens(vault, "vantier-crm", VANTIER)
     request = ready(desk)
     handling.view(vault, request.id, desk.by(APPROVER))
-    from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+    from audit.entry import Act, Actor, ActorKind, Asker, Entry, Outcome
     from vault import locked
 
     with vault.unit() as uow:
@@ -117,6 +117,7 @@ def test_every_look_is_in_it_and_staff_are_numbers(vault, clock):
                 fields,
                 "clienteling.in_store",
                 "consent",
+                asker=Asker(AURELLE, b"\x09" * 16),
             )
             uow.record(entry, log_key=key)
         uow.record(Entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, "aurelle-crm"), ("name:raw",)))
@@ -126,9 +127,12 @@ def test_every_look_is_in_it_and_staff_are_numbers(vault, clock):
     assert ("field.disclosed", "aurelle-crm", ("phone:masked",), "clienteling.in_store") in told_looks
     assert not [each for each in told_looks if each[1] == "vantier-crm"]  # another controller's to tell
     assert not [each for each in told_looks if each[2] == ("name:raw",)]  # somebody else's entry
+    assert [each.staff for each in gathered.looks if each.by == "aurelle-crm"] == [1]
     officers = {each.by for each in gathered.looks if each.brand == "vault"}
     assert officers >= {"officer 1", "officer 2"}
     everything = b"".join(opened(archive_of(vault, gathered)).values())
+    assert b'"staff":1' in everything.replace(b" ", b"")
+    assert (b"\x09" * 16).hex().encode() not in everything
     assert AUTHOR.encode() not in everything
     assert APPROVER.encode() not in everything
 

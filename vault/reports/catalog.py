@@ -51,14 +51,18 @@ _ALL: Final = (
         "access",
         "Who saw what, when and why?",
         lambda view: access.access(view.lines(access.ACTS), view.actors, view.asked),
-        knows=_ACTORS | {"reference"},
+        knows=_ACTORS | {"reference", "staff"},
     ),
     Definition(
         "consents", "Can we prove a consent, of a person or a campaign?", consents, 365, _ACTORS | {"reference"}
     ),
     Definition("requests", "Are we on time with what people ask (Art. 12)?", register, 365, frozenset({"brand"})),
     Definition(
-        "blast_radius", "This credential leaked: who is hit (Art. 33, 34)?", blast_radius, 7, frozenset({"system"})
+        "blast_radius",
+        "This credential leaked: who is hit (Art. 33, 34)?",
+        blast_radius,
+        7,
+        frozenset({"system", "token"}),
     ),
     Definition("transfers", "What left the EEA?", transfers),
     Definition("retention", "What must go next?", retention, 30, frozenset()),
@@ -76,7 +80,7 @@ _ALL: Final = (
         lambda view: refusals.refusals(view.lines(), view.actors, view.asked),
     ),
     Definition("dpia", "Which facts does an impact assessment need?", appendix, 365),
-    Definition("anomalies", "Is somebody harvesting?", _anomalies, 7, frozenset({"brand", "system"})),
+    Definition("anomalies", "Is somebody harvesting?", _anomalies, 7, frozenset({"brand", "system", "staff"})),
 )
 
 DEFINITIONS: Final[Mapping[str, Definition]] = MappingProxyType({each.name: each for each in _ALL})

@@ -1,11 +1,12 @@
 """The blast radius of a leaked credential (GDPR Art. 33, 34): whom it could see since a moment, and by when to tell.
 
-`system` of the filter is whose key leaked, `since` the moment from which it may have been in other hands. The 72 hours of
+`system` of the filter is whose key leaked, `since` the moment from which it may have been in other hands. Where one token
+leaked and not the key, `token` is its hash: then only what was seen with it, and with tokens narrowed from it, counts. The 72 hours of
 Art. 33(1) run from when the controller knew: from the entry that disabled or froze the system, else from the run.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from audit.reports.profiles import LOOKS, Hours
 from audit.reports.table import Body, Cell, Column, Kind, Table, few, total
 from policies.levels import Level
 from vault.errors import InvalidReport
-from vault.reports.people import Found, Resolved, resolve
+from vault.reports.people import Found, Resolved, Unresolved, resolve
 from vault.reports.view import View
 from vault.store.tables import metadata
 from vault.systems import SystemRecord, SystemStatus
@@ -42,22 +43,48 @@ class _Leak:
     """What the system did in the period."""
 
     entries: dict[int, tuple[str, ...]] = field(default_factory=dict)  # index -> fields with levels
-    named: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    hours: Hours = field(default_factory=Hours)
+    times: dict[int, str] = field(default_factory=dict)  # of the same entries
+    named: list[Unresolved] = field(default_factory=list)
     searches: int = 0
     refused: int = 0
-    first: str = ""
-    last: str = ""
     known_at: str = ""
+
+    def keep(self, indexes: Iterable[int]) -> None:
+        """Forget all entries but some."""
+        kept = set(indexes)
+        self.entries = {index: names for index, names in self.entries.items() if index in kept}
+        self.times = {index: at for index, at in self.times.items() if index in kept}
+
+    @property
+    def peak(self) -> tuple[str, int]:
+        """The fullest hour, and its looks."""
+        hours = Hours()
+        for at in self.times.values():
+            hours.add(at)
+        return hours.peak
+
+    @property
+    def first(self) -> str:
+        """When the first entry was made, "" without one."""
+        return min(self.times.values(), default="")
+
+    @property
+    def last(self) -> str:
+        """When the last was."""
+        return max(self.times.values(), default="")
 
 
 def blast_radius(view: View) -> Body:
     """Tell whom the system saw, by country, with the facts and a draft for the notification."""
-    system = view.systems.get(view.asked.system)
+    chain = _chain(view)
+    system = view.systems.get(view.asked.system or next((each.system_id for each in chain.values() if each), ""))
     if system is None:
         raise InvalidReport("name the system whose credential leaked")
-    leak = _gather(view, system)
-    found = resolve(view.conn, view.vault.keys, system.brand, leak.named)
+    holders = {system.id} | {each.system_id for each in chain.values() if each}
+    leak = _gather(view, system, holders)
+    found = resolve(view.conn, view.vault.keys, system.brand, leak.named, tuple(chain))
+    if chain and found.exact:
+        leak.keep(index for person in found.people for index in person.entries)
     table = Table(COLUMNS, view.asked.most)
     special = {each.name for each in view.bundle.catalogue.fields.values() if each.special} | {
         each.name for category in view.bundle.catalogue.categories if category.special for each in category.fields
@@ -67,11 +94,24 @@ def blast_radius(view: View) -> Body:
         by_country.setdefault(person.region, []).append(person)
     for country, people in sorted(by_country.items()):
         table.add(country, *_row(people, leak, special))
-    totals = _totals(view, system, leak, found)
+    totals = _totals(view, system, leak, found, chain)
     return table.body(totals, _notes(view, system, leak, found, dict(totals), special))
 
 
-def _gather(view: View, system: SystemRecord) -> _Leak:
+def _chain(view: View) -> dict[bytes, Any]:
+    """Return the token asked for, and those narrowed from it, by hash, with their rows where they are not swept yet."""
+    if not view.asked.token:
+        return {}
+    chain: dict[bytes, Any] = {}
+    new = {bytes.fromhex(view.asked.token)}
+    while new:
+        rows = {row.hash: row for row in view.conn.execute(select(_TOKEN).where(_TOKEN.c.hash.in_(new)))}
+        chain |= {each: rows.get(each) for each in new}
+        new = set(view.conn.scalars(select(_TOKEN.c.hash).where(_TOKEN.c.parent.in_(new)))) - chain.keys()
+    return chain
+
+
+def _gather(view: View, system: SystemRecord, holders: set[str]) -> _Leak:
     leak = _Leak()
     for line in view.lines(_ACTS):
         content = line.content
@@ -79,18 +119,18 @@ def _gather(view: View, system: SystemRecord) -> _Leak:
             if f"system:{system.id}" in content.get("pol", ()):
                 leak.known_at = leak.known_at or line.at
             continue
-        if content["actor"]["id"] != system.id:
+        if content["actor"]["id"] not in holders:
             continue
-        leak.first, leak.last = leak.first or line.at, line.at
         if content["out"] != Outcome.ALLOW:
             leak.refused += 1
         elif content["act"] == Act.SUBJECT_SEARCHED:
             leak.searches += 1
         else:
             leak.entries[line.idx] = tuple(content.get("fld", ()))
-            leak.hours.add(line.at)
+            leak.times[line.idx] = line.at
             if "sref" in content:
-                leak.named.append((line.idx, bytes.fromhex(content["id"]), bytes.fromhex(content["sref"])))
+                marks = [bytes.fromhex(content.get(key, "")) for key in ("id", "sref", "tok")]
+                leak.named.append(Unresolved(line.idx, *marks))
     return leak
 
 
@@ -111,12 +151,14 @@ def _row(people: list[Found], leak: _Leak, special: set[str]) -> list[Cell]:
     ]
 
 
-def _totals(view: View, system: SystemRecord, leak: _Leak, found: Resolved) -> list[tuple[str, Cell]]:
+def _totals(
+    view: View, system: SystemRecord, leak: _Leak, found: Resolved, chain: Mapping[bytes, Any]
+) -> list[tuple[str, Cell]]:
     parts = Counter(person.region for person in found.people).values()
     at_most = min(len(leak.named), found.known)
     fields = {name.partition(":")[0] for names in leak.entries.values() for name in names}
     raw = sum(any(name.endswith(":raw") for name in names) for names in leak.entries.values())
-    killed, living = _tokens(view, system)
+    killed, living = _tokens(view, system, chain)
     known = second(leak.known_at) if leak.known_at else view.now
     return [
         ("people", total(parts) if found.exact else f"at most {few(at_most)}"),
@@ -124,12 +166,12 @@ def _totals(view: View, system: SystemRecord, leak: _Leak, found: Resolved) -> l
         ("records_given_out", few(len(leak.entries))),
         ("records_with_raw_values", few(raw)),
         ("fields", len(fields)),
-        ("searches", few(leak.searches)),
-        ("refused", few(leak.refused)),
+        # Searches are made with the system's own token, and what was refused bears no token in every case.
+        *([] if chain else [("searches", few(leak.searches)), ("refused", few(leak.refused))]),
         ("first_use", leak.first),
         ("last_use", leak.last),
-        ("fullest_hour", leak.hours.peak[0]),
-        ("fullest_hour_looks", few(leak.hours.peak[1])),
+        ("fullest_hour", leak.peak[0]),
+        ("fullest_hour_looks", few(leak.peak[1])),
         ("fullest_hour_usually", few(_usual(view, system))),
         ("tokens_dead", killed),
         ("tokens_alive", living),
@@ -150,14 +192,16 @@ def _usual(view: View, system: SystemRecord) -> int:
     return hours.peak[1]
 
 
-def _tokens(view: View, system: SystemRecord) -> tuple[int, int]:
-    """Count the system's tokens that have not expired: dead by revocation, epoch or status, and alive."""
-    unexpired = select(_TOKEN.c.system_epoch, _TOKEN.c.revoked, func.count()).where(
-        _TOKEN.c.system_id == system.id, _TOKEN.c.expires_at > view.now
+def _tokens(view: View, system: SystemRecord, chain: Collection[bytes]) -> tuple[int, int]:
+    """Count the tokens, of the system or of the chain, that have not expired: dead by revocation, epoch or status, and alive."""
+    kinds = (_TOKEN.c.system_id, _TOKEN.c.system_epoch, _TOKEN.c.revoked)
+    unexpired = select(*kinds, func.count()).where(
+        _TOKEN.c.hash.in_(chain) if chain else _TOKEN.c.system_id == system.id, _TOKEN.c.expires_at > view.now
     )
     dead = alive = 0
-    for epoch, revoked, count in view.conn.execute(unexpired.group_by(_TOKEN.c.system_epoch, _TOKEN.c.revoked)):
-        if system.status is SystemStatus.ACTIVE and epoch == system.epoch and not revoked:
+    for holder_id, epoch, revoked, count in view.conn.execute(unexpired.group_by(*kinds)):
+        holder = view.systems[holder_id]
+        if holder.status is SystemStatus.ACTIVE and epoch == holder.epoch and not revoked:
             alive += count
         else:
             dead += count
@@ -182,10 +226,20 @@ def _notes(
         + ("from the entry that stopped the system." if leak.known_at else "no entry says so yet, so from this run."),
         "People are those whom the controller knows; who was erased since is not found any more."
         if found.exact
-        else f"Too many to find each: {len(leak.named)} records among {found.known} people; ask for a shorter period.",
+        else f"Too many to find each: {len(leak.named)} records among {found.known} people; ask for a shorter period."
+        + (
+            " What was seen with the token is not told apart; these are all records of its systems."
+            if view.asked.token
+            else ""
+        ),
+        *(
+            ["Only what was seen with the token named, or with one narrowed from it that is not swept yet, is counted."]
+            if view.asked.token and found.exact
+            else []
+        ),
         (
             f"DRAFT Art. 33(3)(a), nature: from {leak.first or told(view.asked.since)} to {leak.last or told(view.asked.until)} "
-            f"the credential of {system.id} ({system.brand}) may have been used by others. People: {totals['people']}; records: "
+            f"{'a token' if view.asked.token else 'the credential'} of {system.id} ({system.brand}) may have been used by others. People: {totals['people']}; records: "
             f"{totals['records_given_out']}, of which with values in clear: {totals['records_with_raw_values']}. "
             f"Categories: {', '.join(categories) or 'none'}. Fields: {', '.join(fields) or 'none'}."
         ),

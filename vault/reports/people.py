@@ -4,13 +4,14 @@ Nothing ties an entry to a person but that key (design §10). So whom a system s
 its entries under the key of everybody whom its brand knows. Beyond a bound of work only the bounds of the answer are told.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
 
 from audit.entry import sref
+from audit.pseudonym import token_mark
 from vault.keys.service import KeyService, Slot
 from vault.store.tables import metadata
 
@@ -59,23 +60,39 @@ class Resolved:
     known: int
 
 
+class Unresolved(NamedTuple):
+    """An entry to resolve: index in the log, 16-byte id, 32-byte pseudonym, and the 16 bytes it bears of a token or none."""
+
+    place: int
+    id: bytes
+    sref: bytes
+    tok: bytes = b""
+
+
 def resolve(
-    conn: Connection, keys: KeyService, brand: str, entries: Sequence[tuple[int, bytes, bytes]], most: int = MOST_WORK
+    conn: Connection,
+    keys: KeyService,
+    brand: str,
+    entries: Sequence[Unresolved],
+    tokens: Collection[bytes] = (),
+    most: int = MOST_WORK,
 ) -> Resolved:
-    """Find the people behind `entries`: (index, 16-byte id, 32-byte pseudonym), among those whom a brand knows."""
+    """Find the people behind `entries`, among those whom a brand knows; by certain tokens alone (their hashes), if any."""
     known = int(conn.scalar(_COUNT, {"brand": brand}) or 0)
     if len(entries) * known > most:
         return Resolved((), exact=False, unmatched=len(entries), known=known)
-    left = {index: (entry_id, pseudonym) for index, entry_id, pseudonym in entries}
+    left = {each.place: each for each in entries}
     people = []
     for row, key in _keys(conn, keys, brand):
         if not left:
             break
-        own = [index for index, (entry_id, pseudonym) in left.items() if sref(key, entry_id) == pseudonym]
+        own = [each for each in left.values() if sref(key, each.id) == each.sref]
+        for each in own:
+            del left[each.place]
+        if tokens:
+            own = [each for each in own if each.tok in {token_mark(key, token, each.id) for token in tokens}]
         if own:
-            people.append(Found(row.region, bool(row.minor), own))
-            for index in own:
-                del left[index]
+            people.append(Found(row.region, bool(row.minor), [each.place for each in own]))
     return Resolved(tuple(people), exact=True, unmatched=len(left), known=known)
 
 

@@ -10,6 +10,7 @@ from audit.reports.asked import Actors, Asked
 from audit.reports.lines import Line, Vouched, lines
 from audit.reports.table import Body
 from policies.bundle import Bundle
+from vault.staff import staff_keys
 from vault.systems import SystemRecord
 from vault.unit import Vault
 
@@ -43,9 +44,10 @@ class View:
 
     @property
     def actors(self) -> Actors:
-        """Whose the systems are, and whom the report is about."""
+        """Whose the systems are, under which keys they veil their staff, and whom the report is about."""
         brands = {each.id: each.brand for each in self.systems.values()}
-        return Actors(brands, None if self.person is None else self.person.log_key)
+        log_key = None if self.person is None else self.person.log_key
+        return Actors(brands, log_key, staff_keys(self.vault.keys, brands.values()))
 
     def lines(self, acts: Collection[Act] = (), asked: Asked | None = None) -> Iterator[Line]:
         """Give the entries of the period asked for, or of another."""

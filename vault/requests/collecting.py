@@ -22,11 +22,12 @@ from policies.rights import Right
 from vault import consentchain, disclosure, facts, systems
 from vault.amendments import pages
 from vault.errors import IntegrityFailure
-from vault.requests.looks import Look, looks
+from vault.requests.looks import Look, Numbering, looks
 from vault.requests.records import Request
 from vault.requests.states import IllegalMove
 from vault.requests.steps import By, Held
 from vault.revealed import DisclosedField
+from vault.staff import staff_keys
 from vault.unit import Commit, UnitOfWork
 from vault.values import JsonValue
 
@@ -124,7 +125,8 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
                 found.setdefault(name, []).append(_held(bundle, request, each, part))
         with vault.reading() as conn:
             brands = {each.id: each.brand for each in systems.listed(conn)}
-            seen = looks(conn, uow.shard, person.log_key, request.brand, brands)
+            numbering = Numbering(brands, staff_keys(vault.keys, [request.brand])[request.brand])
+            seen = looks(conn, uow.shard, person.log_key, request.brand, numbering)
         told = {name: tuple(parts) for name, parts in found.items()}
         return Gathered(request, now, bundle, told, tuple(unread), events, tuple(seen))
 

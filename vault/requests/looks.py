@@ -2,18 +2,19 @@
 
 The log names nobody; each entry carries another pseudonym of the person, and only the person's own log key tells which are
 theirs. So the whole log of the person's shard is walked, one keyed hash per entry. Recipients are named by brand and
-system; of the vault's own staff only that the same one stands behind a number (C-579/21).
+system; of staff, the vault's own and the brand's, only that the same one stands behind a number (C-579/21).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
 from audit import entry as log_entry
 from audit import ledger
 from audit.entry import Act, ActorKind, decode
+from audit.pseudonym import veiled
 
 PIECE: Final = 4096
 VAULT: Final = "vault"
@@ -31,7 +32,8 @@ _SHOWN: Final = frozenset(
 class Look:
     """One look: when (as the log writes it), what kind, whether it was let through, by whom, at which fields, what for.
 
-    `index` is its place in the log, for whoever wants it proven.
+    `staff` numbers the members of the brand's staff that stand behind looks, from 1; 0 where none was named. `index` is
+    its place in the log, for whoever wants it proven.
     """
 
     at: str
@@ -43,39 +45,62 @@ class Look:
     purpose: str
     basis: str
     index: int
+    staff: int = 0
 
 
-def looks(conn: Connection, shard: int, log_key: bytes, brand: str, brands: Mapping[str, str]) -> list[Look]:
+class Numbering(NamedTuple):
+    """Whose the systems are (id -> brand), and the key under which the brand's staff is veiled in the log."""
+
+    brands: Mapping[str, str]
+    staff_key: bytes
+
+    def __repr__(self) -> str:
+        return "Numbering(…)"
+
+
+def looks(conn: Connection, shard: int, log_key: bytes, brand: str, numbering: Numbering) -> list[Look]:
     """Return every look at a person by one brand's systems and by officers, oldest first.
 
-    `brands` maps system ids to brands. What systems of other brands did is theirs to tell: each is a controller.
+    What systems of other brands did is theirs to tell: each is a controller.
     """
     found: list[Look] = []
-    staff: dict[str, str] = {}
+    officers: dict[str, int] = {}
+    staff: dict[str, int] = {}
     start = 0
     while piece := ledger.read(conn, shard, start, PIECE):
         for record in piece:
             mine = f'"sref":"{log_entry.sref(log_key, record.entry_id).hex()}"'.encode()
             if mine in record.body:
                 content = decode(record.body)
-                if content["act"] in _SHOWN and (look := _look(content, record.idx, brand, brands, staff)) is not None:
+                if (
+                    content["act"] in _SHOWN
+                    and (look := _look(content, record.idx, brand, numbering, (officers, staff))) is not None
+                ):
                     found.append(look)
         start = piece[-1].idx + 1
     return found
 
 
 def _look(
-    content: Mapping[str, Any], index: int, brand: str, brands: Mapping[str, str], staff: dict[str, str]
+    content: Mapping[str, Any],
+    index: int,
+    brand: str,
+    numbering: Numbering,
+    numbers: tuple[dict[str, int], dict[str, int]],
 ) -> Look | None:
-    actor = content["actor"]
+    actor, member = content["actor"], 0
+    officers, staff = numbers
     if actor["k"] == ActorKind.OFFICER:
-        whose, who = VAULT, staff.setdefault(actor["id"], f"officer {len(staff) + 1}")
+        whose, who = VAULT, f"officer {_number(officers, actor['id'])}"
     elif actor["k"] == ActorKind.VAULT:
         whose, who = VAULT, VAULT
     else:
-        whose, who = brands.get(actor["id"], ""), actor["id"]
+        whose, who = numbering.brands.get(actor["id"], ""), actor["id"]
         if whose != brand:
             return None
+        if "stf" in content:
+            named = veiled(numbering.staff_key, bytes.fromhex(content["id"]), bytes.fromhex(content["stf"]))
+            member = _number(staff, named.hex())
     return Look(
         content["t"],
         content["act"],
@@ -86,4 +111,9 @@ def _look(
         content.get("pur", ""),
         content.get("bas", ""),
         index,
+        member,
     )
+
+
+def _number(numbers: dict[str, int], who: str) -> int:
+    return numbers.setdefault(who, len(numbers) + 1)
