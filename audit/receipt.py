@@ -9,6 +9,8 @@ What one request gave out is promised together: id and leaf hash of each entry i
 
 A signed note under a key of its own. Whoever keeps a receipt can show an omission: an entry that was promised and is
 in no later checkpoint. The receipt holds nothing about the subject.
+
+Standard library and `cryptography` only: the verifier takes this file along when it is copied out.
 """
 
 import re
@@ -62,7 +64,7 @@ def issue(receipts: Iterable[Receipt], public: bytes, sign: Callable[[Sequence[b
     ]
 
 
-def verify(note: str | bytes, vkeys: Iterable[str | VerifierKey]) -> Receipt:
+def open_receipt(note: str | bytes, vkeys: Iterable[str | VerifierKey]) -> Receipt:
     """Check a receipt's signature and form; raises `VerificationError`."""
     opened = open_note(note, vkeys)
     match = _TEXT.fullmatch(opened.text)

@@ -1,6 +1,7 @@
 """Questions smaller than a whole log, each with the same three answers: 0 it holds, 1 it does not, 2 cannot decide.
 
     proof      is this entry in the log?                        python verify.py proof PROOF --key K --entry FILE
+    receipt    did the log promise this entry?                  python verify.py receipt NOTE --key K --entry FILE
     extend     does the newer checkpoint extend the one I kept? python verify.py extend OLD NEW --key K --folder DIR
     witnessed  did a quorum of witnesses cosign it?             python verify.py witnessed NOTE --policy FILE
     timestamp  by when was it signed?                           python verify.py timestamp NOTE --token T --roots PEM --key K
@@ -30,6 +31,7 @@ from audit.merkle import HASH_SIZE, Frontier, leaf_hash, verify_consistency, ver
 from audit.note import VerifierKey, parse_vkey, split_note
 from audit.pseudonym import pseudonym
 from audit.quorum import QuorumPolicy, Witnessed, parse_policy
+from audit.receipt import open_receipt
 from audit.recompute import Recomputation
 from audit.stamp import stamped_bytes, verify_stamp
 from audit.stored import StoredEntry, StoredLog, open_sqlite
@@ -37,7 +39,7 @@ from audit.targets import claims_known_key
 from audit.tiles import tiles_of
 from audit.tlogproof import parse_proof
 
-COMMANDS = ("proof", "extend", "witnessed", "timestamp", "subject")
+COMMANDS = ("proof", "receipt", "extend", "witnessed", "timestamp", "subject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,23 @@ def verify_proof(text: str, leaf: bytes, keys: Sequence[VerifierKey], policy: Qu
     if policy is not None:
         verify_witnessed(proof.checkpoint, policy, keys)
     return Proven(proof.index, checkpoint)
+
+
+def verify_promise(note: str, leaf: bytes, keys: Sequence[VerifierKey]) -> int:
+    """Check that a receipt promises a leaf hash (32 bytes) to the log; return when it was signed, UTC seconds.
+
+    Raises `VerificationError` if it promises others, `CannotDecide` for what no known key signed.
+    """
+    try:
+        known = claims_known_key(split_note(note), keys)
+    except VerificationError as error:
+        raise CannotDecide(f"not a receipt: {error}") from None
+    if not known:
+        raise CannotDecide("the receipt carries no signature of a known key")
+    promised = open_receipt(note, keys)
+    if all(each.leaf_hash != leaf for each in promised.entries):
+        raise VerificationError("the receipt promises other entries")
+    return promised.time
 
 
 def verify_extension(
@@ -151,11 +170,13 @@ def run_single(arguments: Sequence[str]) -> int:
     """Answer one question from the command line; the exit code is the verdict."""
     parser = argparse.ArgumentParser(prog="audit.verify", description="Answer one question about an audit log offline.")
     parser.add_argument("question", choices=COMMANDS)
-    parser.add_argument("files", nargs="+", type=Path, help="a proof; two checkpoints, the older first; a note; a log")
+    parser.add_argument(
+        "files", nargs="+", type=Path, help="a proof; a receipt; two checkpoints, the older first; a note; a log"
+    )
     parser.add_argument("--key", action="append", default=[], help="verifier key of the log, or a file that holds it")
     parser.add_argument("--policy", type=Path, help="policy file: the witnesses that must have cosigned")
-    parser.add_argument("--entry", type=Path, help="of a proof: the entry's bytes")
-    parser.add_argument("--leaf", help="of a proof: the leaf hash in hex")
+    parser.add_argument("--entry", type=Path, help="of a proof or a receipt: the entry's bytes")
+    parser.add_argument("--leaf", help="of a proof or a receipt: the leaf hash in hex")
     parser.add_argument("--folder", type=Path, help="of an extension: a published log, for its hash tiles")
     parser.add_argument("--token", type=Path, help="time-stamp response (DER)")
     parser.add_argument("--roots", type=Path, help="root certificates of the time-stamping authority (PEM)")
@@ -181,6 +202,8 @@ def _answer(options: argparse.Namespace, keys: Sequence[VerifierKey], policy: Qu
         proven = verify_proof(_file(files[0]), _leaf(options), keys, policy)
         told = f"entry {proven.index} is in {proven.checkpoint.origin}, of {proven.checkpoint.size} entries"
         return _told(Verdict.FINE, told)
+    if options.question == "receipt":
+        return _told(Verdict.FINE, f"promised to the log at {verify_promise(_file(files[0]), _leaf(options), keys)}")
     if options.question == "extend":
         if len(files) != 2:  # noqa: PLR2004 - the older and the newer
             raise CannotDecide("two checkpoints are needed, the older first")

@@ -30,6 +30,7 @@ MODULES = (
     "cosignature",
     "quorum",
     "tlogproof",
+    "receipt",
     "pseudonym",
     "spreadsheet",
     "selection",

@@ -22,7 +22,7 @@ from typing import NamedTuple, cast
 
 from policies import transforms
 from policies.catalogue import Field, FieldKind
-from policies.decision import Grant, GrantedField
+from policies.decision import OWN, Grant, GrantedField
 from policies.errors import TransformUnavailable
 from policies.levels import Level
 from vault import crowds, envelope, values
@@ -51,6 +51,17 @@ class SealedRow(NamedTuple):
     envelope: bytes
     slot: int
     generation: int
+
+
+_Reading = tuple[SealedRow, FieldValue | None]  # None: the row did not open
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A value as it is kept, with the number that tells it from others of its field; 0 for a single one."""
+
+    item: int
+    value: FieldValue = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +119,9 @@ def reveal(vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequen
 
     Raises `UnrecordedDisclosure` unless `commit` covers every one of them: nothing has then been unwrapped.
     """
-    if len(entry_ids) != len(selection.grants) or not all(map(commit.covers, entry_ids)):
-        raise UnrecordedDisclosure
-    flat = [row for rows in selection.rows for group in rows.values() for row in group]
-    opened = iter(_open(vault, flat))
     revealed = []
-    for grant, rows, known_on in zip(selection.grants, selection.rows, selection.known_on, strict=True):
-        readings = {field_id: [(row, next(opened)) for row in group] for field_id, group in rows.items()}
+    opened = _readings(vault, commit, selection, entry_ids)
+    for grant, readings, known_on in zip(selection.grants, opened, selection.known_on, strict=True):
         parts = {
             (each.field.name, each.level, each.predicate): _part(
                 each, readings[each.field.id], grant, known_on, selection.today
@@ -129,6 +136,47 @@ def reveal(vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequen
     return revealed
 
 
+def reveal_own(
+    vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequence[bytes]
+) -> list[Mapping[str, tuple[Kept, ...] | IntegrityFailure]]:
+    """Open what persons were granted of themselves, by field name, with where it is from and which days it is for.
+
+    Unlike `reveal` it shows values of days to come as well, and none that is over. Raises `UnrecordedDisclosure` as
+    `reveal`, and for a grant that is not a person's own.
+    """
+    if any(grant.purpose != OWN for grant in selection.grants):
+        raise UnrecordedDisclosure
+    found: list[Mapping[str, tuple[Kept, ...] | IntegrityFailure]] = []
+    for grant, readings in zip(selection.grants, _readings(vault, commit, selection, entry_ids), strict=True):
+        found.append({each.field.name: _kept(readings[each.field.id], selection.today) for each in grant.fields})
+    return found
+
+
+def _kept(readings: Sequence[_Reading], today: date) -> tuple[Kept, ...] | IntegrityFailure:
+    readable = [(row, value) for row, value in readings if value is not None]
+    if len(readable) != len(readings):
+        return IntegrityFailure()
+    return tuple(
+        Kept(row.item, value)
+        for row, value in _by_version(readable)
+        if value.value is not None and (value.valid_until is None or value.valid_until >= today)
+    )
+
+
+def _readings(
+    vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequence[bytes]
+) -> list[Mapping[int, Sequence[_Reading]]]:
+    """Open what was selected, per grant and field id, if `commit` covers the entry of every grant."""
+    if len(entry_ids) != len(selection.grants) or not all(map(commit.covers, entry_ids)):
+        raise UnrecordedDisclosure
+    flat = [row for rows in selection.rows for group in rows.values() for row in group]
+    opened = iter(_open(vault, flat))
+    return [
+        {field_id: [(row, next(opened)) for row in group] for field_id, group in rows.items()}
+        for rows in selection.rows
+    ]
+
+
 def _released(
     vault: Vault, grant: Grant, granted: GrantedField, part: DisclosedField | IntegrityFailure
 ) -> DisclosedField | IntegrityFailure:
@@ -136,9 +184,6 @@ def _released(
     if isinstance(part, IntegrityFailure):
         return part
     return crowds.released(vault.crowds, vault.keys, grant.brand, granted, part)
-
-
-_Reading = tuple[SealedRow, FieldValue | None]  # None: the row did not open
 
 
 def _open(vault: Vault, rows: Sequence[SealedRow]) -> list[FieldValue | None]:

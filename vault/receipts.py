@@ -1,15 +1,18 @@
 """Receipts: what a caller keeps to prove, later, that the log left its disclosure out.
 
-A receipt is made from a `Commit` and from nothing else, so none exists for an entry that is not durable.
+A receipt is made from a `Commit`, or from an entry that was read back, so none exists for an entry that is not durable.
 """
 
 from collections.abc import Sequence
 
 from audit import receipt
-from audit.receipt import Promised, Receipt
+from audit.ledger import Record
+from audit.merkle import leaf_hash
+from audit.note import vkey
+from audit.receipt import Promised, Receipt, receipt_key_name
 from vault.keys.service import SigningKey
 from vault.setup import log_origin
-from vault.unit import Commit, UnitOfWork
+from vault.unit import Commit, UnitOfWork, Vault
 
 
 def issue(uow: UnitOfWork, commit: Commit, answers: Sequence[Sequence[bytes]]) -> list[str]:
@@ -17,14 +20,29 @@ def issue(uow: UnitOfWork, commit: Commit, answers: Sequence[Sequence[bytes]]) -
 
     An answer is the ids of the entries that it rests on, committed by `uow`; one at least.
     """
-    if not answers:
+    promised = [[Promised(entry_id, commit.leaf(entry_id)) for entry_id in entry_ids] for entry_ids in answers]
+    return _signed(uow.vault, uow.shard, promised, uow.now)
+
+
+def anew(vault: Vault, records: Sequence[Record], shard: int = 0) -> list[str]:
+    """Sign a receipt for each entry that was read back from the log: durable, or it could not be read."""
+    return _signed(
+        vault, shard, [[Promised(each.entry_id, leaf_hash(each.body))] for each in records], vault.clock.now()
+    )
+
+
+def verifier_key(vault: Vault, shard: int = 0) -> str:
+    """Return the key that receipts verify under, as a signed-note verifier key."""
+    return vkey(receipt_key_name(log_origin(vault.origin, shard)), vault.keys.public_key(SigningKey.RECEIPT))
+
+
+def _signed(vault: Vault, shard: int, promised: Sequence[Sequence[Promised]], now: int) -> list[str]:
+    if not promised:
         return []
-    keys = uow.vault.keys
-    origin = log_origin(uow.vault.origin, uow.shard)
-    wanted = [
-        Receipt(origin, tuple([Promised(entry_id, commit.leaf(entry_id)) for entry_id in entry_ids]), uow.now)
-        for entry_ids in answers
-    ]
+    keys = vault.keys
+    origin = log_origin(vault.origin, shard)
     return receipt.issue(
-        wanted, keys.public_key(SigningKey.RECEIPT), lambda messages: keys.sign(SigningKey.RECEIPT, messages)
+        [Receipt(origin, tuple(each), now) for each in promised],
+        keys.public_key(SigningKey.RECEIPT),
+        lambda messages: keys.sign(SigningKey.RECEIPT, messages),
     )

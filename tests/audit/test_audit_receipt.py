@@ -36,14 +36,14 @@ def test_a_batch_is_signed_in_one_call():
 
     notes = receipt.issue(RECEIPTS, KEY.public_key, sign)
     assert calls == [5]
-    assert [receipt.verify(note, [KEY.vkey]) for note in notes] == RECEIPTS
+    assert [receipt.open_receipt(note, [KEY.vkey]) for note in notes] == RECEIPTS
 
 
 def test_one_answer_about_many_is_promised_under_one_signature():
     calls = []
     (note,) = receipt.issue([MANY], KEY.public_key, lambda texts: calls.extend(texts) or [KEY.sign(t) for t in texts])
     assert len(calls) == 1
-    assert receipt.verify(note, [KEY.vkey]) == MANY
+    assert receipt.open_receipt(note, [KEY.vkey]) == MANY
     assert note.splitlines()[1:11:2] == [each.entry_id.hex() for each in PROMISED]
 
 
@@ -53,19 +53,19 @@ def test_any_flipped_byte_is_refused(promise):
     for place in range(len(content)):
         flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
         with pytest.raises(VerificationError):
-            receipt.verify(flipped, [KEY.vkey])
+            receipt.open_receipt(flipped, [KEY.vkey])
 
 
 def test_a_receipt_signed_by_another_key_is_refused():
     stranger = Ed25519Signer(receipt_key_name(ORIGIN), b"\x02" * 32)
     with pytest.raises(VerificationError):
-        receipt.verify(issue(RECEIPTS[:1])[0], [stranger.vkey])
+        receipt.open_receipt(issue(RECEIPTS[:1])[0], [stranger.vkey])
 
 
 def test_the_logs_own_key_does_not_sign_receipts(signer):
     note = sign_note(receipt_text(Receipt(ORIGIN, (Promised(bytes(16), bytes(32)),), 1)), (signer,))
     with pytest.raises(VerificationError):
-        receipt.verify(note, [signer.vkey])
+        receipt.open_receipt(note, [signer.vkey])
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_logs_own_key_does_not_sign_receipts(signer):
 )
 def test_a_good_signature_over_something_else_is_no_receipt(text):
     with pytest.raises(VerificationError):
-        receipt.verify(sign_note(text, (KEY,)), [KEY.vkey])
+        receipt.open_receipt(sign_note(text, (KEY,)), [KEY.vkey])
 
 
 def test_no_receipts_need_no_signature():

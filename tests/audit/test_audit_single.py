@@ -12,7 +12,8 @@ from audit.cosignature import ED25519_COSIGNATURE, cosign
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment, encode, sref
 from audit.errors import CannotDecide, VerificationError
 from audit.merkle import consistency_proof, inclusion_proof, leaf_hash, root_hash
-from audit.note import parse_vkey, split_note, vkey
+from audit.note import parse_vkey, sign_note, split_note, vkey
+from audit.receipt import Promised, Receipt, receipt_key_name, receipt_text
 from audit.single import verify_extension, verify_proof, verify_subject
 from audit.standalone import standalone
 from audit.tiles import pack_bundle, tile_path, tiles_of
@@ -21,6 +22,7 @@ from audit.tlogproof import format_proof
 LOG = Ed25519Signer(ORIGIN)
 STRANGER = Ed25519Signer(ORIGIN, b"\x02" * 32)
 WITNESS = Ed25519Signer("w.example", b"\x31" * 32)
+PROMISER = Ed25519Signer(receipt_key_name(ORIGIN), b"\x03" * 32)
 KEYS = [parse_vkey(LOG.vkey)]
 PEOPLE = [bytes([number]) * 32 for number in (1, 2, 3)]
 SIZE = 300
@@ -118,6 +120,22 @@ def test_a_proof_of_nobody_known_or_of_no_form_decides_nothing(ask, tmp_path):
     assert ask("proof", proof(17))[0] == 2
     assert ask("proof", proof(17), "--leaf", "00")[0] == 2
     assert ask("proof", proof(17), "--entry", BODIES[17], key="nonsense+")[0] == 2
+
+
+def test_a_receipt_promises_this_entry_or_another_or_says_nothing(ask):
+    def promise(*bodies, signer=PROMISER):
+        entries = tuple(Promised(b"%016d" % number, leaf_hash(body)) for number, body in enumerate(bodies))
+        return sign_note(receipt_text(Receipt(ORIGIN, entries, START)), (signer,))
+
+    note = promise(BODIES[17], BODIES[18])
+    told = f"verified: promised to the log at {START}\n"
+    assert ask("receipt", note, "--entry", BODIES[18], key=PROMISER.vkey) == (0, told)
+    assert ask("receipt", note, "--leaf", LEAVES[17].hex(), key=PROMISER.vkey)[0] == 0
+    assert ask("receipt", note, "--entry", BODIES[19], key=PROMISER.vkey)[0] == 1
+    assert ask("receipt", note.replace(str(START), str(START + 1)), "--entry", BODIES[17], key=PROMISER.vkey)[0] == 1
+    assert ask("receipt", note, "--entry", BODIES[17])[0] == 2  # the log's own key signs no receipts
+    assert ask("receipt", "nothing\n", "--entry", BODIES[17], key=PROMISER.vkey)[0] == 2
+    assert ask("receipt", note, key=PROMISER.vkey)[0] == 2
 
 
 def test_growth_is_told_from_a_fork_and_from_going_back(ask, folder):

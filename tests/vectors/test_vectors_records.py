@@ -125,7 +125,7 @@ def test_receipt(keys):
     promise = receipt.Receipt(generator.ORIGIN, (promised,), NOW)
     public = keys.public_key(SigningKey.RECEIPT)
     assert receipt.issue([promise], public, lambda each: keys.sign(SigningKey.RECEIPT, each)) == [DOCUMENT["receipt"]]
-    assert receipt.verify(DOCUMENT["receipt"], (DOCUMENT["receipt_key"],)) == promise
+    assert receipt.open_receipt(DOCUMENT["receipt"], (DOCUMENT["receipt_key"],)) == promise
 
 
 def test_consent_receipt(keys):

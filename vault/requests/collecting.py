@@ -150,13 +150,14 @@ def portable(bundle: Bundle, jurisdiction: str, category: str, of: Field) -> boo
 
 def _held(bundle: Bundle, request: Request, of: Field, part: DisclosedField) -> Holding:
     values = [each["value"] for each in part.value] if isinstance(part.value, list) else [part.value]  # type: ignore[index,call-overload]
-    clean = [_without_others(of, each) for each in values]
+    clean = [without_others(of, each) for each in values]
     name = bundle.catalogue.category_by_id(of.category_id).name
     may = portable(bundle, request.jurisdiction, name, of)
     return Holding(of, tuple(each for each, _ in clean), may, any(cut for _, cut in clean))
 
 
-def _without_others(of: Field, value: JsonValue) -> tuple[JsonValue, bool]:
+def without_others(of: Field, value: JsonValue) -> tuple[JsonValue, bool]:
+    """Return a value without what names somebody else in it, and whether anything was taken out."""
     others = OTHERS.get(of.type, frozenset())
     if not isinstance(value, dict) or not others & value.keys():
         return value, False

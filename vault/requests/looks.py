@@ -15,9 +15,11 @@ from audit import entry as log_entry
 from audit import ledger
 from audit.entry import Act, ActorKind, decode
 from audit.pseudonym import veiled
+from vault.requests.ownlines import is_own, own_lines
 
 PIECE: Final = 4096
 VAULT: Final = "vault"
+SELF: Final = "self"
 
 _SHOWN: Final = frozenset(
     {
@@ -81,6 +83,32 @@ def looks(conn: Connection, shard: int, log_key: bytes, brand: str, numbering: N
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The newest looks that one bounded step found, newest first, and how far back it read; 0: to the beginning."""
+
+    looks: tuple[Look, ...]
+    reached: int
+
+
+def recent(
+    conn: Connection, shard: int, log_key: bytes, brand: str, numbering: Numbering, before: int | None = None
+) -> Recent:
+    """Return looks as `looks` does, newest first and from a bounded stretch of the log that ends before an index.
+
+    Numbers of members of staff hold within one answer.
+    """
+    lines = own_lines(conn, shard, log_key, before=before)
+    numbers: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    shown = [
+        look
+        for line in lines.found
+        if line.content["act"] in _SHOWN
+        and (look := _look(line.content, line.record.idx, brand, numbering, numbers)) is not None
+    ]
+    return Recent(tuple(shown), lines.reached)
+
+
 def _look(
     content: Mapping[str, Any],
     index: int,
@@ -90,7 +118,9 @@ def _look(
 ) -> Look | None:
     actor, member = content["actor"], 0
     officers, staff = numbers
-    if actor["k"] == ActorKind.OFFICER:
+    if is_own(content):
+        whose = who = SELF
+    elif actor["k"] == ActorKind.OFFICER:
         whose, who = VAULT, f"officer {_number(officers, actor['id'])}"
     elif actor["k"] == ActorKind.VAULT:
         whose, who = VAULT, VAULT

@@ -1,0 +1,83 @@
+"""A person's own lines of the log, newest first, in steps whose work is bounded.
+
+There is no index by subject, on purpose (`vault.requests.looks`): whoever wants a person's lines needs the person's log key
+and reads entry by entry. A package reads all of them. For a page that somebody may press as often as they like the log is
+read backwards from a place, so many entries and no more, and how far it came is part of the answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from audit import entry as log_entry
+from audit import ledger
+from audit.entry import Act, ActorKind, decode
+from audit.ledger import Record
+from policies.decision import OWN
+from vault.requests.steps import PORTAL
+
+MOST_READ: Final = 50_000  # entries looked at in one step: about half a second
+MOST_FOUND: Final = 50
+_PIECE: Final = 4096
+_SCRUBBED: Final = f'"act":"{Act.LOG_SCRUBBED}"'.encode()
+_FULL: Final = "scrub.full"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLine:
+    """One entry about the person. `own`: it records an act of theirs."""
+
+    record: Record = field(repr=False)
+    content: Mapping[str, Any] = field(repr=False)
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLines:
+    """What one step found, newest first. `reached` is the oldest index looked at; 0: the log was read to its beginning.
+
+    `scrub` is the newest entry of a whole scrub that the step came by.
+    """
+
+    found: tuple[OwnLine, ...]
+    reached: int
+    scrub: Record | None = field(default=None, repr=False)
+
+
+def is_own(content: Mapping[str, Any]) -> bool:
+    """Whether an entry records an act of the data subject: by the portal, or in the person's own name."""
+    actor = content["actor"]
+    if actor["k"] == ActorKind.VAULT:
+        return bool(actor.get("via") == PORTAL)
+    return bool(actor["k"] == ActorKind.SYSTEM and actor["id"] == OWN)
+
+
+def own_lines(
+    conn: Connection, shard: int, log_key: bytes, *, before: int | None = None, own_only: bool = False
+) -> OwnLines:
+    """Read the log backwards from index `before` (left out: from its end) for a person's lines; two limits end it."""
+    end = ledger.head(conn, shard).size
+    end = end if before is None else min(max(before, 0), end)
+    floor = max(0, end - MOST_READ)
+    found: list[OwnLine] = []
+    scrub: Record | None = None
+    while end > floor:
+        start = max(floor, end - _PIECE)
+        for record in reversed(ledger.read(conn, shard, start, end - start)):
+            if scrub is None and _SCRUBBED in record.body and _FULL in decode(record.body).get("pol", ()):
+                scrub = record
+            if _is_about(record, log_key):
+                content = decode(record.body)
+                line = OwnLine(record, content, is_own(content))
+                if line.own or not own_only:
+                    found.append(line)
+            if len(found) == MOST_FOUND:
+                return OwnLines(tuple(found), record.idx, scrub)
+        end = start
+    return OwnLines(tuple(found), floor, scrub)
+
+
+def _is_about(record: Record, log_key: bytes) -> bool:
+    return f'"sref":"{log_entry.sref(log_key, record.entry_id).hex()}"'.encode() in record.body

@@ -1,0 +1,126 @@
+"""Revealing: a person's own values, one category at a time and only when asked for, opened on record and kept nowhere.
+
+Which categories hold anything is told without opening one. A category that is opened leaves an entry under the person's
+pseudonym that names fields and no value, before anything opens (`vault.disclosure`). What names somebody else is taken
+out as it is from an access package.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final
+
+from sqlalchemy import func, select
+
+from audit.entry import Act, Entry, Outcome
+from policies.catalogue import Category, Field, FieldKind
+from policies.decision import OWN, grant_own
+from vault import disclosure, facts, locked
+from vault.amendments import pages
+from vault.compartments import ACTIVE
+from vault.errors import IntegrityFailure, UnknownReference
+from vault.locked import Locked
+from vault.requests.collecting import without_others
+from vault.requests.steps import by_person
+from vault.store.tables import metadata
+from vault.unit import UnitOfWork, Vault, record_apart
+from vault.values import JsonValue
+
+REVEALED: Final = "own.revealed"
+
+_VALUE: Final = metadata.tables["field_value"]
+_COMPARTMENT: Final = metadata.tables["compartment"]
+_COUNTS: Final = (
+    select(_VALUE.c.category_id, func.count())
+    .join(
+        _COMPARTMENT,
+        (_COMPARTMENT.c.subject_id == _VALUE.c.subject_id) & (_COMPARTMENT.c.category_id == _VALUE.c.category_id),
+    )
+    .where(_VALUE.c.current, _COMPARTMENT.c.state == ACTIVE)
+    .group_by(_VALUE.c.category_id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnValue:
+    """One value as its person sees it. `source` is the system that recorded it; days are inclusive, None leaves open.
+
+    `cut`: what names somebody else was taken out of it. `may_correct`: it can be named in a request of rectification.
+    """
+
+    item: int
+    value: JsonValue = field(repr=False)
+    cut: bool
+    source: str
+    recorded_at: int
+    valid_from: date | None = field(repr=False)
+    valid_until: date | None = field(repr=False)
+    may_correct: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a person was shown: by field, those that hold anything. `unread` did not open: said, not passed over."""
+
+    held: Mapping[Field, tuple[OwnValue, ...]] = field(repr=False)
+    unread: tuple[Field, ...]
+
+
+def counts(uow: UnitOfWork, person: Locked, brand: str) -> dict[str, int]:
+    """Count what a brand holds of a person, by category, without opening any of it. What is being erased is not there."""
+    rows = uow.conn.execute(_COUNTS.where(_VALUE.c.subject_id == person.subject, _VALUE.c.holder == brand))
+    catalogue = uow.vault.bundle.catalogue
+    return {catalogue.category_by_id(category).name: count for category, count in rows}
+
+
+def reveal(vault: Vault, brand: str, reference: str, category: Category) -> Own:
+    """Show a person what one category holds of them at a brand. Raises `UnknownReference`."""
+    return own_values(vault, brand, reference, category.fields)
+
+
+def own_values(vault: Vault, brand: str, reference: str, fields: Iterable[Field]) -> Own:
+    """Open fields of a person for that person, on record. Raises `UnknownReference` where nobody is any more."""
+    with vault.unit() as uow:
+        (person,) = locked.by_reference(uow, [(brand, reference)])
+        if isinstance(person, UnknownReference):
+            raise person
+        (known,) = facts.load(uow, brand, [person.subject])
+        grant = None if known is None else grant_own(known.facts, brand, person.subject, fields)
+        if grant is None:
+            raise UnknownReference
+        selection = disclosure.select(uow, [grant])
+        actor, wanted = by_person(vault).actor, [each.field for each in grant.fields]
+        told = [
+            Entry(Act.SUBJECT_EXPORTED, Outcome.ALLOW, actor, page, OWN, grant.basis, (REVEALED,))
+            for page in pages(f"{each.name}:raw" for each in wanted)
+        ]
+        entries = [uow.record(each, log_key=person.log_key) for each in told]
+        commit = uow.commit()
+    (opened,) = disclosure.reveal_own(vault, commit, selection, entries[:1])
+    held: dict[Field, tuple[OwnValue, ...]] = {}
+    unread: list[Field] = []
+    for each in wanted:
+        part = opened[each.name]
+        if isinstance(part, IntegrityFailure):
+            unread.append(each)
+        elif part:
+            held[each] = tuple(_shown(each, one) for one in part)
+    if unread:
+        names = tuple(f"{each.name}:raw" for each in unread)
+        failed = Entry(Act.SUBJECT_EXPORTED, Outcome.ERROR, actor, names, OWN, grant.basis, (REVEALED,))
+        record_apart(vault, [(failed, person.log_key)])
+    return Own(held, tuple(unread))
+
+
+def _shown(of: Field, kept: disclosure.Kept) -> OwnValue:
+    value, cut = without_others(of, kept.value.value)
+    return OwnValue(
+        kept.item,
+        value,
+        cut,
+        kept.value.source,
+        kept.value.recorded_at,
+        kept.value.valid_from,
+        kept.value.valid_until,
+        of.kind is not FieldKind.JOURNAL,
+    )
