@@ -84,9 +84,8 @@ def printed(exported: Exported, rows: bytes) -> bytes:
         pdf.Sheet(
             f"Evidence from {upto.origin}",
             [*facts, ("rows", str(exported.rows))],
-            [header[at] for at in keep],
-            [[row[at] for at in keep] for row in found],
             [f"A print of {parts.ROWS}: what counts is the archive, see README.html."],
+            [pdf.Part(columns=[header[at] for at in keep], rows=[[row[at] for at in keep] for row in found])],
             footer,
         )
     )

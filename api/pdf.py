@@ -1,78 +1,110 @@
-"""Reports and evidence as PDF: title, facts, a table, and on every page the line by which it can be placed.
+"""Reports, evidence and packages as PDF: one maker, tagged for whoever has it read aloud, in any script we have letters of.
 
-Drawn with ReportLab from our own rows: no HTML is parsed and nothing is fetched. The same input gives the same bytes.
+Set by Typst from our own template (`api.typesetting`), in a process of its own: what it read and remembered goes with it.
+Nothing that is printed is markup, nothing is fetched, nothing touches a disk, and the same sheet gives the same bytes.
+The file says PDF/UA-1 (ISO 14289-1) and Typst refuses to write one that is not. Of metadata it has title and language.
 """
 
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
-from reportlab.lib import colors
-from reportlab.lib.pagesizes import A4, landscape
-from reportlab.lib.styles import ParagraphStyle
-from reportlab.lib.units import mm
-from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+import orjson
 
 from audit.reports.document import Report
 from audit.reports.lines import told
 from audit.spreadsheet import Written
 
-MOST_ROWS: Final = 2_000  # on paper; the CSV has all
-_MARGIN: Final = 14 * mm
-_TITLE: Final = ParagraphStyle("title", fontName="Helvetica-Bold", fontSize=15, leading=19, spaceAfter=4)
-_TEXT: Final = ParagraphStyle("text", fontName="Helvetica", fontSize=9, leading=12)
-_CELL: Final = ParagraphStyle("cell", fontName="Helvetica", fontSize=6.5, leading=8, splitLongWords=1)
-_HEAD: Final = ParagraphStyle("head", parent=_CELL, fontName="Helvetica-Bold")
+MOST_ROWS: Final = 5_000  # of one table on paper; the CSV has all
+INK: Final = "#1f2a37"
+_ACCENT: Final = re.compile(r"#[0-9a-f]{6}")
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_SECONDS: Final = 180.0
+_AT_ONCE: Final = threading.BoundedSemaphore(2)  # a long table takes half a gigabyte while it is set
+_PORTRAIT: Final = 8.0  # points of a table's letters
+_LANDSCAPE: Final = 6.5
+
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": {
+        "page": "page",
+        "more": "{count} rows more are in the CSV.",
+        "sign": "Date, name and signature:",
+        "spelled": "[U+…] stands for a character that this print has no shape for: it is that of this number in Unicode.",
+    },
+    "fr": {
+        "page": "page",
+        "more": "{count} lignes de plus sont dans le CSV.",
+        "sign": "Date, nom et signature :",
+        "spelled": "[U+…] remplace un caractère que cette impression ne sait pas dessiner : celui de ce numéro dans Unicode.",
+    },
+}
+
+
+class PrintFailed(Exception):
+    """The print could not be made. Says nothing of what was to be printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a sheet: a heading of level 2 or 3 if it has one, paragraphs, and a table if it has rows.
+
+    `widths` are the columns' shares of the page; left out, all are alike.
+    """
+
+    heading: str = ""
+    text: Sequence[str] = field(default=(), repr=False)
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[Written]] = field(default=(), repr=False)
+    widths: Sequence[int] = ()
+    level: int = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What is printed. `facts` are names and values, `footer` stands on every page beside the page's number."""
+    """What is printed. `facts` are names and values, `footer` stands on every page beside the page's number.
+
+    `house` and the lines `under` it are the letterhead, in the colour `accent` (`#rrggbb`).
+    """
 
     title: str
-    facts: Sequence[tuple[str, str]]
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Written]]
+    facts: Sequence[tuple[str, str]] = field(repr=False)
     notes: Sequence[str]
+    parts: Sequence[Part]
     footer: str
     to_sign: bool = True  # a line for whoever vouches for the paper with their hand
+    language: str = "en"
+    landscape: bool = True
+    house: str = ""
+    under: Sequence[str] = ()
+    accent: str = INK
 
 
 def draw(sheet: Sheet) -> bytes:
-    """Return the PDF."""
-    out = io.BytesIO()
-    document = SimpleDocTemplate(
-        out,
-        pagesize=landscape(A4),
-        leftMargin=_MARGIN,
-        rightMargin=_MARGIN,
-        topMargin=_MARGIN,
-        bottomMargin=_MARGIN + 6 * mm,
-        title=sheet.title,
-        author="Ecrin",
-        invariant=1,  # no clock and no random id in the file
-    )
-    story: list[Any] = [Paragraph(_safe(sheet.title), _TITLE)]
-    story += [Paragraph(f"<b>{_safe(name)}</b> {_safe(value)}", _TEXT) for name, value in sheet.facts]
-    story += [Spacer(1, 3 * mm), *[Paragraph(_safe(each), _TEXT) for each in sheet.notes], Spacer(1, 4 * mm)]
-    if sheet.rows:
-        story.append(_table(sheet, document.width))
-    if len(sheet.rows) > MOST_ROWS:
-        story.append(Paragraph(f"{len(sheet.rows) - MOST_ROWS} rows more are in the CSV.", _TEXT))
-    if sheet.to_sign:
-        story += [Spacer(1, 10 * mm), Paragraph("Date, name and signature: ______________________________", _TEXT)]
-
-    def footer(canvas: Any, _: Any) -> None:
-        canvas.saveState()
-        canvas.setFont("Helvetica", 6.5)
-        canvas.drawString(_MARGIN, 9 * mm, _plain(sheet.footer))
-        canvas.drawRightString(landscape(A4)[0] - _MARGIN, 9 * mm, f"page {canvas.getPageNumber()}")
-        canvas.restoreState()
-
-    document.build(story, onFirstPage=footer, onLaterPages=footer)
-    return out.getvalue()
+    """Return the PDF. Raises `PrintFailed`."""
+    given = orjson.dumps(_document(sheet))
+    command = [sys.executable, "-E", "-s", "-m", "api.typesetting.press"]
+    with _AT_ONCE:
+        try:
+            done = subprocess.run(  # noqa: S603 - our own interpreter and module; what is printed goes by the pipe
+                command,
+                input=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # a message of it would quote what was to be printed
+                cwd=_ROOT,
+                env={},  # nothing of our environment is its business
+                timeout=_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            raise PrintFailed("the print could not be made") from None
+    if done.returncode:
+        raise PrintFailed("the print could not be made")
+    return done.stdout
 
 
 def of_report(report: Report) -> bytes:
@@ -89,38 +121,46 @@ def of_report(report: Report) -> bytes:
         facts.append(("Rows left out", str(body.more)))
     footer = "  ".join(f"{each.origin} at {each.size}, root {each.root.hex()}" for each in report.upto)
     columns = [each.name.replace("_", " ") for each in body.columns]
-    return draw(Sheet(report.name.replace("_", " ").capitalize(), facts, columns, body.rows, body.notes, footer))
+    title = report.name.replace("_", " ").capitalize()
+    return draw(Sheet(title, facts, body.notes, [Part(columns=columns, rows=body.rows)], footer))
 
 
-def _table(sheet: Sheet, width: float) -> Table:
-    head = [Paragraph(_safe(each), _HEAD) for each in sheet.columns]
-    rows = [[Paragraph(_safe(_told(cell)), _CELL) for cell in row] for row in sheet.rows[:MOST_ROWS]]
-    table = Table([head, *rows], colWidths=[width / len(head)] * len(head), repeatRows=1)
-    table.setStyle(
-        TableStyle(
-            [
-                ("LINEBELOW", (0, 0), (-1, 0), 0.6, colors.black),
-                ("LINEBELOW", (0, 1), (-1, -1), 0.2, colors.lightgrey),
-                ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                ("LEFTPADDING", (0, 0), (-1, -1), 2),
-                ("RIGHTPADDING", (0, 0), (-1, -1), 2),
-            ]
-        )
-    )
-    return table
+def _document(sheet: Sheet) -> dict[str, Any]:
+    words = _WORDS[sheet.language if sheet.language in _WORDS else "en"]
+    accent = sheet.accent if _ACCENT.fullmatch(sheet.accent) else INK
+    return {
+        "title": sheet.title,
+        "house": sheet.house,
+        "under": list(sheet.under),
+        "facts": [list(each) for each in sheet.facts],
+        "notes": list(sheet.notes),
+        "parts": [_part(each, words) for each in sheet.parts],
+        "footer": sheet.footer,
+        "words": {name: words[name] for name in ("page", "sign", "spelled")},
+        "style": {
+            "language": sheet.language,
+            "accent": accent,
+            "landscape": sheet.landscape,
+            "small": _LANDSCAPE if sheet.landscape else _PORTRAIT,
+            "sign": sheet.to_sign,
+        },
+    }
+
+
+def _part(part: Part, words: Mapping[str, str]) -> dict[str, Any]:
+    left = len(part.rows) - MOST_ROWS
+    return {
+        "heading": part.heading,
+        "level": part.level,
+        "text": list(part.text),
+        "columns": list(part.columns),
+        "widths": list(part.widths or [1] * len(part.columns)),
+        "rows": [[_told(cell) for cell in row] for row in part.rows[:MOST_ROWS]],
+        "more": words["more"].format(count=left) if left > 0 else "",
+    }
 
 
 def _told(cell: Written) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     return cell if isinstance(cell, str) else str(cell) if isinstance(cell, int) else " ".join(cell)
-
-
-def _safe(text: str) -> str:
-    """Return text as a paragraph may hold it: nothing in it is markup."""
-    return escape(_plain(text))
-
-
-def _plain(text: str) -> str:
-    # The built-in fonts know Latin-1; what they do not is told as a question mark, not left out.
-    return text.encode("latin-1", "replace").decode("latin-1")

@@ -42,6 +42,10 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "storage": "Stored in: {countries}.",
         "safeguard": "{name}, {country}: {safeguard}.",
         "decisions": "No decision is made here by a machine alone (GDPR Art. 22).",
+        "decisions_title": "Decisions by machines",
+        "name": "Name",
+        "country": "Country",
+        "ground": "Ground of the transfer",
         "rights": "Your rights",
         "rights_text": (
             "You may have your data corrected or erased, have its use restricted, object to a use, take back a consent "
@@ -89,6 +93,10 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "storage": "Conservées en : {countries}.",
         "safeguard": "{name}, {country} : {safeguard}.",
         "decisions": "Aucune décision n’est prise ici par une machine seule (RGPD, art. 22).",
+        "decisions_title": "Décisions automatisées",
+        "name": "Nom",
+        "country": "Pays",
+        "ground": "Fondement du transfert",
         "rights": "Vos droits",
         "rights_text": (
             "Vous pouvez faire rectifier ou effacer vos données, en faire limiter l’usage, vous y opposer, retirer un "
