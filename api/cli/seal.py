@@ -1,29 +1,23 @@
-"""Commands that close the vault and open it again while it runs: seal, unseal.
+"""Commands that close the vault and open it again while it runs: seal, unseal (`api.closing`).
 
-Sealing acts first and is logged after: it must work on a day when the database does not. Unsealing is logged first: no
-entry, no key. Passphrases and shares are read from files or standard input, never from the command line, and are in no
-entry, message or log line.
+Passphrases and shares are read from files or standard input, never from the command line.
 """
 
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api import bootstrap, roots
+from api import bootstrap, closing
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail, told
-from api.settings import Settings, load
-from audit.entry import Act, Entry, Outcome
+from api.settings import load
 from vault.errors import Conflict, Sealed, VaultError
-from vault.keys.keyd.client import KeydClient
 from vault.keys.keyd.holder import MAX_SECRET
 from vault.keys.keyd.wire import Progress
 from vault.keys.private_file import read_private
 from vault.keys.service import KeyState
-from vault.unit import Vault
 
 
 def install(app: typer.Typer) -> None:
@@ -35,22 +29,18 @@ def install(app: typer.Typer) -> None:
 def seal(*, json: Json = False) -> None:
     """Close the vault at once, and keep it closed across restarts until it is unsealed."""
     settings = load()
-    if settings.keyd_socket is None:
-        roots.seal_mark(settings).set()
-        text = "Sealed: serving processes close their keys within a second."
-    else:
-        with closing(KeydClient(settings.keyd_socket, settings.deployment)) as holder:
-            holder.seal_vault()
-        text = "Sealed: the key holder has forgotten its keys."
+    closing.seal(settings)
+    own = settings.keyd_socket is None
+    text = "serving processes close their keys within a second" if own else "the key holder has forgotten its keys"
     try:
         vault = bootstrap.open_to_serve(settings)
         try:
-            _record(vault, Entry(Act.KEYS_SEALED, Outcome.ALLOW, OPERATOR))
+            closing.record_seal(vault, OPERATOR)
         finally:
             vault.close()
     except VaultError as error:
         raise fail(f"sealed, but the log could not be told: {told(error)}", Exit.UNAVAILABLE) from None
-    Output(json=json).result({"state": KeyState.SEALED}, text)
+    Output(json=json).result({"state": KeyState.SEALED}, f"Sealed: {text}.")
 
 
 def unseal(
@@ -64,12 +54,12 @@ def unseal(
     settings = load()
     vault = bootstrap.open_to_serve(settings)
     try:
-        if settings.keyd_socket is None:
-            _unseal_own(settings, vault)
-            progress = Progress(KeyState.UNSEALED, 0, 0, 0)
-        else:
-            with closing(KeydClient(settings.keyd_socket, settings.deployment)) as holder:
-                progress = _unseal_holder(holder, vault, secret_file)
+        asks = settings.keyd_socket is not None and _asks(closing.standing(settings))
+        progress = closing.unseal(settings, vault, OPERATOR, _secret(secret_file) if asks else b"")
+    except Conflict as error:
+        raise fail(told(error), Exit.UNAVAILABLE) from None
+    except Sealed as error:
+        raise fail(told(error) + ("; nothing given so far is kept" if settings.keyd_socket else "")) from None
     finally:
         vault.close()
     document = {"state": progress.state, "given": progress.given, "needed": progress.needed, "total": progress.total}
@@ -79,34 +69,9 @@ def unseal(
         Output(json=json).result(document, f"{progress.given} of {progress.needed} shares given. Still sealed.")
 
 
-def _unseal_own(settings: Settings, vault: Vault) -> None:
-    """Try the root here, and take the mark away: serving processes then open their own."""
-    try:
-        bootstrap.open_keys(settings, vault).close()
-    except Sealed as error:
-        _record(vault, Entry(Act.KEYS_UNSEALED, Outcome.DENY, OPERATOR))
-        raise fail(told(error)) from None
-    _record(vault, Entry(Act.KEYS_UNSEALED, Outcome.ALLOW, OPERATOR))
-    roots.seal_mark(settings).clear()
-
-
-def _unseal_holder(holder: KeydClient, vault: Vault, secret_file: Path | None) -> Progress:
-    before = holder.progress()
-    if before.state is KeyState.UNSEALED:
-        return before
-    secret = _secret(secret_file) if before.needed else b""
-    # Before the offer, as it may be the one that opens.
-    _record(vault, Entry(Act.KEYS_SECRET_OFFERED, Outcome.ALLOW, OPERATOR, n=before.given + 1))
-    try:
-        progress = holder.offer(secret)
-    except Conflict as error:
-        raise fail(told(error), Exit.UNAVAILABLE) from None
-    except Sealed as error:
-        _record(vault, Entry(Act.KEYS_UNSEALED, Outcome.DENY, OPERATOR))
-        raise fail(f"{told(error)}; nothing given so far is kept") from None
-    if progress.state is KeyState.UNSEALED:
-        _record(vault, Entry(Act.KEYS_UNSEALED, Outcome.ALLOW, OPERATOR))
-    return progress
+def _asks(progress: Progress) -> bool:
+    """Whether somebody has to bring a secret now."""
+    return progress.state is KeyState.SEALED and progress.needed > 0
 
 
 def _secret(path: Path | None) -> bytes:
@@ -115,9 +80,3 @@ def _secret(path: Path | None) -> bytes:
     if sys.stdin.isatty():
         return str(typer.prompt("Passphrase or share", hide_input=True)).encode()
     return sys.stdin.buffer.read(MAX_SECRET + 1).strip()
-
-
-def _record(vault: Vault, entry: Entry) -> None:
-    with vault.unit() as uow:
-        uow.record(entry)
-        uow.commit()

@@ -62,6 +62,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Item, ...]], ...]] = (
             Item("/console/budgets", N_("Budgets")),
             Item("/console/break-glass", N_("Break-glass")),
             Item("/console/officers", N_("Officers")),
+            Item("/console/seal", N_("Seal")),
         ),
     ),
 )

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from api.console import control, data, door, integrity, log, policy, reports, requests, today
+from api.console import control, data, door, integrity, log, policy, reports, requests, seal, today
 from api.console.attempts import MOST_DOORS, Attempts
 from api.console.menu import ALL, HANDLERS, READERS
 from api.console.visit import PREFIX, Visit
@@ -84,6 +84,8 @@ PAGES: Final = (
     Page("/break-glass/{id}", ALL, control.case_page),
     Page("/break-glass/{id}/step", HANDLERS, None, control.case, raised=True),
     Page("/officers", ALL, control.officers_page),
+    Page("/seal", ALL, seal.page),
+    Page("/seal/step", seal.CLOSING, None, seal.step, raised=True),
     Page("/sign-in", Door.OUTSIDE, door.sign_in_page, door.sign_in),
     Page("/set-up", Door.SETTING_UP, door.set_up_page, door.set_up),
     Page("/confirm", ALL, door.confirm_page, door.confirm),

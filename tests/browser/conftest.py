@@ -6,6 +6,7 @@ import socket
 from types import SimpleNamespace
 
 import pytest
+from busy_group import Day
 from console_browser import add_officer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -39,16 +40,20 @@ def served(tmp_path_factory):
     try:
         codes = {
             f"{role}-{way}": add_officer(vault, f"{role}-{way}", role)
-            for role in ("compliance", "auditor")
-            for way in ("passkey", "code", "plain")
+            for role in ("compliance", "auditor", "approver", "operator")
+            for way in ("passkey", "code")
         }
+        with demo._server(settings):
+            Story(settings.public_url, names, Narrator(Console(quiet=True)), None, 60).play()
+            with Ecrin(settings.public_url, names[AURELLE.id]) as aurelle:
+                found = [aurelle.search("phone", Group().person(each).phones[0]).candidates for each in range(1, 12)]
+            people = [each[0].reference for each in found if each]
+            day = Day(vault, AURELLE.brand, AURELLE.id, people, "compliance-code", "approver-code")
+            yield SimpleNamespace(
+                url=settings.console_url, settings=settings, codes=codes, reference=people[0], vault=vault, day=day
+            )
     finally:
         vault.close()
-    with demo._server(settings):
-        Story(settings.public_url, names, Narrator(Console(quiet=True)), None, 60).play()
-        with Ecrin(settings.public_url, names[AURELLE.id]) as aurelle:
-            reference = aurelle.search("phone", Group().person(1).phones[0]).candidates[0].reference
-        yield SimpleNamespace(url=settings.console_url, settings=settings, codes=codes, reference=reference)
 
 
 @pytest.fixture(scope="module")

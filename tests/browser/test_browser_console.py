@@ -15,7 +15,9 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 PAGES = (
     "", "/requests", "/person", "/systems", "/systems/aurelle-paris", "/purposes", "/consents", "/policy", "/policy/1",
     "/log?act=field", "/log/1", "/log/export", "/integrity", "/reports", "/reports/access", "/reports/processing",
-    "/reports/refusals/files", "/erasures", "/budgets", "/break-glass", "/officers", "/account", "/nowhere",
+    "/reports/refusals/files", "/erasures", "/budgets", "/break-glass", "/officers", "/seal", "/account",
+    "/nowhere", "/policy/2", "/requests/{ready}", "/requests/{ready}?tab=answer", "/requests/{rehearsed}?tab=answer",
+    "/break-glass/{case}",
 )  # fmt: skip
 PICTURES = {"": "today", "/systems/aurelle-paris": "system", "/policy": "policy", "/log?act=field": "log", "/log/1": "proof",
             "/reports/access": "report", "/integrity": "integrity"}  # fmt: skip
@@ -128,10 +130,14 @@ def test_a_passkey_without_its_owner_or_of_another_officer_opens_nothing(chromiu
 
 @pytest.fixture(scope="module")
 def officer_state(chromium, served):
+    return state_of(chromium, served, "compliance-code")
+
+
+def state_of(chromium, served, officer):
     """An officer signed in with password and code in a browser without script; the cookies of it."""
     with Watched(chromium, served, java_script_enabled=False) as watched:
         page = watched.page
-        come_with_code(page, served.codes["compliance-code"])
+        come_with_code(page, served.codes[officer])
         assert page.is_disabled("form[data-ceremony=create] button")
         secret = page.inner_text("code.secret").replace(" ", "")
         page.fill("input[name=password]", PASSWORD)
@@ -151,9 +157,10 @@ def test_every_page_is_accessible_and_fits(chromium, served, officer_state, lang
         "color_scheme": "light" if size is DESK else "dark",
     }
     with Watched(chromium, served, **how) as watched:
-        page, found = watched.page, {}
+        page, found, day = watched.page, {}, served.day
+        names = {"ready": day.ready.name, "rehearsed": day.rehearsed.name, "case": day.case.name}
         for path in PAGES:
-            answer = page.goto(f"/console{path}")
+            answer = page.goto(f"/console{path.format(**names)}")
             assert answer.status == (404 if path == "/nowhere" else 200), path
             assert page.get_attribute("html", "lang") == language, path
             if here := faults(page):
@@ -194,6 +201,25 @@ def test_without_script_everything_but_passkeys_works(chromium, served, officer_
         with page.expect_download() as download:
             page.click("main form button")
         assert download.value.suggested_filename == "ecrin-access.json"
+
+
+def test_an_operator_seals_and_unseals_it_and_the_server_follows(chromium, served):
+    state = state_of(chromium, served, "operator-code")
+    with Watched(chromium, served, java_script_enabled=False, storage_state=state) as watched:
+        page, ready = watched.page, f"{served.settings.public_url}/readyz"
+        page.goto("/console/seal")
+        page.click("text=Seal now")
+        assert page.url.endswith("/console/seal")  # the browser itself asks for the tick first
+        assert watched.context.request.get(ready).status == 200
+        page.check("input[name=sure]")
+        page.click("text=Seal now")
+        page.wait_for_selector("text=Unseal now")
+        assert watched.context.request.get(ready).status == 503
+        picture(page, "seal-en-desk")
+        page.check("input[name=sure]")
+        page.click("text=Unseal now")
+        page.wait_for_selector("text=Seal now")
+        assert watched.context.request.get(ready).status == 200
 
 
 def test_no_other_page_can_frame_it_or_post_to_it(chromium, served, officer_state):
