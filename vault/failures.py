@@ -29,7 +29,7 @@ class Failures:
 
     def admit(self, address: str, cause: str, now: int) -> bool:
         """Tell whether this failure gets an entry of its own; else it is counted."""
-        place = _place(address)
+        place = place_of(address)
         with self._lock:
             if now // WINDOW_SECONDS != self._window:
                 self._window = now // WINDOW_SECONDS
@@ -54,7 +54,8 @@ class Failures:
             self._untold.update(counts)
 
 
-def _place(address: str) -> str:
+def place_of(address: str) -> str:
+    """Return what counts as one place: an address, or of IPv6 the network in which one subscriber has millions."""
     try:
         parsed = ip_address(address)
     except ValueError:

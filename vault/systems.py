@@ -204,6 +204,11 @@ def locked(uow: UnitOfWork, system_id: str) -> SystemRecord:
     return record_of(tuple(row))
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text can name a system."""
+    return _ID.fullmatch(text) is not None
+
+
 def is_brand(text: str) -> bool:
     """Tell whether a text can name a brand."""
     return _BRAND.fullmatch(text) is not None

@@ -8,9 +8,12 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
+from vault.failures import place_of
+
 WINDOW_SECONDS: Final = 300
 MOST_TRIES: Final = 20  # per address and window
 MOST_DOORS: Final = 200  # sessions begun at the door, which cost a row each
+MOST_ACTS: Final = 60  # forms of one person who is signed in, and pages that walk the log for them
 MOST_ADDRESSES: Final = 4096
 AT_ONCE: Final = 2  # passwords hashed at a time: 64 MiB each
 
@@ -25,7 +28,7 @@ class Attempts:
 
     def admit(self, kind: str, address: str, now: int, most: int) -> bool:
         """Count one try; tell whether it may go on."""
-        key, window = (kind, address), now // WINDOW_SECONDS
+        key, window = (kind, place_of(address)), now // WINDOW_SECONDS
         with self._lock:
             at, count = self._counts.pop(key, (window, 0))
             count = count + 1 if at == window else 1

@@ -33,6 +33,8 @@ from vault.signin.sessions import Session
 from vault.unit import Vault
 
 _REQUIRED: Final = UserVerificationRequirement.REQUIRED
+# What the reader of JSON, of CBOR or of keys says of an answer that no browser made; nested deep enough, any of them.
+_NOT_ONE: Final = (WebAuthnException, ValueError, LookupError, TypeError, RecursionError)
 _MOST_TEXT: Final = 16_384  # characters of a browser's answer
 
 
@@ -71,7 +73,7 @@ def made(session: Session, address: str, answer: str) -> VerifiedRegistration | 
             expected_origin=origin_of(address),
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError):
+    except _NOT_ONE:
         return None
 
 
@@ -106,7 +108,7 @@ def used(vault: Vault, session: Session, address: str, answer: str) -> str | Non
             credential_current_sign_count=passkey.sign_count,  # going back means a copy of the key: refused (§7.2 step 22)
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError):
+    except _NOT_ONE:
         return None
     with vault.unit() as uow:
         passkeys.used(uow, passkey, verified.new_sign_count)

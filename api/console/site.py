@@ -130,7 +130,7 @@ class Site:
         nobody = Session(b"", Stage.DOOR, None, sessions.Method.NONE, None, 0)
         visit = Visit(request, services, session or nobody, tag, self._attempts)
         try:
-            visit.query = forms.parsed(request.url.query)
+            visit.query = forms.parsed(forms.query_of(request))
             page, params = self._find(request)
             request.scope["route"] = SimpleNamespace(path=f"{PREFIX}{page.path}")
             visit.params = params
@@ -143,7 +143,7 @@ class Site:
 
     def _find(self, request: Request) -> tuple[Page, Mapping[str, str]]:
         for pattern, page in self._pages:
-            match = pattern.match(request.url.path)
+            match = pattern.match(request.scope["path"])
             if match:
                 return page, match.groupdict()
         raise Problem("not_found")
@@ -171,7 +171,7 @@ class Site:
         if method == "POST":
             visit.form = await _own_form(visit)
             if page.raised and not visit.session.is_raised(visit.now):
-                back = visit.request.url.path.removesuffix("/step")
+                back = visit.request.scope["path"].removesuffix("/step")
                 return visit.go(f"{door.CONFIRM}?next={quote(back)}")
         return await anyio.to_thread.run_sync(handler, visit)
 
@@ -192,7 +192,8 @@ async def _own_form(visit: Visit) -> Mapping[str, str]:
 
 
 def _onward(request: Request) -> str:
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    path, query = request.scope["path"], forms.query_of(request)
+    return f"{path}?{query}" if query else path
 
 
 def _begin(visit: Visit) -> Session:

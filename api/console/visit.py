@@ -88,14 +88,14 @@ class Visit:
 
     def page(self, template: str, status: int = 200, **content: Any) -> Response:
         """Answer with a page."""
-        session = self.session
+        session, here = self.session, self.request.scope["path"]
         frame = {
             "officer": session.officer,
-            "menu": () if session.officer is None else menu_of(session.officer.role, self.request.url.path),
+            "menu": () if session.officer is None else menu_of(session.officer.role, here),
             "csrf": session.csrf,
             "csrf_field": CSRF_FIELD,
             "languages": LANGUAGES,
-            "here": self.request.url.path,
+            "here": here,
             "deployment": self.vault.deployment,
             "request_id": request_id_of(self.request),
             "now": self.now,

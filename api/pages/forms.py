@@ -37,6 +37,11 @@ async def read(request: Request) -> Mapping[str, str]:
     return parsed(body.decode("ascii", "replace"))
 
 
+def query_of(request: Request) -> str:
+    """Return what stands behind the question mark, as ASCII: bytes that may not stand there become a sign for that."""
+    return str(request.scope["query_string"].decode("ascii", "replace"))
+
+
 def parsed(text: str) -> Mapping[str, str]:
     """Read a form or a query from its text. Raises `Problem`."""
     try:
@@ -44,7 +49,8 @@ def parsed(text: str) -> Mapping[str, str]:
     except ValueError:
         raise Problem("malformed_body") from None
     form = dict(pairs)
-    if len(form) != len(pairs):
+    # A NUL is no part of a word; a database that keeps none would call it a fault of its own.
+    if len(form) != len(pairs) or any("\0" in each for pair in pairs for each in pair):
         raise Problem("malformed_body")
     return form
 
@@ -68,7 +74,10 @@ def origin_of(address: str) -> str:
 
 def local(path: str, below: str) -> str:
     """Return `path` where it is a page of ours below a prefix, else the prefix: nobody is sent anywhere else."""
-    parts = urlsplit(path)
+    try:
+        parts = urlsplit(path)
+    except ValueError:  # what is in brackets and no address of IPv6, among others
+        return below
     inside = parts.path == below or parts.path.startswith(f"{below}/")
     plain = path.isascii() and path.isprintable() and "\\" not in path and "//" not in parts.path
     return path if inside and plain and not parts.scheme and not parts.netloc else below

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.console.attempts import MOST_DOORS, MOST_TRIES, Attempts
+from api.console.attempts import MOST_ACTS, MOST_DOORS, MOST_TRIES, Attempts
 from api.pages import choosing, cookies, forms, render
 from api.pages.language import LANGUAGES
 from api.portal import pages
@@ -47,7 +47,7 @@ class Call:
             "csrf": self.visitor.csrf,
             "csrf_field": forms.CSRF_FIELD,
             "languages": LANGUAGES,
-            "here": self.request.url.path,
+            "here": self.request.scope["path"],
             "brand": self.visitor.brand,
             "inside": self.visitor.stage is Stage.OPEN,
             "request_id": request_id_of(self.request),
@@ -69,6 +69,9 @@ ROUTES: Final[Mapping[str, tuple[frozenset[Stage], Handler | None, Handler | Non
     "/proof": (frozenset({Stage.OPEN}), pages.proof_page, pages.proof),
     "/sign-out": (frozenset({Stage.OPEN}), None, pages.sign_out),
 }
+
+
+_WALKS: Final = frozenset({"/looks"})  # pages that read the whole log for one person
 
 
 class Site:
@@ -133,11 +136,16 @@ class Site:
                 raise forms.FormRefused("stale_form")
             if Stage.OPEN not in stages:
                 self._admit(call, "try", MOST_TRIES)
+        if call.visitor.stage is Stage.OPEN and (method == "POST" or name in _WALKS):
+            # By person, not by address: who has a code may come from anywhere.
+            self._count(call, "act", f"{call.visitor.brand} {call.visitor.held}", MOST_ACTS)
         return await anyio.to_thread.run_sync(handler, call)
 
     def _admit(self, call: Call, kind: str, most: int) -> None:
-        address = "" if call.request.client is None else call.request.client.host
-        if not self._attempts.admit(kind, address, call.services.vault.clock.now(), most):
+        self._count(call, kind, "" if call.request.client is None else call.request.client.host, most)
+
+    def _count(self, call: Call, kind: str, who: str, most: int) -> None:
+        if not self._attempts.admit(kind, who, call.services.vault.clock.now(), most):
             raise Problem("too_many_requests")
 
 

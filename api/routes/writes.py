@@ -28,7 +28,7 @@ async def write_of(request: Request, asked: Any) -> Write:
     """Shape a write. The body is hashed as it came: equal meaning in other bytes is another request."""
     key = idempotency_key(request)
     # Why unambiguous: a method and a path contain no line feed.
-    content = f"{request.method}\n{request.url.path}\n".encode() + await request.body() if key else b""
+    content = f"{request.method}\n{request.scope['path']}\n".encode() + await request.body() if key else b""
     return Write(asked, key, content)
 
 

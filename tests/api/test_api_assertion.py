@@ -165,7 +165,7 @@ def test_no_text_raises(text):
     assert assertion.claimed_client(text) is None
 
 
-@pytest.mark.parametrize("issuer", [None, 5, "", "x" * 65, ["aurelle-pos"]])
+@pytest.mark.parametrize("issuer", [None, 5, "", "x" * 65, ["aurelle-pos"], "a\x00b", "\ud800", "A", "a b"])
 def test_no_client_is_claimed_by_another_shape_of_issuer(issuer):
     payload = json.dumps(claims() | {"iss": issuer}).encode()
     text = f"{signed().split('.')[0]}.{jwt.utils.base64url_encode(payload).decode()}.AA"

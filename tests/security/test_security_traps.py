@@ -2,15 +2,17 @@
 
 1. FastAPI's own 422 repeats the body. 2. PostgreSQL's error texts quote rows (`DETAIL: Key (email)=(…)`), SQLAlchemy's
 the parameters. 3. What runs after the answer is sent cannot be taken back: the commit must come before.
+4. A batch is one transaction: what a database cannot read at all would fail for everybody in it.
 """
 
 import json
 import logging
 import threading
+from base64 import urlsafe_b64encode
 
 import pytest
 import sqlalchemy
-from maison_callers import CONSENT, ELSEWHERE, PERSON, STRANGER, Maison, app_of, ndjson, problem_of
+from maison_callers import CONSENT, ELSEWHERE, PERSON, PUBLIC, STRANGER, Maison, app_of, fresh, ndjson, problem_of
 from starlette.testclient import TestClient
 
 from vault.store.engine import translate
@@ -211,3 +213,19 @@ def test_what_was_answered_is_durable_whatever_follows(maison, pos):
     assert pos.twin(with_eyes, kept=pos.kept).withdraw(reference).status_code == 201
     assert seen[0] == "field.disclosed"
     assert seen[-1] == "consent.withdrawn"
+
+
+UNCALLABLE = ("\x00", "aurelle\x00pos", "\ud800", "Aurelle", "aurelle pos", "a\nb", "é" * 8)
+
+
+@pytest.mark.parametrize("path", ["/oauth/introspect", "/oauth/revoke", "/oauth/token"])
+def test_a_stranger_whose_name_no_database_reads_takes_no_neighbour_along(maison, pos, path):
+    """What waits is done in one unit: an item that the database refuses would fail for everybody else in it."""
+    good = pos.service("lookup")  # and with it the nonce
+    for name in UNCALLABLE:
+        claims = {"iss": name, "sub": name, "aud": PUBLIC, "jti": fresh(), "exp": maison.clock.now() + 60}
+        parts = [{"alg": "ES256", "kid": "k1", "typ": "JWT"}, claims]
+        encoded = [urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=").decode() for each in parts]
+        form = pos.form(scope="lookup", token=good) | {"client_assertion": ".".join([*encoded, "A" * 86])}
+        answer = pos.http.post(path, data=form, headers={"DPoP": pos.proof("POST", path)})
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), name

@@ -4,6 +4,7 @@ import pytest
 from maison_people import AURELLE, VANTIER, change, given, one, person, take_in
 from policy_officers import APPROVER, AUTHOR
 from request_desk import DAY, SECRET, Desk
+from sqlalchemy import event
 
 from policies.rights import Assurance, Right
 from vault import consents
@@ -429,6 +430,22 @@ def test_an_officers_note_is_sealed_too(desk):
     desk.advance(request, Move.WITHDRAW)
     with pytest.raises(IllegalMove):
         handling.annotate(desk.vault, request.id, SECRET, desk.by())
+
+
+def test_two_officers_who_note_at_once_lose_neither_note(desk):
+    """The second writes after the first has read: its note is added to what stands then, not to what was read."""
+    request, others = desk.ask(content=Content(words="x")), [AUTHOR]
+
+    def between(*_):
+        if others:
+            handling.annotate(desk.vault, request.id, "second", desk.by(others.pop()))
+
+    event.listen(desk.vault.engine, "checkin", between)  # the first has read, and gave its connection back
+    try:
+        handling.annotate(desk.vault, request.id, "first", desk.by(APPROVER))
+    finally:
+        event.remove(desk.vault.engine, "checkin", between)
+    assert handling.view(desk.vault, request.id, desk.by())[1].notes == ("second", "first")
 
 
 # ------------------------------------------------------------------------------------------------------- erased people

@@ -1,11 +1,14 @@
 """Codes: to an address on file and no other, few tries, good once, and one answer for everybody who is not meant."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
+from counted_keys import work_of
 from erasure_scene import Scene
 from maison_people import AURELLE, FIELDS, VANTIER, change, one, person, rows, take_in
 from policy_officers import APPROVER
 from request_desk import Desk
-from sqlalchemy import event
 
 from policies.rights import Assurance, Right
 from vault import remembering
@@ -130,21 +133,14 @@ def test_a_code_of_one_handle_is_none_of_another(desk):
 
 
 def test_nobody_is_answered_as_somebody_is(desk):
-    """Same answer, same statements, same rows; only what the carrier finds in the letter differs."""
-    statements = []
-
-    def note(conn, cursor, statement, *_):
-        statements[-1].append(statement)
-
-    event.listen(desk.vault.engine, "before_cursor_execute", note)
-    try:
-        handles = []
-        for wish in (HERS, NOBODYS, Wish(VANTIER, "email", MAIL)):
-            statements.append([])
+    """Same answer, same statements and key operations, same rows; only what the carrier finds in the letter differs."""
+    works, handles = [], []
+    for wish in (HERS, NOBODYS, Wish(VANTIER, "email", MAIL)):
+        with work_of(desk.vault) as work:
             handles.append(codes.begin(desk.vault, wish))
-    finally:
-        event.remove(desk.vault.engine, "before_cursor_execute", note)
-    assert statements[0] == statements[1] == statements[2]
+        works.append(work)
+    assert works[1] == works[0]
+    assert works[2] == works[0]
     assert {len(each) for each in handles} == {32}
     with desk.vault.reading() as conn:
         for name in ("letter", "identity_code"):
@@ -202,6 +198,19 @@ def test_few_letters_go_to_one_address(desk, clock):
     clock.advance(SECONDS + 1)
     codes.begin(desk.vault, HERS)
     assert len(post(desk.vault)) == 1
+
+
+def test_those_who_ask_at_once_get_no_more(desk):
+    """Eight at a time, each in a thread of its own: counted one after the other, whichever engine it is."""
+    start = Barrier(8)
+
+    def ask(_):
+        start.wait(30)
+        return codes.begin(desk.vault, HERS)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(ask, range(8)))) == 8
+    assert len(post(desk.vault)) == MOST_AT_ONCE
 
 
 @pytest.mark.parametrize("wish", [Wish(AURELLE, "birth_date", "1984-05-17"), Wish(AURELLE, "email", "no address")])

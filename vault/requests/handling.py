@@ -154,13 +154,17 @@ def annotate(vault: Vault, request_id: bytes, note: str, by: By) -> None:
 
     Raises as `view`, and `InvalidFields`.
     """
-    request, written = view(vault, request_id, by)
+    request, _ = view(vault, request_id, by)
     with vault.unit() as uow:
         held = lock(uow, request_id)
+        # Opened again now that its row is locked: another officer's note may have come in between.
+        sealed = content.stored(uow, request_id)
         if held.request.version != request.version or held.request.subject is None or not held.request.is_open:
             raise IllegalMove
+        subject = held.request.subject
+        written = Content() if sealed is None else content.opened(vault, subject, request_id, sealed) or Content()
         more = Content(written.words, written.values, written.agent, written.key, (*written.notes, note))
-        (sealed,) = content.seal(uow, [(held.request.subject, request_id, more)])
+        (sealed,) = content.seal(uow, [(subject, request_id, more)])
         if sealed is None:  # pragma: no cover - a note is content
             raise IntegrityFailure
         content.forget(uow, [request_id])
