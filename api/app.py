@@ -28,6 +28,7 @@ from api.routes import (
     health,
     imports,
     oauth,
+    reports,
     requests,
     subjects,
 )
@@ -132,6 +133,7 @@ def create_app(
         access,
         imports,
         guardians,
+        reports,
         requests,
         catalogue,
         audit,

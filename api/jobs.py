@@ -17,9 +17,11 @@ from api.vouching import Vouching
 from vault import census, consentterms, errands, housekeeping
 from vault.governance import watch
 from vault.governance.watch import BundleWatch
+from vault.reports import runs, saved
 from vault.unit import Vault
 
 HOUSEKEEPING_SECONDS: Final = 60.0
+REPORT_LOOK_SECONDS: Final = 1.0
 CONSENT_LOOK_SECONDS: Final = 60.0
 CONSENT_SECONDS: Final = 3600  # a consent that is over counts for nothing at once; the job puts it on record
 CONSENT_RETRY_SECONDS: Final = 600
@@ -54,6 +56,7 @@ def jobs(
         behind_the_door(epochs.LOOK_SECONDS, Epochs(settings, vault).turn, Event.EPOCH_FAILED),
         behind_the_door(eventpush.LOOK_SECONDS, push, Event.EVENTS_FAILED),
         behind_the_door(retentions.LOOK_SECONDS, Retentions(settings, vault, log).turn, Event.RETENTION_FAILED),
+        behind_the_door(REPORT_LOOK_SECONDS, lambda: make_reports(vault, stopping.is_set), Event.REPORTS_FAILED),
         *requestjobs.jobs(settings, vault, door, log),
         *vouching.jobs,  # last, so that what the others log at the end is signed too
     )
@@ -62,6 +65,13 @@ def jobs(
 def end_consents(vault: Vault) -> None:
     """End what is over, if it is time and no other process does."""
     errands.run(vault, "consents", CONSENT_SECONDS, lambda: consentterms.sweep(vault), retry=CONSENT_RETRY_SECONDS)
+
+
+def make_reports(vault: Vault, stopping: Callable[[], bool]) -> None:
+    """Ask for what plans are due, and make one report after another until none waits."""
+    saved.queue_due(vault)
+    while runs.turn(vault, stopping):
+        pass
 
 
 def keep_house(vault: Vault, ledger_days: int) -> None:

@@ -67,6 +67,7 @@ _KEYED: Final = frozenset(
         ("post", "/v1/subjects/{reference}/rotation"),
         ("post", "/v1/subjects/{reference}/restriction"),
         ("post", "/v1/subjects/{reference}/restriction/lift"),
+        ("post", "/v1/reports"),
         ("post", "/v1/requests"),
         ("post", "/v1/requests/{request_id}/withdraw"),
         ("post", "/v1/consents"),

@@ -77,6 +77,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unknown_reference": Kind(404, "This brand has no such reference."),
     "unknown_restriction": Kind(404, "No such restriction of this brand stands."),
     "unknown_request": Kind(404, "This brand has no such request."),
+    "unknown_report": Kind(404, "There is no such report."),
+    "invalid_report": Kind(422, "The report does not take this filter."),
+    "report_not_ready": Kind(409, "The report is not made yet, or could not be."),
     "illegal_move": Kind(409, "The request is not where this step begins."),
     # Our side.
     "sealed": Kind(503, "The vault is sealed.", retry=True),
@@ -110,8 +113,6 @@ INTERNAL: Final = frozenset(
         "nothing_to_erase",
         "unknown_erasure",
         "unknown_hold",
-        "unknown_report",
-        "invalid_report",
         "timestamp_refused",
         "unknown_proposal",
         "no_policy",

@@ -35,8 +35,7 @@ class Act(StrEnum):
     A code is never given to another event. Letters: S subjects, F fields, C consent, T tokens, A authentication,
     I identities of systems and officers, G budgets, N events told to systems, K the keys and their seal, E erasures,
     H holds, P policies, X break-glass, B bulk import, D requests of
-    data subjects,
-    L the log and the deployment itself.
+    data subjects, R filters and plans of reports, L the log and the deployment itself.
     """
 
     code: str
@@ -164,6 +163,9 @@ class Act(StrEnum):
     BREAKGLASS_DENIED = "breakglass.denied", "X05"
     BREAKGLASS_REVIEWED = "breakglass.reviewed", "X06"
     BREAKGLASS_SHOWN = "breakglass.shown", "X07"
+
+    REPORT_SAVED = "report.saved", "R01"
+    REPORT_DROPPED = "report.dropped", "R02"
 
     IMPORT_STARTED = "import.started", "B01"
     IMPORT_COMPLETED = "import.completed", "B02"

@@ -138,9 +138,9 @@ def shards(conn: Connection) -> list[int]:
     return list(conn.scalars(select(_HEADS.c.shard).order_by(_HEADS.c.shard)))
 
 
-def latest_checkpoint(conn: Connection, shard: int) -> str | None:
-    """Return the signed note of the largest checkpoint, to publish."""
-    row = _checkpoint_up_to(conn, shard, checkpoints.MAX_SIZE)
+def latest_checkpoint(conn: Connection, shard: int, most: int = checkpoints.MAX_SIZE) -> str | None:
+    """Return the signed note of the largest checkpoint, to publish; or of the largest of at most so many entries."""
+    row = _checkpoint_up_to(conn, shard, most)
     return None if row is None else row.note
 
 

@@ -189,9 +189,15 @@ class UnknownErasure(VaultError):
 
 
 class UnknownReport(VaultError):
-    """There is no report of this name."""
+    """There is no report of this name, none that was made under this id, or no such kept filter."""
 
     code = "unknown_report"
+
+
+class ReportNotReady(VaultError):
+    """The report is not made yet, or could not be: where it stands says which."""
+
+    code = "report_not_ready"
 
 
 class InvalidReport(VaultError):

@@ -27,7 +27,7 @@ _EVENT: Final = metadata.tables["outgoing_event"]
 _COUNTED: Final = ("budget_mark", "budget_meter")
 _EXPIRING: Final = (
     "seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference", "identity_code", "letter", "package_link",
-    "officer_session", "officer_invitation", "portal_session",
+    "officer_session", "officer_invitation", "portal_session", "report_run",
 )  # fmt: skip
 
 
@@ -48,6 +48,7 @@ class Purged:
     sessions: int
     invitations: int
     visits: int
+    reports: int
     budget_marks: int
     budget_meters: int
 

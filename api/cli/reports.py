@@ -12,13 +12,15 @@ from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail
 from api.cli.periods import Since, Until, period
 from api.settings import load
+from audit.checkpoint import parse
 from audit.errors import VerificationError
-from audit.note import vkey
+from audit.note import split_note, vkey
 from audit.reports import document
 from audit.reports.asked import LARGEST, MOST_ROWS, Asked
+from audit.reports.lines import told
 from vault import evidence
 from vault.keys.service import SigningKey
-from vault.reports import catalog, running
+from vault.reports import catalog, running, runs
 from vault.staff import staff_told
 
 app = typer.Typer(help="Reports for officers: list, run, check.", no_args_is_help=True)
@@ -67,16 +69,22 @@ def run(
     ] = Form.JSON,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
     note: Annotated[Path | None, typer.Option(help="Write the signed note to this file.")] = None,
+    upto: Annotated[
+        Path | None, typer.Option("--checkpoint", help="As of this signed checkpoint; the newest if left out.")
+    ] = None,
 ) -> None:
-    """Run a report. That it was run is in the log before a row of it is written."""
+    """Run a report; how far it is, is told on a terminal's standard error. That it was run is in the log before a row of it is written."""
     settings = load()
     vault = bootstrap.open_from(settings)
     try:
         evidence.sign_checkpoints(vault, settings.checkpoint_file)  # what a service that is stopped had left to do
         begin, end = period(vault.clock.now(), since, until, catalog.definition(name).days)
         member = staff_told(vault.keys, brand, staff)
-        asked = Asked(begin, end, brand, system, purpose, reference, member, token, most)
-        report = running.run(vault, name, asked, OPERATOR)
+        size, root = (0, b"") if upto is None else _checkpoint(upto)
+        asked = Asked(begin, end, brand, system, purpose, reference, member, token, most, size)
+        report = running.run(vault, name, asked, OPERATOR, _progress if sys.stderr.isatty() else None)
+        if root not in {b"", *[each.root for each in report.upto]}:
+            raise fail("the log signed no such checkpoint", Exit.FAILED)
     finally:
         vault.close()
     content = _WRITERS[form](report)
@@ -112,6 +120,60 @@ def check(
     except VerificationError as error:
         raise fail(f"{error}", Exit.FAILED) from None
     Output(json=json).result({"report": name, "origin": log}, f"{name} is as {log} signed it.")
+
+
+@app.command("made")
+def made(*, json: Json = False) -> None:
+    """List the reports made in the background, or to be, the newest first."""
+    vault = bootstrap.open_from(load())
+    try:
+        found = runs.listed(vault)
+    finally:
+        vault.close()
+    rows = [
+        {
+            "id": each.id.hex(),
+            "report": each.name,
+            "state": each.state.value,
+            "read": each.seen,
+            "of": each.size,
+            "asked": told(each.created_at),
+            "problem": each.problem,
+        }
+        for each in found
+    ]
+    Output(json=json).rows("reports", ("id", "report", "state", "read", "of", "asked", "problem"), rows)
+
+
+@app.command("take")
+def take(
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="As `ecrin report made` lists it.")],
+    out: Annotated[Path, typer.Option(help="Write the signed JSON to this file.")],
+) -> None:
+    """Take away a report that was made in the background. That it was taken is in the log first."""
+    vault = bootstrap.open_from(load())
+    try:
+        given = runs.taken(vault, bytes.fromhex(run_id), OPERATOR)
+    except ValueError:
+        raise fail("an id is 32 hexadecimal digits", Exit.USAGE) from None
+    finally:
+        vault.close()
+    try:
+        out.write_bytes(given.json)
+    except OSError:
+        raise fail("a file cannot be written", Exit.UNAVAILABLE) from None
+
+
+def _progress(seen: int, size: int) -> None:
+    typer.echo(f"\r{seen} of {size} entries read", err=True, nl=False)
+
+
+def _checkpoint(file: Path) -> tuple[int, bytes]:
+    try:
+        signed = parse(split_note(file.read_text("utf-8")).text)
+    except (OSError, UnicodeDecodeError, VerificationError):
+        raise fail("not a signed checkpoint", Exit.USAGE) from None
+    return signed.size, signed.root
 
 
 def _own() -> tuple[list[str], str]:

@@ -33,6 +33,7 @@ class Event(StrEnum):
     EVENTS_FAILED = "events.failed"
     LETTERS_UNDELIVERED = "letters.undelivered"
     LETTERS_FAILED = "letters.failed"
+    REPORTS_FAILED = "reports.failed"
     REQUESTS_FAILED = "requests.failed"
     SIEM_UNDELIVERED = "siem.undelivered"
     SYSTEM_FROZEN = "system.frozen"

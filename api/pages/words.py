@@ -179,6 +179,8 @@ ACTS: Final[Mapping[str, str]] = {
     "log.quorum_regained": N_("Witnesses back"),
     "audit.viewed": N_("Audit log looked at"),
     "audit.exported": N_("Audit log exported"),
+    "report.saved": N_("Report filter saved"),
+    "report.dropped": N_("Report filter deleted"),
     "log.succession": N_("Log carried on from another"),
     "deployment.backed_up": N_("Backup taken"),
     "deployment.restored": N_("Backup restored"),

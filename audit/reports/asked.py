@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from audit.checkpoint import MAX_SIZE
 from audit.entry import ActorKind, sref
 from audit.pseudonym import veiled
 from audit.reports.lines import Line, told
@@ -20,7 +21,8 @@ class Asked:
     """The filter of a report. `since` <= time < `until`, UTC seconds; an empty word filters nothing.
 
     `reference` is of `brand` and stands for one person. `staff` is a member of the brand's staff as reports tell it (32 hex
-    digits), `token` the SHA-256 of a token in hex. `most` bounds the rows. Reports say which of these they know.
+    digits), `token` the SHA-256 of a token in hex. `upto` is the size of the checkpoint up to which the log is read, 0 for the
+    newest: then the newest of at most that size. `most` bounds the rows. Reports say which of these they know.
     """
 
     since: int
@@ -32,9 +34,10 @@ class Asked:
     staff: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
     most: int = MOST_ROWS
+    upto: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.since <= self.until or not 1 <= self.most <= LARGEST:
+        if not 0 <= self.since <= self.until or not 1 <= self.most <= LARGEST or not 0 <= self.upto <= MAX_SIZE:
             raise ValueError("a report is of a period, and of 1 to a million rows")
         if not _STAFF.fullmatch(self.staff) or not _TOKEN.fullmatch(self.token):
             raise ValueError("staff is 32 hex digits, a token's hash 64")
@@ -53,6 +56,7 @@ class Asked:
             "reference": self.reference,
             "staff": self.staff,
             "token": self.token,
+            "upto": f"{self.upto or ''}",
         }
         return {"since": told(self.since), "until": told(self.until)} | {k: v for k, v in words.items() if v}
 

@@ -87,6 +87,18 @@ def to_csv(report: Report) -> bytes:
     return csv_bytes([each.name for each in report.body.columns], report.body.rows)
 
 
+def opened(document: bytes) -> tuple[dict[str, Any], str]:
+    """Take a JSON document of ours apart: its content, and its note. Nothing is verified."""
+    whole = orjson.loads(document)
+    return whole["content"], whole["signature"]
+
+
+def csv_of(content: Mapping[str, Any]) -> bytes:
+    """Write the rows of a document's content as `to_csv` wrote those of the report."""
+    rows = [[tuple(cell) if isinstance(cell, list) else cell for cell in row] for row in content["rows"]]
+    return csv_bytes([each["name"] for each in content["columns"]], rows)
+
+
 def signed_text(report: Report, origin: str) -> str:
     """Return what is signed: name of the log, report, digests of JSON and CSV, time, and each log's size and root."""
     logs = "".join(f"log {each.origin} {each.size} {b64encode(each.root).decode() or '-'}\n" for each in report.upto)

@@ -5,7 +5,7 @@ bytes are taken at their word here: whether they are as signed is the verifier's
 report names the checkpoint to ask it with.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 
 from audit import ledger
-from audit.checkpoint import parse
+from audit.checkpoint import MAX_SIZE, parse
 from audit.entry import Act, decode
 from audit.errors import VerificationError
 from audit.note import split_note
@@ -45,17 +45,22 @@ class Vouched:
     note: str
 
 
-def vouched(conn: Connection) -> tuple[Vouched, ...]:
-    """Return the newest checkpoint of every log that is carried on."""
-    return tuple([_vouched(conn, shard) for shard in ledger.shards(conn) if shard >= 0])
+def vouched(conn: Connection, most: int = MAX_SIZE) -> tuple[Vouched, ...]:
+    """Return the newest checkpoint of every log that is carried on, of at most so many entries."""
+    return tuple([_vouched(conn, shard, most) for shard in ledger.shards(conn) if shard >= 0])
 
 
 def lines(
-    conn: Connection, upto: Collection[Vouched], since: int, until: int, acts: Collection[Act] = ()
+    conn: Connection,
+    upto: Collection[Vouched],
+    since: int,
+    until: int,
+    acts: Collection[Act] = (),
+    beat: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Line]:
     """Give the entries with `since` <= time < `until` (UTC seconds) that the checkpoints cover; all acts if none is named.
 
-    Raises `InvalidEntry` for bytes that are no entry: a log that cannot be read is reported on by the verifier.
+    `beat` is called with the number of entries of each piece that was read. Raises `InvalidEntry` for bytes that are no entry: a log that cannot be read is reported on by the verifier.
     """
     first, last = told(since), told(until)
     wanted = tuple([f'{{"act":"{each}"'.encode() for each in acts]) or (b"",)
@@ -68,6 +73,7 @@ def lines(
                     if first <= content["t"] < last:
                         yield Line(each.shard, record.idx, content)
             index = piece[-1].idx + 1
+            beat(len(piece))
             # Clocks of several hosts differ, so one later entry is no end; a piece that begins and ends later is.
             if decode(piece[0].body)["t"] >= last and decode(piece[-1].body)["t"] >= last:
                 break
@@ -97,8 +103,8 @@ def second(at: str) -> int:
     return int(datetime.fromisoformat(at).timestamp())
 
 
-def _vouched(conn: Connection, shard: int) -> Vouched:
-    note = ledger.latest_checkpoint(conn, shard)
+def _vouched(conn: Connection, shard: int, most: int) -> Vouched:
+    note = ledger.latest_checkpoint(conn, shard, most)
     if note is None:
         return Vouched(shard, ledger.head(conn, shard).origin, 0, b"", "")
     try:

@@ -47,11 +47,11 @@ _OBJECTS: Final[Mapping[str, Field]] = {
     "erasure": DATA, "import": DATA, "crowd": DATA, "contact": DATA, "breakglass": DATA, "request": DATA,
     "consent": IDENTITY, "basis": IDENTITY, "guardian": IDENTITY, "system": IDENTITY, "officer": IDENTITY, "budget": IDENTITY,
     "hold": IDENTITY, "auth": AUTHENTICATION, "session": AUTHENTICATION,
-    "policy": CONFIGURATION, "keys": CONFIGURATION, "audit": CONFIGURATION, "event": CONFIGURATION,
+    "policy": CONFIGURATION, "keys": CONFIGURATION, "audit": CONFIGURATION, "report": CONFIGURATION, "event": CONFIGURATION,
     "log": SERVICE, "deployment": SERVICE,
 }  # fmt: skip
 _VERBS: Final[Mapping[str, Deed]] = {
-    "registered": Deed.CREATE, "assigned": Deed.CREATE, "created": Deed.CREATE, "issued": Deed.CREATE, "given": Deed.CREATE,
+    "registered": Deed.CREATE, "assigned": Deed.CREATE, "created": Deed.CREATE, "issued": Deed.CREATE, "given": Deed.CREATE, "saved": Deed.CREATE,
     "placed": Deed.CREATE, "linked": Deed.CREATE, "established": Deed.CREATE, "proposed": Deed.CREATE, "asked": Deed.CREATE,
     "disclosed": Deed.READ, "read": Deed.READ, "viewed": Deed.READ, "evaluated": Deed.READ, "introspected": Deed.READ,
     "denied": Deed.READ, "exchanged": Deed.READ, "acknowledged": Deed.READ, "refused": Deed.READ,
@@ -59,7 +59,7 @@ _VERBS: Final[Mapping[str, Deed]] = {
     "role_changed": Deed.UPDATE, "key_rotated": Deed.UPDATE, "key_registered": Deed.UPDATE, "renewed": Deed.UPDATE,
     "raised": Deed.UPDATE, "lowered": Deed.UPDATE, "loaded": Deed.UPDATE, "signed": Deed.UPDATE, "activated": Deed.UPDATE,
     "joined": Deed.UPDATE, "frozen": Deed.UPDATE, "disabled": Deed.UPDATE, "rekeyed": Deed.UPDATE, "resealed": Deed.UPDATE,
-    "erased": Deed.DELETE, "deleted": Deed.DELETE, "revoked": Deed.DELETE, "withdrawn": Deed.DELETE, "ended": Deed.DELETE,
+    "erased": Deed.DELETE, "deleted": Deed.DELETE, "dropped": Deed.DELETE, "revoked": Deed.DELETE, "withdrawn": Deed.DELETE, "ended": Deed.DELETE,
     "released": Deed.DELETE, "expired": Deed.DELETE, "epoch_ended": Deed.DELETE, "invalidated": Deed.DELETE,
     "searched": Deed.QUERY, "counted": Deed.QUERY, "listed": Deed.LIST, "exported": Deed.EXPORT, "backed_up": Deed.EXPORT,
     "succeeded": Deed.LOGON, "failed": Deed.LOGON, "started": Deed.START, "heartbeat": Deed.START,

@@ -27,6 +27,7 @@ EXAMPLES = examples(TEXT)
 REFUSED = {
     ("GET", "/attestations/status/{status_list}"),
     ("GET", "/audit/checkpoint/witnessed"),
+    ("GET", "/v1/reports/{run_id}/document"),
     ("POST", "/v1/guardians"),
     ("POST", "/v1/guardians/end"),
 }

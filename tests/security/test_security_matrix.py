@@ -13,6 +13,7 @@ from fastapi.routing import iter_route_contexts
 from maison_callers import CONSENT, NDJSON, NOTICE, PERSON, STRANGER, WITHDRAWAL, disable, fresh, ndjson
 
 from api.app import create_app
+from api.jobs import make_reports
 from api.pages.mount import Pages
 from api.settings import load
 from vault import evidence
@@ -74,6 +75,9 @@ ROUTES = {
     ("POST", "/v1/subjects/{reference}/restriction/lift"): Expected(
         "rights.write", {"ground": "accuracy_contested", "informed": True}, owned=True
     ),
+    ("POST", "/v1/reports"): Expected("audit.read", {"report": "access", "since": 0, "until": 1}),
+    ("GET", "/v1/reports/{run_id}"): Expected("audit.read"),
+    ("GET", "/v1/reports/{run_id}/document"): Expected("audit.read"),
     ("POST", "/v1/requests"): Expected("rights.write", {"reference": "{reference}", "right": "complaint"}, owned=True),
     ("GET", "/v1/requests/{request_id}"): Expected("rights.write"),
     ("POST", "/v1/requests/{request_id}/withdraw"): Expected("rights.write"),
@@ -127,6 +131,7 @@ SITES = {
     "/package": "tests/packages/test_packages_site.py::test_every_wrong_way_is_answered_alike_and_is_in_the_log",
 }
 
+REPORTS = {}  # a report that the brand asked for, made
 REQUESTS = {}  # a request of the person behind a reference
 OTHERS = {}  # somebody else that the brand knows, for routes that take two people
 
@@ -154,6 +159,7 @@ def call(caller, route, token, reference):
     expected = ROUTES[route]
     method, path = route[0], route[1].replace("{reference}", reference).replace("{status_list}", "0" * 32)
     path = path.replace("{path:path}", expected.path).replace("{request_id}", REQUESTS.get(reference, "0" * 32))
+    path = path.replace("{run_id}", REPORTS.get(reference, "0" * 32))
     headers = list(expected.headers)
     if isinstance(expected.body, bytes):
         return caller.send(method, path, token, content=expected.body, headers=headers, **_unproved(token))
@@ -175,6 +181,9 @@ def known(pos, tmp_path):
     OTHERS[reference] = pos.created({"client_number": "AU-0043"})
     asked = {"reference": reference, "right": "decision_review"}
     REQUESTS[reference] = pos.send("POST", "/v1/requests", pos.service("rights.write"), asked).json()["request"]
+    report = call(pos, ("POST", "/v1/reports"), pos.service("audit.read"), reference).json()["id"]
+    make_reports(pos.http.app.state.services.vault, lambda: False)
+    REPORTS[reference] = report
     return reference
 
 
@@ -249,6 +258,10 @@ def test_another_brand_with_every_right_of_its_own_finds_nothing_here(pos, siste
     for route in (("GET", "/v1/requests/{request_id}"), ("POST", "/v1/requests/{request_id}/withdraw")):
         answer, unknown = (call(sister, route, sister.service("rights.write"), each) for each in (known, STRANGER))
         assert (answer.status_code, code_of(answer)) == (404, "unknown_request"), route
+        assert answer.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}, route
+    for route in (("GET", "/v1/reports/{run_id}"), ("GET", "/v1/reports/{run_id}/document")):
+        answer, unknown = (call(sister, route, sister.service("audit.read"), each) for each in (known, STRANGER))
+        assert (answer.status_code, code_of(answer)) == (404, "unknown_report"), route
         assert answer.json() | {"request_id": ""} == unknown.json() | {"request_id": ""}, route
     bulk = call(sister, ("POST", "/v1/disclosures/bulk"), token_of(sister, DISCLOSURE, theirs), known)
     assert bulk.json() == {"disclosures": [{"reference": known, "error": "unknown_reference"}], "receipt": None}

@@ -84,6 +84,9 @@ UNGUESSED = {
     "GET /v1/requests/{request_id}",
     "POST /v1/requests",
     "POST /v1/requests/{request_id}/withdraw",
+    "GET /v1/reports/{run_id}",
+    "GET /v1/reports/{run_id}/document",
+    "POST /v1/reports",
     "POST /v1/subjects",
     "POST /v1/subjects/search",
     "POST /v1/subjects/{reference}/restriction",  # the reference is replaced by then

@@ -1,7 +1,7 @@
 """Runs a report: one snapshot, a log entry that it was run, then the signed report.
 
-The entry is durable before a row is handed out, as with every look. What the log says is read up to the newest signed
-checkpoint, so that a reader can have all of it verified; what the tables say is of the same snapshot, which may be a
+The entry is durable before a row is handed out, as with every look. What the log says is read up to a signed checkpoint,
+the newest or one of a size that was asked for, so that a reader can have all of it verified; what the tables say is of the same snapshot, which may be a
 second ahead of it.
 """
 
@@ -10,6 +10,7 @@ from hashlib import sha256
 
 import orjson
 
+from audit.checkpoint import MAX_SIZE
 from audit.entry import Act, Actor, Entry, Outcome
 from audit.note import assemble, signature_line
 from audit.reports.asked import Asked
@@ -19,35 +20,51 @@ from vault import locked, systems
 from vault.errors import InvalidReport, UnknownReference
 from vault.keys.service import SigningKey
 from vault.reports.catalog import definition
-from vault.reports.view import Person, View
+from vault.reports.view import Beat, Person, View
 from vault.setup import log_origin
 from vault.unit import Vault
 
 
-def run(vault: Vault, name: str, asked: Asked, actor: Actor) -> Report:
-    """Run one report for an officer or operator and return it signed.
+def run(vault: Vault, name: str, asked: Asked, actor: Actor, beat: Beat | None = None) -> Report:
+    """Run one report for an officer or operator and return it signed. `beat` hears how far it is.
 
     Raises `UnknownReport`, `InvalidReport` for a filter it does not know, and `UnknownReference`.
     """
-    wanted = definition(name)
-    unknown = asked.said().keys() - {"since", "until"} - wanted.knows
+    check(name, asked)
+    person = person_of(vault, asked)
+    report = made(vault, name, asked, beat, person)
+    with vault.unit() as uow:
+        uow.record(entry_of(report, actor), log_key=None if person is None else person.log_key)
+        uow.commit()
+    return report
+
+
+def check(name: str, asked: Asked) -> None:
+    """Raise `UnknownReport`, or `InvalidReport` for a filter that the report does not know."""
+    unknown = asked.said().keys() - {"since", "until", "upto"} - definition(name).knows
     if unknown:
         raise InvalidReport(f"this report does not filter by {', '.join(sorted(unknown))}")
-    person = person_of(vault, asked)
+
+
+def made(vault: Vault, name: str, asked: Asked, beat: Beat | None, person: Person | None = None) -> Report:
+    """Make a report and sign it. Whoever calls this records `entry_of` it, durably, before anybody sees it."""
+    wanted = definition(name)
     with vault.reading() as conn:
         now = vault.clock.now()
-        upto = vouched(conn)
+        upto = vouched(conn, asked.upto or MAX_SIZE)
         register = {each.id: each for each in systems.listed(conn)}
-        body = wanted.query(View(vault, conn, asked, upto, register, now, person))
+        view = View(vault, conn, asked, upto, register, now, person)
+        body = wanted.query(view if beat is None else replace(view, beat=beat))
     report = Report(name, wanted.question, asked.said(), now, vault.bundle.hash.hex(), upto, body)
-    # Why safe: a filter holds times, words of the register and at most a random reference of 128 bits.
-    digest = sha256(orjson.dumps(report.filter, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    said = (f"report:{name}", f"filter:{digest}")
-    with vault.unit() as uow:
-        entry = Entry(Act.AUDIT_VIEWED, Outcome.ALLOW, actor, pol=said, n=len(body.rows) + body.more)
-        uow.record(entry, log_key=None if person is None else person.log_key)
-        uow.commit()
     return replace(report, signature=_signed(vault, report))
+
+
+def entry_of(report: Report, actor: Actor, *more: str) -> Entry:
+    """Return the entry that a report was run, by whom and by which filter."""
+    # Why safe: a filter holds times, words of the register and at most a random reference or hash of 128 bits.
+    digest = sha256(orjson.dumps(report.filter, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    said = (f"report:{report.name}", f"filter:{digest}", *more)
+    return Entry(Act.AUDIT_VIEWED, Outcome.ALLOW, actor, pol=said, n=len(report.body.rows) + report.body.more)
 
 
 def report_key_name(vault: Vault) -> str:

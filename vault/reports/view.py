@@ -15,6 +15,8 @@ from vault.systems import SystemRecord
 from vault.unit import Vault
 
 Query = Callable[["View"], Body]
+Beat = Callable[[int, int], None]
+"""Called while the log is read: how many entries were read so far, and how many there are. May raise to end the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One report's world. `now` is the time of the run; `person` is set when a reference was asked for."""
+    """One report's world. `now` is the time of the run; `person` is set when a reference was asked for.
+
+    `beat` hears how far the log is read; a query that reads it twice goes beyond its size.
+    """
 
     vault: Vault
     conn: Connection
@@ -36,6 +41,8 @@ class View:
     systems: Mapping[str, SystemRecord]
     now: int
     person: Person | None = None
+    beat: Beat = field(default=lambda _seen, _size: None, repr=False)
+    _seen: list[int] = field(default_factory=lambda: [0], repr=False)
 
     @property
     def bundle(self) -> Bundle:
@@ -52,7 +59,11 @@ class View:
     def lines(self, acts: Collection[Act] = (), asked: Asked | None = None) -> Iterator[Line]:
         """Give the entries of the period asked for, or of another."""
         period = asked or self.asked
-        return lines(self.conn, self.upto, period.since, period.until, acts)
+        return lines(self.conn, self.upto, period.since, period.until, acts, self._read)
+
+    def _read(self, count: int) -> None:
+        self._seen[0] += count
+        self.beat(self._seen[0], sum(each.size for each in self.upto))
 
     def concerned(self, acts: Collection[Act] = (), asked: Asked | None = None) -> Iterator[Line]:
         """Give those of them that the filter lets pass."""

@@ -30,6 +30,7 @@ from vault.store.ddl.governance import (
     OfficerSignature,
     PolicyVersion,
 )
+from vault.store.ddl.reports import ReportRun, SavedReport
 from vault.store.ddl.requests import IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
 from vault.store.ddl.row import CLUSTERED, Row, metadata
 from vault.store.ddl.signin import OfficerCode, OfficerInvitation, OfficerPasskey, OfficerSession, PortalSession
@@ -86,10 +87,12 @@ __all__ = [
     "PredicateDay",
     "Reference",
     "Relation",
+    "ReportRun",
     "RequestStep",
     "Restoration",
     "Restriction",
     "Row",
+    "SavedReport",
     "SearchToken",
     "SeenProof",
     "Signer",
