@@ -1,6 +1,7 @@
 """A browser without a screen: keeps cookies, reads forms, sends them as browsers do; and officers who sign in with it."""
 
 import re
+from base64 import b64encode
 from html.parser import HTMLParser
 
 from maison_callers import PUBLIC
@@ -8,7 +9,7 @@ from pyotp import TOTP
 from starlette.testclient import TestClient
 
 from api.cli.opened import OPERATOR
-from vault import officers
+from vault import evidence, officers
 from vault.officers import Role
 from vault.signin import invitations
 
@@ -125,3 +126,23 @@ def confirm(browser, authenticator, clock):
     """Prove to be there still."""
     clock.advance(30)
     return browser.submit("/console/confirm", password=PASSWORD, code=authenticator.at(clock.now()))
+
+
+def vouch(maison):
+    """Have the log signed up to here."""
+    settings = maison.http.app.state.services.settings
+    evidence.sign_checkpoints(maison.vault, settings.checkpoint_file)
+
+
+def recorded(maison, act):
+    """The entries of an act, oldest first."""
+    return [each.read for each in maison.entries() if each.act == act]
+
+
+def text_to_sign(page, act):
+    """The text that a page shows for an act."""
+    return re.search(rf"<pre[^>]*>(ecrin-officer-act[^<]*?act: {act}\n.*?)</pre>", page.answer.text, re.DOTALL)[1]
+
+
+def signature(key, text):
+    return b64encode(key.sign(text.encode())).decode()

@@ -68,7 +68,7 @@ PAGES: Final = (
     Page("/purposes", ALL, data.purposes_page),
     Page("/consents", ALL, data.consents_page),
     Page("/policy", ALL, policy.page),
-    Page("/policy/{number}", ALL, policy.version_page),
+    Page("/policy/{number}", ALL, policy.version_page, policy.replay),
     Page("/policy/{number}/step", _APPROVE, None, policy.version, raised=True),
     Page("/log", READERS, log.page),
     Page("/log/export", READERS, log.export_page, log.export, raised=True),

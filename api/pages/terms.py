@@ -107,6 +107,14 @@ CONSENTS: Final[Mapping[str, str]] = {
     "objection_lifted": N_("objection lifted"),
 }
 
+VERDICTS: Final[Mapping[str, str]] = {
+    "same": N_("come out the same"),
+    "flips": N_("come out otherwise"),
+    "may_flip": N_("perhaps otherwise"),
+    "floor": N_("refused by a floor"),
+    "unknown": N_("decided by another version"),
+}
+
 CHANGES: Final[Mapping[str, str]] = {
     "added": N_("added"),
     "removed": N_("removed"),

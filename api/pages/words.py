@@ -225,6 +225,8 @@ def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
         "consent": word(terms.CONSENTS),
         "consent_tone": lambda code: _CONSENT_TONES.get(str(code), "plain"),
         "change": word(terms.CHANGES),
+        "verdict": word(terms.VERDICTS),
+        "answered": word({**LEVELS, "refused": OUTCOMES["deny"][0]}),
         "column": word(terms.COLUMNS),
         "titled": lambda titles: titles.get(language.tag) or titles.get("en") or next(iter(titles.values()), ""),
         "few": lambda count: counted(few(count)),

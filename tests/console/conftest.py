@@ -1,7 +1,8 @@
 """A served vault, and officers of each role signed in to its console."""
 
 import pytest
-from console_browser import Browser, add_officer, set_up
+from console_browser import Browser, add_officer, set_up, vouch
+from maison_callers import CONSENT, PERSON
 from served_maison import maison, pos
 
 __all__ = ["maison", "pos"]
@@ -23,3 +24,13 @@ def signed_in(maison):
 @pytest.fixture
 def browser(maison):
     return Browser(maison.http.app)
+
+
+@pytest.fixture
+def life(maison, pos, tmp_path):
+    """Somebody came, agreed, was looked at and was refused; the log is signed."""
+    reference = pos.created(PERSON, CONSENT)
+    pos.disclose(pos.granted(reference, ("phone", "masked"), ("birth_date", "generalised"), max_uses=5))
+    pos.wish(reference, ("phone", "masked"), purpose="marketing.email")
+    vouch(maison)
+    return reference

@@ -5,15 +5,15 @@ import io
 import json
 import re
 
-import pytest
-from console_browser import Browser, confirm
+from busy_group import keyed
+from console_browser import Browser, confirm, recorded, signature, text_to_sign, vouch
 from joserfc import jwe
 from joserfc.jwk import OKPKey
-from maison_callers import CONSENT, PERSON, PUBLIC
+from maison_callers import PUBLIC
 from sqlalchemy import text
 
 from audit.reports import document
-from vault import evidence, scrubbing
+from vault import scrubbing
 from vault.reports.catalog import DEFINITIONS
 
 PERSONAL = ("Rousselin", "Apolline", "+33639981234", "apolline.rousselin@example.com", "1984-05-17", "AU-0042")
@@ -22,25 +22,6 @@ PLAIN = (
     "/log", "/log?act=field&outcome=allow", "/log/export?act=field", "/log/0", "/integrity", "/reports",
     "/erasures", "/budgets", "/break-glass", "/officers", "/account", *[f"/reports/{name}" for name in DEFINITIONS],
 )  # fmt: skip
-
-
-@pytest.fixture
-def life(maison, pos, tmp_path):
-    """Somebody came, agreed, was looked at and was refused; the log is signed."""
-    reference = pos.created(PERSON, CONSENT)
-    pos.disclose(pos.granted(reference, ("phone", "masked"), ("birth_date", "generalised"), max_uses=5))
-    pos.wish(reference, ("phone", "masked"), purpose="marketing.email")
-    vouch(maison)
-    return reference
-
-
-def vouch(maison):
-    settings = maison.http.app.state.services.settings
-    evidence.sign_checkpoints(maison.vault, settings.checkpoint_file)
-
-
-def recorded(maison, act):
-    return [each.read for each in maison.entries() if each.act == act]
 
 
 def test_every_page_opens_in_both_languages_and_shows_nobody(maison, life, signed_in):
@@ -217,33 +198,6 @@ def test_a_report_is_shown_taken_and_verified(maison, life, signed_in):
     assert exported["pol"] == ["report:access"]
 
 
-def keyed(maison, *names):
-    """Give officers keys; return them by name."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from policy_officers import public_of
-
-    from api.cli.opened import OPERATOR
-    from vault.governance import officerkeys
-
-    keys = {name: Ed25519PrivateKey.generate() for name in names}
-    with maison.vault.unit() as uow:
-        for name, key in keys.items():
-            officerkeys.register(uow, name, public_of(key), OPERATOR)
-        uow.commit()
-    return keys
-
-
-def text_to_sign(page, act):
-    """The text that a page shows for an act."""
-    return re.search(rf"<pre[^>]*>(ecrin-officer-act[^<]*?act: {act}\n.*?)</pre>", page.answer.text, re.DOTALL)[1]
-
-
-def signature(key, text):
-    from base64 import b64encode
-
-    return b64encode(key.sign(text.encode())).decode()
-
-
 def test_a_raise_is_approved_by_another_officers_key_alone(maison, life, signed_in):
     from vault import budgetraises, systems
 
@@ -252,7 +206,7 @@ def test_a_raise_is_approved_by_another_officers_key_alone(maison, life, signed_
     where, _, rest = limit.rpartition(":")
     quota, window = rest.split("/")
     claire, other, auditor = signed_in("compliance", officer_id="claire"), signed_in("approver"), signed_in("auditor")
-    keys = keyed(maison, "claire", "approver-1")
+    keys = keyed(maison.vault, "claire", "approver-1")
     raised = (f"{where}:{int(quota) + 1}/{window}",)
     budgetraises.propose(maison.vault, "aurelle-pos", raised, 3600, "claire", keys["claire"].sign)
     own = claire.get("/console/budgets").form("form", action="/console/budgets/step")["fields"]
@@ -280,7 +234,7 @@ def test_an_emergency_is_decided_with_the_officers_own_key_and_its_reason_is_rea
     from vault.governance.cases import Asked
 
     asker, approver = signed_in("compliance", officer_id="claire"), signed_in("approver")
-    keys = keyed(maison, "claire", "approver-1")
+    keys = keyed(maison.vault, "claire", "approver-1")
     reason = "She collapsed in the shop; <script>the doctor</script> asks for allergies."
     asked = Asked("aurelle", life, (Wanted("phone", Level.RAW),), "claire", 15, reason)
     case = breakglass.ask(maison.vault, asked, "claire", keys["claire"].sign)
