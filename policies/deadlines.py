@@ -45,6 +45,7 @@ class Deadline:
     `extension` is what may be added once, on notice given within `answer`. `acknowledge` is by when receipt must be
     confirmed. While the person is asked to prove who they are the clock stands still if `pauses`, provided they were
     asked within `prompt_days` of receipt. `holidays` names a calendar, `FR` or `GB/ENG`; empty: there are none.
+    `voluntary` says to whom the house owes this by its own word alone, and why; empty: to nobody.
     """
 
     jurisdiction: str
@@ -59,6 +60,7 @@ class Deadline:
     calendar: str
     zone: str
     source: str
+    voluntary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

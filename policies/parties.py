@@ -18,6 +18,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _TYPES = ("controller", "processor", "third_party")
 _PARTY_KEYS = {"name", "address", "country", "contact", "type"}
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
+_LEAST_CONTRAST = 4.5  # of text on white paper (WCAG 2.2, 1.4.3)
 _TRANSFER_KEYS = {"safeguard", "assessment", "assessed"}
 _ASSESSMENT = re.compile(r"[A-Za-z0-9._/-]{1,64}")
 
@@ -72,7 +74,7 @@ class Party:
     """One party. `type` is one of controller, processor, third_party; `contact` is where a person may write to.
 
     Of a party outside the EEA: the `safeguard` of transfers to it ("" if none was said), the reference of the transfer
-    impact `assessment`, and the day it was made (ISO 8601).
+    impact `assessment`, and the day it was made (ISO 8601). `accent` is the colour of its papers, `#rrggbb` or empty.
     """
 
     id: str
@@ -84,6 +86,7 @@ class Party:
     safeguard: str = ""
     assessment: str = ""
     assessed: str = ""
+    accent: str = ""
 
     @property
     def is_outside(self) -> bool:
@@ -120,7 +123,7 @@ def read_parties(file: str, content: bytes, find: Finder) -> Parties:
 
 
 def _party(identifier: str, table: dict[str, Any], where: str, find: Finder) -> Party:
-    unknown_keys(table, _PARTY_KEYS | _TRANSFER_KEYS, where, find)
+    unknown_keys(table, _PARTY_KEYS | _TRANSFER_KEYS | {"accent"}, where, find)
     if not _NAME.fullmatch(identifier):
         find(f"{where}: a party is named in small letters")
     told = {each: member(table, each, str, where, find, "") for each in _PARTY_KEYS}
@@ -130,7 +133,22 @@ def _party(identifier: str, table: dict[str, Any], where: str, find: Finder) -> 
         find(f"{where}: `type` must be one of {', '.join(_TYPES)}")
     if not _COUNTRY.fullmatch(told["country"]):
         find(f"{where}: `country` is two capital letters")
-    return Party(id=identifier, **told, **_transfer(table, where, find))
+    return Party(id=identifier, **told, **_transfer(table, where, find), accent=_accent(table, where, find))
+
+
+def _accent(table: dict[str, Any], where: str, find: Finder) -> str:
+    accent = member(table, "accent", str, where, find, "") if "accent" in table else ""
+    if accent and not _COLOUR.fullmatch(accent):
+        find(f"{where}: `accent` is a colour, # and six digits of small hexadecimal")
+    elif accent and _contrast_on_white(accent) < _LEAST_CONTRAST:
+        find(f"{where}: `accent` is too pale to be read on white (contrast under {_LEAST_CONTRAST})")
+    return accent
+
+
+def _contrast_on_white(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts)  # noqa: PLR2004 - sRGB
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
 
 
 def _transfer(table: dict[str, Any], where: str, find: Finder) -> dict[str, str]:

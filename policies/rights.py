@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from policies.authorities import Authority, competent, read_authorities
 from policies.catalogue_file import Finder, member, read_toml, unknown_keys
 from policies.deadlines import Deadline, Period, known_calendar
 
@@ -19,7 +20,7 @@ _UNITS: Final = ("months", "days", "working_days")
 _LONGEST: Final = 400  # of any unit: longer is a slip of the pen
 _KEYS: Final = {
     "jurisdiction", "since", "answer", "extension", "acknowledge", "kinds", "rolls", "pauses", "prompt_days", "holidays",
-    "zone", "source",
+    "zone", "source", "voluntary",
 }  # fmt: skip
 
 
@@ -67,10 +68,15 @@ _FLOORS: Final[Mapping[Right, Assurance]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """The deadlines, and the rung that each right asks for."""
+    """The deadlines, the rung that each right asks for, and the authorities that a person may complain to."""
 
     deadlines: tuple[Deadline, ...] = ()
     assurance: Mapping[Right, Assurance] = field(default_factory=dict)
+    authorities: tuple[Authority, ...] = ()
+
+    def authority(self, region: str, jurisdiction: str, on: dt.date) -> Authority | None:
+        """Return the authority of a region on a day, else of its jurisdiction, else the one named for all others."""
+        return competent(self.authorities, (region.lower(), jurisdiction, DEFAULT), on)
 
     def deadline(self, right: Right, jurisdiction: str, on: dt.date) -> Deadline:
         """Return the rule in force on a day: that of the jurisdiction, else the default; the newest that has begun.
@@ -103,7 +109,7 @@ STRICTEST: Final = Deadline(
 def read_rights(file: str, content: bytes, find: Finder) -> Rights:
     """Parse `rights.toml`. Reports faults through `find`; the result is only meaningful if nothing was reported."""
     document = read_toml(file, content, find)
-    unknown_keys(document, {"deadline", "assurance"}, file, find)
+    unknown_keys(document, {"deadline", "assurance", "authority"}, file, find)
     tables = document.get("deadline", [])
     if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
         find(f"{file}: `deadline` is a list of tables")
@@ -112,7 +118,11 @@ def read_rights(file: str, content: bytes, find: Finder) -> Rights:
     keys = [(each.jurisdiction, each.since, kind) for each in deadlines for kind in (each.kinds or frozenset({""}))]
     if len(set(keys)) < len(keys):
         find(f"{file} [deadline]: two rules for the same begin on one day")
-    return Rights(deadlines, _assurances(document.get("assurance", {}), f"{file} [assurance]", find))
+    return Rights(
+        deadlines,
+        _assurances(document.get("assurance", {}), f"{file} [assurance]", find),
+        read_authorities(document.get("authority", []), file, find),
+    )
 
 
 def _assurances(table: Any, where: str, find: Finder) -> Mapping[Right, Assurance]:
@@ -165,6 +175,7 @@ def _deadline(table: dict[str, Any], where: str, find: Finder) -> Deadline:
         calendar=off,
         zone=zone,
         source=member(table, "source", str, where, find, ""),
+        voluntary=member(table, "voluntary", str, where, find, "") if "voluntary" in table else "",
     )
 
 

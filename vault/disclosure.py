@@ -58,10 +58,14 @@ _Reading = tuple[SealedRow, FieldValue | None]  # None: the row did not open
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A value as it is kept, with the number that tells it from others of its field; 0 for a single one."""
+    """A value as it is kept, with the number that tells it from others of its field; 0 for a single one.
+
+    `replaced_at`: when it was replaced or closed, in UTC seconds; None for what stands.
+    """
 
     item: int
     value: FieldValue = field(repr=False)
+    replaced_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,30 +141,35 @@ def reveal(vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequen
 
 
 def reveal_own(
-    vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequence[bytes]
+    vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequence[bytes], *, past: bool = False
 ) -> list[Mapping[str, tuple[Kept, ...] | IntegrityFailure]]:
     """Open what persons were granted of themselves, by field name, with where it is from and which days it is for.
 
-    Unlike `reveal` it shows values of days to come as well, and none that is over. Raises `UnrecordedDisclosure` as
-    `reveal`, and for a grant that is not a person's own.
+    Unlike `reveal` it shows values of days to come as well, and none that is over; with `past` every earlier value that
+    was selected too, oldest first. Raises `UnrecordedDisclosure` as `reveal`, and for a grant not a person's own.
     """
     if any(grant.purpose != OWN for grant in selection.grants):
         raise UnrecordedDisclosure
-    found: list[Mapping[str, tuple[Kept, ...] | IntegrityFailure]] = []
-    for grant, readings in zip(selection.grants, _readings(vault, commit, selection, entry_ids), strict=True):
-        found.append({each.field.name: _kept(readings[each.field.id], selection.today) for each in grant.fields})
-    return found
+    since = date.min if past else selection.today
+    opened = _readings(vault, commit, selection, entry_ids)
+    return [
+        {each.field.name: _kept(readings[each.field.id], since) for each in grant.fields}
+        for grant, readings in zip(selection.grants, opened, strict=True)
+    ]
 
 
-def _kept(readings: Sequence[_Reading], today: date) -> tuple[Kept, ...] | IntegrityFailure:
+def _kept(readings: Sequence[_Reading], since: date) -> tuple[Kept, ...] | IntegrityFailure:
     readable = [(row, value) for row, value in readings if value is not None]
     if len(readable) != len(readings):
         return IntegrityFailure()
-    return tuple(
-        Kept(row.item, value)
-        for row, value in _by_version(readable)
-        if value.value is not None and (value.valid_until is None or value.valid_until >= today)
-    )
+    found: list[Kept] = []
+    after: dict[tuple[str, int], int] = {}  # when the next version of an item was recorded
+    for row, value in reversed(_by_version(readable)):
+        at = (row.holder, row.item)
+        if value.value is not None and (value.valid_until is None or value.valid_until >= since):
+            found.append(Kept(row.item, value, after.get(at)))
+        after[at] = value.recorded_at
+    return tuple(reversed(found))
 
 
 def _readings(

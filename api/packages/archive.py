@@ -13,8 +13,9 @@ from typing import Any, Final
 import orjson
 
 from api.packages.document import Document, document_of
-from api.packages.page import page_of, told
+from api.packages.page import page_of
 from api.packages.paper import paper_of
+from api.packages.parts import told
 from api.packages.words import README
 from audit.spreadsheet import csv_bytes
 from policies.rights import Right
@@ -24,6 +25,7 @@ from vault.unit import Vault
 
 _FIXED: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o600 << 16
+_VALUES: Final = ("field", "value", "source", "recorded", "valid_from", "valid_until", "replaced")
 _INDENTED: Final = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 
 
@@ -56,8 +58,8 @@ def files_of(document: Document, *, whole: bool) -> dict[str, bytes]:
     files["package.pdf"] = paper_of(document)
     files["data.json"] = orjson.dumps(data, option=_INDENTED)
     for each in data["categories"]:
-        rows = _rows({field["field"]: field["values"] for field in each["fields"]})
-        files[f"csv/{each['category']}.csv"] = csv_bytes(("field", "value"), rows)
+        rows = [{"field": of["field"], **one} for of in each["fields"] for one in (*of["values"], *of["earlier"])]
+        files[f"csv/{each['category']}.csv"] = _table(rows, _VALUES)
     files["csv/disclosures.csv"] = _table(
         data["disclosures"], ("at", "event", "given", "brand", "by", "staff", "fields", "purpose", "basis", "entry")
     )

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from api.packages.words import TEXTS
+from policies.authorities import Authority
 from policies.bundle import Bundle
 from policies.catalogue import Category
+from policies.decision import OWN
 from policies.rights import Right
-from vault.requests.collecting import Gathered, event_row, recipients
+from vault.requests.collecting import Gathered, Told, event_row, recipients
 from vault.values import JsonValue
 
 SCHEMA: Final = "urn:ecrin:access-package:v1"
@@ -25,6 +27,7 @@ class Document:
     data: Mapping[str, Any] = field(repr=False)
     portable: Mapping[str, Any] = field(repr=False)
     notices: Mapping[str, str] = field(repr=False)  # file name -> text as it was shown
+    titles: Mapping[str, str]  # of fields, categories and purposes, in its language, by the names that codes give them
 
 
 def document_of(gathered: Gathered) -> Document:
@@ -38,6 +41,7 @@ def document_of(gathered: Gathered) -> Document:
         _whole(gathered) if whole else portable,
         portable,
         _notices(gathered) if whole else {},
+        _titles(gathered.bundle, request.language),
     )
 
 
@@ -56,7 +60,10 @@ def _whole(gathered: Gathered) -> dict[str, Any]:
         "right": request.right.value,
         "received": moment(request.clock.received_at),
         "made": moment(gathered.at),
-        "controller": {"id": party.id, "name": party.name, "address": party.address, "contact": party.contact},
+        "controller": {
+            "id": party.id, "name": party.name, "address": party.address, "contact": party.contact, "accent": party.accent,
+        },
+        "authority": _authority(gathered.authority),
         "categories": [_category(categories[name], gathered, language) for name in gathered.held],
         "not_opened": list(gathered.unread),
         "withheld": {"ground": str(request.ground or ""), "categories": list(request.kept)},
@@ -87,7 +94,8 @@ def _category(category: Category, gathered: Gathered, language: str) -> dict[str
             {
                 "field": each.of.name,
                 "title": each.of.title[language],
-                "values": list(each.values),
+                "values": [_told(one) for one in each.told if one.replaced_at is None],
+                "earlier": [_told(one) for one in each.told if one.replaced_at is not None],
                 "redacted": each.redacted,
             }
             for each in gathered.held[category.name]
@@ -95,11 +103,26 @@ def _category(category: Category, gathered: Gathered, language: str) -> dict[str
     }
 
 
+def _told(one: Told) -> dict[str, Any]:
+    return {
+        "value": one.value,
+        "source": one.source,
+        "recorded": moment(one.recorded_at),
+        "valid_from": None if one.valid_from is None else one.valid_from.isoformat(),
+        "valid_until": None if one.valid_until is None else one.valid_until.isoformat(),
+        "replaced": None if one.replaced_at is None else moment(one.replaced_at),
+    }
+
+
+def _authority(authority: Authority | None) -> dict[str, str] | None:
+    return None if authority is None else {"name": authority.name, "address": authority.address, "site": authority.site}
+
+
 def _portable(gathered: Gathered) -> dict[str, Any]:
     request = gathered.request
     held: dict[str, dict[str, list[JsonValue]]] = {}
     for category, parts in gathered.held.items():
-        fields = {each.of.name: list(each.values) for each in parts if each.portable}
+        fields = {each.of.name: list(each.values) for each in parts if each.portable and each.values}
         if fields:
             held[category] = fields
     return {
@@ -138,6 +161,13 @@ def _event(event: Mapping[str, Any]) -> dict[str, Any]:
     row = event_row(event)
     until = row["valid_until"]
     return row | {"at": moment(row["at"]), "valid_until": None if until is None else moment(until)}
+
+
+def _titles(bundle: Bundle, language: str) -> dict[str, str]:
+    named = {each.name: each.title[language] for each in bundle.catalogue.categories}
+    named |= {name: each.title[language] for name, each in bundle.catalogue.fields.items()}
+    named |= {each.key: each.title[language] for each in bundle.purposes.every}
+    return named | {OWN: TEXTS[language]["own"]}
 
 
 def _notices(gathered: Gathered) -> dict[str, str]:

@@ -2,42 +2,36 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.packages.document import Document
-from api.packages.words import TEXTS
+from api.packages.parts import parts_of, title_of
+from api.pdf import INK
 
 _FOLDER: Final = Path(__file__).parent / "templates"
 
 
 def page_of(document: Document) -> bytes:
-    """Write a package as HTML in its language."""
+    """Write a package as HTML in its language, in the look of its house."""
     template = _environment().get_template("package.html")
-    return template.render(words=TEXTS[document.language], language=document.language, data=document.data).encode()
-
-
-def told(value: Any) -> str:
-    """Write a value for people: text as it is, a record as `name: value` pairs, a list by semicolons."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {told(each)}" for name, each in value.items())
-    if isinstance(value, list):
-        return "; ".join(map(told, value))
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    house = document.data["controller"]
+    return template.render(
+        title=title_of(document),
+        parts=parts_of(document),
+        language=document.language,
+        house=house,
+        accent=house["accent"] or INK,  # a bundle names a colour of one form alone (`policies.parties`)
+    ).encode()
 
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
+    return Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["told"] = told
-    return made

@@ -13,7 +13,6 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "value": "Value",
         "retention": "Kept for {days} days after it was last written.",
         "law": "By law it stays at least {days} days: {basis}.",
-        "source": "Source: you, or what {brand} noted when you dealt with it.",
         "unread": "These could not be opened and are being looked into: {names}.",
         "redacted": "What names somebody else was taken out: for whom, about whom, by whom.",
         "withheld": "Not included, on the ground {ground}: {names}. You may complain about this.",
@@ -24,7 +23,6 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "categories": "Categories",
         "looks": "Who looked, and why",
         "looks_note": "Each line is in the audit log, under its number. Members of staff appear as a number each.",
-        "staff": "member of staff",
         "when": "When",
         "who": "Who",
         "what": "What",
@@ -47,13 +45,28 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "country": "Country",
         "ground": "Ground of the transfer",
         "rights": "Your rights",
-        "rights_text": (
-            "You may have your data corrected or erased, have its use restricted, object to a use, take back a consent "
-            "as easily as you gave it, and take your data along. Write to {contact}. You may also complain to the "
-            "supervisory authority where you live or work{authority}."
-        ),
         "check": ("`manifest.txt` lists every file with its SHA-256 and is signed; `README.txt` says how to check it."),
         "portable": "The folder `portable` holds what you may hand to somebody else, for machines to read.",
+        "source_note": "The source is the system of {brand} that recorded a value; what you told it came by that system.",
+        "none": "None.",
+        "days": "Valid",
+        "source": "Source",
+        "recorded": "Recorded",
+        "earlier": "Earlier values, as they were known:",
+        "stood": "Stood",
+        "self": "you",
+        "officer": "officer",
+        "staff": "member of staff",
+        "vault": "the vault",
+        "own": "Your own right",
+        "rights_text": (
+            "You may have your data corrected or erased, have its use restricted, object to a use, take back a consent "
+            "as easily as you gave it, and take your data along. Write to {contact}."
+        ),
+        "authority": (
+            "You may complain to the supervisory authority where you live or work, or where you think a wrong was done: "
+            "{authority}."
+        ),
     },
     "fr": {
         "title": "Vos données personnelles chez {brand}",
@@ -64,7 +77,6 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "value": "Valeur",
         "retention": "Conservé {days} jours après la dernière écriture.",
         "law": "La loi impose de le garder au moins {days} jours : {basis}.",
-        "source": "Source : vous, ou ce que {brand} a noté lors de vos échanges.",
         "unread": "Éléments qui n’ont pu être ouverts, en cours d’examen : {names}.",
         "redacted": "Ce qui désigne une autre personne a été retiré : pour qui, au sujet de qui, par qui.",
         "withheld": "Non communiqué, pour le motif {ground} : {names}. Vous pouvez introduire une réclamation.",
@@ -75,7 +87,6 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "categories": "Catégories",
         "looks": "Qui les a consultées, et pourquoi",
         "looks_note": "Chaque ligne figure au journal d’audit, sous son numéro. Chaque employé apparaît sous un numéro.",
-        "staff": "employé",
         "when": "Date",
         "who": "Qui",
         "what": "Quoi",
@@ -98,15 +109,45 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "country": "Pays",
         "ground": "Fondement du transfert",
         "rights": "Vos droits",
-        "rights_text": (
-            "Vous pouvez faire rectifier ou effacer vos données, en faire limiter l’usage, vous y opposer, retirer un "
-            "consentement aussi simplement que vous l’avez donné, et emporter vos données. Écrivez à {contact}. Vous "
-            "pouvez aussi introduire une réclamation auprès de l’autorité de contrôle du lieu où vous vivez ou "
-            "travaillez{authority}."
-        ),
         "check": "`manifest.txt` donne le SHA-256 de chaque fichier et est signé ; `README.txt` dit comment le vérifier.",
         "portable": "Le dossier `portable` contient ce que vous pouvez transmettre à un tiers, lisible par machine.",
+        "source_note": "La source est le système de {brand} qui a enregistré la valeur ; ce que vous avez dit est passé par lui.",
+        "none": "Aucun.",
+        "days": "Validité",
+        "source": "Source",
+        "recorded": "Enregistré",
+        "earlier": "Valeurs antérieures, telles qu’elles étaient connues :",
+        "stood": "En vigueur",
+        "self": "vous",
+        "officer": "responsable",
+        "staff": "employé",
+        "vault": "le coffre",
+        "own": "Votre propre droit",
+        "rights_text": (
+            "Vous pouvez faire rectifier ou effacer vos données, en faire limiter l’usage, vous y opposer, retirer un "
+            "consentement aussi simplement que vous l’avez donné, et emporter vos données. Écrivez à {contact}."
+        ),
+        "authority": (
+            "Vous pouvez introduire une réclamation auprès de l’autorité de contrôle du lieu où vous vivez ou travaillez, "
+            "ou de celui du manquement supposé : {authority}."
+        ),
     },
+}
+
+BASES: Final[Mapping[str, Mapping[str, str]]] = {
+    "consent": {"en": "consent", "fr": "consentement"},
+    "explicit_consent": {"en": "explicit consent", "fr": "consentement explicite"},
+    "contract": {"en": "contract", "fr": "contrat"},
+    "legal_obligation": {"en": "legal obligation", "fr": "obligation légale"},
+    "legitimate_interest": {"en": "legitimate interest", "fr": "intérêt légitime"},
+    "legal_claims": {"en": "legal claims", "fr": "défense de droits en justice"},
+    "vital_interest": {"en": "vital interest", "fr": "intérêt vital"},
+}
+SAFEGUARDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "adequacy": {"en": "adequacy decision", "fr": "décision d’adéquation"},
+    "clauses": {"en": "standard contractual clauses", "fr": "clauses contractuelles types"},
+    "binding_rules": {"en": "binding corporate rules", "fr": "règles d’entreprise contraignantes"},
+    "derogation": {"en": "derogation for this case", "fr": "dérogation pour ce cas"},
 }
 
 README: Final = """\

@@ -159,7 +159,21 @@ def test_what_is_left_is_told_in_days(maisons):
 def test_the_rule_is_the_one_of_the_day(maisons):
     assert maisons.rights.deadline(Right.ACCESS, "eu", dt.date(2018, 5, 24)) == STRICTEST
     assert maisons.rights.deadline(Right.ACCESS, "uk", dt.date(2020, 12, 31)).jurisdiction == "default"
-    assert maisons.rights.deadline(Right.ACCESS, "jp", dt.date(2026, 1, 1)).jurisdiction == "default"
+    assert maisons.rights.deadline(Right.ACCESS, "ae", dt.date(2026, 1, 1)).jurisdiction == "default"
+
+
+@pytest.mark.parametrize(
+    ("place", "due"), [("ch", "2026-03-02"), ("jp", "2026-02-14"), ("kr", "2026-02-10"), ("br", "2026-02-15")]
+)
+def test_places_with_a_number_of_days_of_their_own(maisons, place, due):
+    rule = rule_of(maisons, place, on=dt.date(2026, 1, 31))
+    assert last_day(rule, Clock(at(rule, "2026-01-31"))) == due
+    assert rule.extension.is_none
+
+
+def test_what_is_applied_by_the_houses_own_word_says_so_and_why(maisons):
+    voluntary = {each.jurisdiction for each in maisons.rights.deadlines if each.voluntary}
+    assert voluntary == {"us", "jp", "br", "default"}
 
 
 @given(day=ANY_DAY, months=st.integers(0, 40))

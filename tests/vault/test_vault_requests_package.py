@@ -12,14 +12,16 @@ from hashlib import sha256
 import pytest
 from joserfc import jwe
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey, import_key
-from maison_people import AURELLE, VANTIER, given, look, person
+from maison_people import AURELLE, VANTIER, change, given, look, person
 from policy_officers import APPROVER, AUTHOR
+from print_reading import letters
+from print_reading import opened as opened_pdf
 from request_desk import SECRET, Desk
 
 from api.packages import sealed
 from api.packages.archive import archive_of, files_of
-from api.packages.document import Document
-from api.packages.page import told
+from api.packages.document import Document, moment
+from api.packages.parts import told
 from audit.note import open_note, vkey
 from policies.rights import Right
 from vault import restrictions
@@ -81,7 +83,7 @@ def test_a_package_has_all_that_the_law_asks_for(desk):
     files = package(desk, ready(desk))
     data = json.loads(files["data.json"])
     held = {each["category"]: each for each in data["categories"]}
-    assert held["contact"]["fields"][0]["values"] == ["Apolline.Rousselin@example.com"]
+    assert [each["value"] for each in held["contact"]["fields"][0]["values"]] == ["Apolline.Rousselin@example.com"]
     assert held["purchases"]["kept_by_law"]["days"] > 3000
     assert {each["purpose"] for each in data["purposes"]} >= {"clienteling", "legal.accounting"}
     assert all(each["basis"] for each in data["purposes"])
@@ -156,7 +158,80 @@ def test_what_was_refused_in_part_is_not_in_it_and_said_so(desk):
     files = package(desk, request)
     assert b"likes sapphires" not in b"".join(files.values())
     assert json.loads(files["data.json"])["withheld"] == {"ground": "rights_of_others", "categories": ["notes"]}
-    assert "rights_of_others" in files["package.html"].decode()
+    assert "Rights of others" in files["package.html"].decode()
+
+
+def test_what_was_known_before_is_in_it_with_its_days_and_its_source(vault, clock):
+    desk = Desk(vault, clock, person(FIELDS | {"ring_size": {"value": "52", "system": "eu"}}))
+    born = clock.now()
+    clock.advance(86_400)
+    change(vault, desk.person, set={"ring_size": {"value": "54", "system": "eu"}})
+    files = package(desk, ready(desk))
+    (field,) = [
+        each
+        for category in json.loads(files["data.json"])["categories"]
+        for each in category["fields"]
+        if each["field"] == "ring_size"
+    ]
+    (now,), (before,) = field["values"], field["earlier"]
+    assert (now["value"]["value"], now["source"], now["replaced"]) == ("54", "aurelle-crm", None)
+    assert (before["value"]["value"], before["replaced"]) == ("52", now["recorded"])
+    assert before["recorded"] == moment(born)
+    rows = table(files["csv/measurements.csv"])
+    assert rows[0] == ["field", "value", "source", "recorded", "valid_from", "valid_until", "replaced"]
+    assert [row[-1] for row in rows[1:]] == ["", now["recorded"]]
+    assert "Earlier values" in files["package.html"].decode()
+    assert "52" not in json.dumps(json.loads(files["portable/data.json"])["data"]["measurements"])
+
+
+def test_earlier_values_name_nobody_else_either(vault, clock):
+    desk = Desk(vault, clock, person(FIELDS))
+    purchase = {**FIELDS["purchases"][0], "for": "Hortense Vasseur"}
+    answer = change(vault, desk.person, append={"purchases": [purchase]})
+    assert not isinstance(answer, Exception)
+    everything = b"".join(package(desk, ready(desk)).values())
+    assert b"Hortense" not in everything
+    assert b"Capucine" not in everything
+
+
+@pytest.mark.parametrize(
+    ("region", "jurisdiction", "authority"),
+    [
+        ("fr", "", "https://www.cnil.fr"),
+        ("it", "", "https://www.garanteprivacy.it"),
+        ("de", "", "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"),
+        ("gb", "", "https://ico.org.uk"),
+        ("cn", "", "https://www.cac.gov.cn"),
+        ("ae", "", "https://www.cnil.fr"),
+        ("fr", "uk", "https://ico.org.uk"),  # handed in as one under another law
+    ],
+)
+def test_the_authority_is_that_of_where_the_person_lives(vault, clock, region, jurisdiction, authority):
+    desk = Desk(vault, clock, person(FIELDS, region=region))
+    files = package(desk, ready(desk, jurisdiction=jurisdiction))
+    assert json.loads(files["data.json"])["authority"]["site"] == authority
+    assert authority in files["package.html"].decode()
+
+
+def test_it_has_the_look_of_its_house_and_says_codes_in_words(desk):
+    look(desk.vault, desk.person.subject, "name")
+    html = package(desk, ready(desk, language="fr"))["package.html"].decode()
+    house = desk.vault.bundle.parties.named(AURELLE)
+    for each in (house.name, house.address, house.contact, f".house {{ color: {house.accent};"):
+        assert each in html
+    for code in ("explicit_consent", "legal_obligation", "legitimate_interest", "field.disclosed", "data_subject.own"):
+        assert code not in html
+    assert "obligation légale" in html
+
+
+def test_the_paper_says_what_the_page_says_in_the_letters_of_the_name(vault, clock):
+    name = {"family": "Wang", "given": "Xiaoming", "native": {"family": "王", "given": "小明", "script": "Hans"}}
+    desk = Desk(vault, clock, person({**FIELDS, "name": name}, consents=[given()]))
+    files = package(desk, ready(desk))
+    paper = letters(opened_pdf(files["package.pdf"])).replace(" ", "")
+    for each in ("Whatisheld", "Wholooked,andwhy", "Yourconsents", "王", "小明", "AurelleSA"):
+        assert each in paper, each
+    assert "[U+" not in paper
 
 
 def test_a_request_for_one_category_gives_that_one(desk):
@@ -227,7 +302,7 @@ def test_nothing_in_it_runs(desk):
                 if cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
             ]
     purchases = [each for each in json.loads(files["data.json"])["categories"] if each["category"] == "purchases"]
-    assert purchases[0]["fields"][0]["values"][0]["product"] == FORMULA  # told as it is where nothing runs it
+    assert purchases[0]["fields"][0]["values"][0]["value"]["product"] == FORMULA  # told as it is where nothing runs it
 
 
 def test_no_path_in_it_is_anybodys_but_ours(desk):
@@ -384,6 +459,6 @@ def test_values_are_told_plainly(value, text):
 
 @pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_a_value_that_looks_like_a_formula_is_text(value):
-    document = Document("en", "00" * 16, {}, {"data": {"identity": {"name": [value]}}}, {})
+    document = Document("en", "00" * 16, {}, {"data": {"identity": {"name": [value]}}}, {}, {})
     (_, row) = table(files_of(document, whole=False)["portable/identity.csv"])
     assert row == ["name", f"'{value}"]

@@ -10,10 +10,12 @@ staff wrote about them is not.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from audit.entry import Act, Entry
 from audit.entry import Outcome as Ended
+from policies.authorities import Authority
 from policies.bundle import Bundle
 from policies.catalogue import Category, Field
 from policies.decision import OWN, grant_own
@@ -21,12 +23,13 @@ from policies.purposes import Basis
 from policies.rights import Right
 from vault import consentchain, disclosure, facts, systems
 from vault.amendments import pages
+from vault.disclosure import Kept
 from vault.errors import IntegrityFailure
+from vault.facts import Known
 from vault.requests.looks import Look, Numbering, looks
 from vault.requests.records import Request
 from vault.requests.states import IllegalMove
 from vault.requests.steps import By, Held
-from vault.revealed import DisclosedField
 from vault.staff import staff_keys
 from vault.unit import Commit, UnitOfWork
 from vault.values import JsonValue
@@ -54,13 +57,38 @@ _COUNTED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """One value as the person is told it: what was recorded, by which source, when, for which days, and until when it stood.
+
+    Times in UTC seconds, days inclusive; `replaced_at` is None for what stands.
+    """
+
+    value: JsonValue = field(repr=False)
+    source: str
+    recorded_at: int
+    valid_from: date | None = field(repr=False)
+    valid_until: date | None = field(repr=False)
+    replaced_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
-    """One field with what it holds: one value, or a list of them. `portable`: part of what the person may take along."""
+    """One field with what it holds and held, oldest first. `portable`: part of what the person may take along."""
 
     of: Field
-    values: tuple[JsonValue, ...] = field(repr=False)
+    told: tuple[Told, ...] = field(repr=False)
     portable: bool
     redacted: bool
+    today: date
+
+    @property
+    def values(self) -> tuple[JsonValue, ...]:
+        """Return what stands, and is not over: one value, or those of a list."""
+        return tuple(
+            each.value
+            for each in self.told
+            if each.replaced_at is None and (each.valid_until is None or each.valid_until >= self.today)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +102,7 @@ class Gathered:
     unread: tuple[str, ...]  # fields that did not open: said, not passed over
     consents: tuple[Mapping[str, Any], ...] = field(repr=False)
     looks: tuple[Look, ...] = field(repr=False)
+    authority: Authority | None = None
 
 
 Finish = Callable[[Commit], Gathered]
@@ -91,9 +120,10 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
     known = facts.load(uow, request.brand, [person.subject])[0]
     fields = [each for category in categories(bundle, request) for each in category.fields]
     grant = None if known is None else grant_own(known.facts, request.brand, person.subject, fields)
-    if grant is None:
+    if known is None or grant is None:
         raise IllegalMove
-    selection = disclosure.select(uow, [grant])
+    today = datetime.fromtimestamp(uow.now, UTC).date()
+    selection = disclosure.select(uow, [grant], as_known_on=[today])  # what was known before it is selected along
     events = tuple(consentchain.events(uow, person.subject, request.brand))
     entries = [
         uow.record(
@@ -111,24 +141,25 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
         for page in pages(f"{each.name}:raw" for each in fields)
     ]
     now = uow.now
+    authority = bundle.rights.authority(_home(bundle, request, known), request.jurisdiction, today)
 
     def finish(commit: Commit) -> Gathered:
-        (shown,) = disclosure.reveal(vault, commit, selection, entries[:1])
+        (shown,) = disclosure.reveal_own(vault, commit, selection, entries[:1], past=True)
         found: dict[str, list[Holding]] = {}
         unread: list[str] = []
         for each in fields:
             part = shown[each.name]
             if isinstance(part, IntegrityFailure):
                 unread.append(each.name)
-            elif part.present:
+            elif part:
                 name = bundle.catalogue.category_by_id(each.category_id).name
-                found.setdefault(name, []).append(_held(bundle, request, each, part))
+                found.setdefault(name, []).append(_held(bundle, request, each, part, today))
         with vault.reading() as conn:
             brands = {each.id: each.brand for each in systems.listed(conn)}
             numbering = Numbering(brands, staff_keys(vault.keys, [request.brand])[request.brand])
             seen = looks(conn, uow.shard, person.log_key, request.brand, numbering)
         told = {name: tuple(parts) for name, parts in found.items()}
-        return Gathered(request, now, bundle, told, tuple(unread), events, tuple(seen))
+        return Gathered(request, now, bundle, told, tuple(unread), events, tuple(seen), authority)
 
     return finish
 
@@ -148,12 +179,28 @@ def portable(bundle: Bundle, jurisdiction: str, category: str, of: Field) -> boo
     return of.type not in _NOT_GIVEN and bool(reached & _PORTABLE)
 
 
-def _held(bundle: Bundle, request: Request, of: Field, part: DisclosedField) -> Holding:
-    values = [each["value"] for each in part.value] if isinstance(part.value, list) else [part.value]  # type: ignore[index,call-overload]
-    clean = [without_others(of, each) for each in values]
+def _held(bundle: Bundle, request: Request, of: Field, part: Sequence[Kept], today: date) -> Holding:
+    clean = [(each, *without_others(of, each.value.value)) for each in part]
     name = bundle.catalogue.category_by_id(of.category_id).name
+    told = tuple(
+        Told(
+            value,
+            kept.value.source,
+            kept.value.recorded_at,
+            kept.value.valid_from,
+            kept.value.valid_until,
+            kept.replaced_at,
+        )
+        for kept, value, _ in clean
+    )
     may = portable(bundle, request.jurisdiction, name, of)
-    return Holding(of, tuple(each for each, _ in clean), may, any(cut for _, cut in clean))
+    return Holding(of, told, may, any(cut for _, _, cut in clean), today)
+
+
+def _home(bundle: Bundle, request: Request, known: Known) -> str:
+    """Return the person's region, unless the request was handed in as one of another jurisdiction."""
+    region = known.facts.region
+    return region if bundle.purposes.jurisdiction(region) == request.jurisdiction else ""
 
 
 def without_others(of: Field, value: JsonValue) -> tuple[JsonValue, bool]:

@@ -1,0 +1,218 @@
+"""What a package tells a person, in order and in their language: from it both the page and the paper are written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from api.packages.document import Document
+from api.packages.words import BASES, SAFEGUARDS, TEXTS
+from api.pages import terms, words
+from api.pages.language import Language, language
+from api.pdf import Part
+from audit.reports.lines import second
+
+_SAID: Final = {"bases": BASES, "safeguards": SAFEGUARDS}
+
+
+def title_of(document: Document) -> str:
+    """Return the title of a package: the house's name, and nobody's else."""
+    return TEXTS[document.language]["title"].format(brand=document.data["controller"]["name"])
+
+
+def parts_of(document: Document) -> list[Part]:
+    """Return all that is told."""
+    teller = _Teller(document)
+    return [
+        teller.opening(),
+        *teller.held(),
+        teller.purposes(),
+        teller.recipients(),
+        teller.looks(),
+        teller.consents(),
+        teller.places(),
+        teller.decisions(),
+        teller.rights(),
+    ]
+
+
+def told(value: Any) -> str:
+    """Write a value for people: text as it is, a record as `name: value` pairs, a list by semicolons."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {told(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(told, value))
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+class _Teller:
+    def __init__(self, document: Document) -> None:
+        self._titles = document.titles
+        self._data = document.data
+        self._words: Mapping[str, str] = TEXTS[document.language]
+        self._brand = document.data["controller"]["name"]
+        self._language: Language = language(document.language)
+        self._filters: Mapping[str, Callable[[Any], Any]] = words.filters(self._language)
+
+    def opening(self) -> Part:
+        data = self._data
+        made = self._words["made"].format(
+            day=self._when(data["made"]), request=data["request"], received=self._when(data["received"])
+        )
+        return Part(text=[made, self._words["check"], self._words["portable"]])
+
+    def held(self) -> list[Part]:
+        data, said = self._data, self._words
+        text = [] if data["categories"] else [said["nothing"]]
+        text += [said["source_note"].format(brand=self._brand), said["redacted"]]
+        if data["not_opened"]:
+            text.append(said["unread"].format(names=self._listed(data["not_opened"])))
+        withheld = data["withheld"]
+        if withheld["categories"]:
+            ground = self._language.say(terms.GROUNDS.get(withheld["ground"], withheld["ground"]))
+            text.append(said["withheld"].format(ground=ground, names=self._listed(withheld["categories"])))
+        found = [Part(said["held"], text)]
+        for each in data["categories"]:
+            found += self._category(each)
+        return found
+
+    def purposes(self) -> Part:
+        rows = [
+            (
+                each["title"],
+                self._code("bases", each["basis"]),
+                self._listed(each["categories"]),
+                ", ".join(each["recipients"]),
+            )
+            for each in self._data["purposes"]
+        ]
+        return self._table("purposes", ("purpose", "basis", "categories", "recipients"), rows, (3, 2, 3, 2))
+
+    def recipients(self) -> Part:
+        rows = [
+            (each["name"], each["country"], self._code("safeguards", each["safeguard"]))
+            for each in self._data["recipients"]
+        ]
+        return self._table("recipients", ("name", "country", "ground"), rows, (3, 1, 2))
+
+    def looks(self) -> Part:
+        rows = [
+            (
+                self._when(each["at"]),
+                self._who(each),
+                "\n".join([self._filters["act"](each["event"]), *map(self._field, each["fields"])]),
+                self._title(each["purpose"]),
+                self._words["yes" if each["given"] else "no"],
+                str(each["entry"]),
+            )
+            for each in self._data["disclosures"]
+        ]
+        columns = ("when", "who", "what", "why", "allowed", "index")
+        return self._table("looks", columns, rows, (4, 4, 6, 4, 2, 2), self._words["looks_note"])
+
+    def consents(self) -> Part:
+        rows = [
+            (
+                self._when(each["at"]),
+                self._title(each["purpose"]),
+                self._filters["consent"](each["state"]),
+                f"{each['notice']}.{each['notice_version']}.{each['notice_language']}" if each["notice"] else "",
+                self._when(each["valid_until"]),
+            )
+            for each in self._data["consents"]
+        ]
+        columns = ("when", "purpose", "state", "notice", "until")
+        return self._table("consents", columns, rows, (3, 3, 2, 4, 3), self._words["notices"])
+
+    def places(self) -> Part:
+        text = [self._words["storage"].format(countries=", ".join(self._data["storage"]))]
+        text += [
+            self._words["safeguard"].format(
+                name=each["name"], country=each["country"], safeguard=self._code("safeguards", each["safeguard"])
+            )
+            for each in self._data["recipients"]
+            if each["safeguard"]
+        ]
+        return Part(self._words["transfers"], text)
+
+    def decisions(self) -> Part:
+        return Part(self._words["decisions_title"], [self._words["decisions"]])
+
+    def rights(self) -> Part:
+        text = [self._words["rights_text"].format(contact=self._data["controller"]["contact"])]
+        authority = self._data["authority"]
+        if authority is not None:
+            named = ", ".join(each for each in (authority["name"], authority["address"], authority["site"]) if each)
+            text.append(self._words["authority"].format(authority=named))
+        return Part(self._words["rights"], text)
+
+    def _category(self, category: Any) -> list[Part]:
+        said, law = self._words, category["kept_by_law"]
+        kept = [said["retention"].format(days=category["retention_days"])]
+        if law is not None:
+            kept.append(said["law"].format(days=law["days"], basis=law["basis"]))
+        values = [(field["title"], one) for field in category["fields"] for one in field["values"]]
+        earlier = [(field["title"], one) for field in category["fields"] for one in field["earlier"]]
+        now = [
+            (title, told(one["value"]), self._days(one), one["source"], self._when(one["recorded"]))
+            for title, one in values
+        ]
+        past = [
+            (
+                title,
+                told(one["value"]),
+                self._days(one),
+                one["source"],
+                f"{self._when(one['recorded'])} – {self._when(one['replaced'])}",
+            )
+            for title, one in earlier
+        ]
+        names = ("field", "value", "days", "source", "recorded")
+        found = [Part(category["title"], kept, [said[each] for each in names], now, (3, 5, 2, 2, 3), 3)]
+        if past:
+            columns = [said[each] for each in (*names[:4], "stood")]
+            found.append(Part("", [said["earlier"]], columns, past, (3, 5, 2, 2, 3)))
+        return found
+
+    def _table(
+        self, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], note: str = ""
+    ) -> Part:
+        text = [note] if note else []
+        if not rows:
+            text.append(self._words["none"])
+        return Part(self._words[heading], text, [self._words[each] for each in columns], rows, widths)
+
+    def _who(self, look: Any) -> str:
+        if look["by"] == "self":
+            return self._words["self"]
+        who = (
+            look["by"].replace("officer", self._words["officer"], 1)
+            if look["by"].startswith("officer ")
+            else look["by"]
+        )
+        staff = f", {self._words['staff']} {look['staff']}" if look["staff"] else ""
+        return f"{self._words['vault'] if look['brand'] == 'vault' else self._brand}: {who}{staff}"
+
+    def _field(self, spelt: str) -> str:
+        name, _, level = spelt.partition(":")
+        level = level.partition(":")[0]
+        return f"{self._title(name)} ({self._filters['level'](level)})" if level else self._title(name)
+
+    def _days(self, one: Any) -> str:
+        return (
+            f"{one['valid_from'] or ''} – {one['valid_until'] or ''}" if one["valid_from"] or one["valid_until"] else ""
+        )
+
+    def _listed(self, names: Sequence[str]) -> str:
+        return ", ".join(map(self._title, names))
+
+    def _title(self, name: str) -> str:
+        return self._titles.get(name, name)
+
+    def _code(self, kind: str, code: str) -> str:
+        return _SAID[kind].get(code, {}).get(self._language.tag, code)
+
+    def _when(self, at: str | None) -> str:
+        return "" if at is None else self._language.moment(second(at))
