@@ -5,10 +5,8 @@ must be over our bytes, carry our nonce, and lead to the root certificates of th
 """
 
 from pathlib import Path
-from time import monotonic
 from typing import Final
 
-import httpx2
 from cryptography import x509
 from rfc3161_client import (
     HashAlgorithm,
@@ -18,6 +16,7 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from api import asking
 from api.eventpush import address_fault
 from vault import timestamping
 from vault.errors import TimestampRefused
@@ -26,7 +25,6 @@ from vault.unit import Vault
 _QUERY: Final = "application/timestamp-query"
 _REPLY: Final = "application/timestamp-reply"
 _SECONDS: Final = 10.0
-_MOST: Final = 64 << 10
 _OK: Final = 200
 
 
@@ -68,19 +66,9 @@ def stamped_by(url: str, roots: Path, message: bytes) -> bytes:
 
 
 def _asked(url: str, query: bytes) -> bytes:
-    try:
-        with (
-            httpx2.Client(verify=True, follow_redirects=False, trust_env=False, timeout=_SECONDS) as http,
-            http.stream("POST", url, content=query, headers={"Content-Type": _QUERY, "Accept": _REPLY}) as answer,
-        ):
-            taken = b""
-            begun = monotonic()
-            for piece in answer.iter_bytes():
-                taken += piece
-                if len(taken) > _MOST or monotonic() - begun > _SECONDS:
-                    raise TimestampRefused("the authority's answer is too long, or takes too long")
-            if answer.status_code != _OK:
-                raise TimestampRefused(f"the authority answered {answer.status_code}")
-            return taken
-    except (httpx2.HTTPError, httpx2.InvalidURL):
-        raise TimestampRefused("the authority cannot be reached") from None
+    heard = asking.ask(url, query, {"Content-Type": _QUERY, "Accept": _REPLY}, _SECONDS)
+    if heard is None:
+        raise TimestampRefused("the authority gave no whole answer in time")
+    if heard.status != _OK:
+        raise TimestampRefused(f"the authority answered {heard.status}")
+    return heard.content

@@ -1,15 +1,12 @@
 """Has witnesses cosign the log: the job of a serving process, and the way a witness is asked over HTTP.
 
-Only addresses of the policy file are called: https, or http on the loopback interface. Certificates are verified,
-redirects not followed, proxies of the environment not used, and an answer is read up to a limit.
+Only addresses of the policy file are called: https, or http on the loopback interface (`api.asking`).
 """
 
 from pathlib import Path
-from time import monotonic
 from typing import Final
 
-import httpx2
-
+from api import asking
 from api.eventpush import address_fault
 from api.observability.events import Event
 from api.observability.logs import Log
@@ -22,7 +19,6 @@ from vault.unit import Vault
 from vault.witnessing import Answered, Said
 
 ASK_SECONDS: Final = 5.0  # for connecting, for each read, and for all of an answer
-MOST_ANSWER: Final = 64 << 10
 
 
 def read_policy(path: Path, origin: str) -> QuorumPolicy:
@@ -43,21 +39,8 @@ def ask(witness: KnownWitness, body: bytes) -> Answered:
     """Submit one request to a witness; status 0 when there was no whole answer."""
     url = f"{witness.url.rstrip('/')}/{ADD_CHECKPOINT}"
     headers = {"Content-Type": "text/plain; charset=utf-8", "Accept": "text/plain"}
-    try:
-        with (
-            httpx2.Client(verify=True, follow_redirects=False, trust_env=False, timeout=ASK_SECONDS) as http,
-            http.stream("POST", url, content=body, headers=headers) as answer,
-        ):
-            taken = b""
-            begun = monotonic()
-            for piece in answer.iter_bytes():
-                taken += piece
-                # A witness that trickles must not keep the others waiting: the limit of each read does not bound the whole.
-                if len(taken) > MOST_ANSWER or monotonic() - begun > ASK_SECONDS:
-                    return Answered(0)
-            return Answered(answer.status_code, taken)
-    except (httpx2.HTTPError, httpx2.InvalidURL):
-        return Answered(0)
+    heard = asking.ask(url, body, headers, ASK_SECONDS)
+    return Answered(0) if heard is None else Answered(heard.status, heard.content)
 
 
 class Witnesses:

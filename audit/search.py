@@ -17,38 +17,11 @@ from audit.errors import InvalidEntry
 from audit.inclusion import Included, included
 from audit.merkle import leaf_hash, node_hash
 from audit.note import split_note
-from audit.reports.lines import Line, Vouched, told
+from audit.reports.lines import Line, Vouched
+from audit.selection import Filter
 
 PIECE: Final = 1000  # entries read at a time
 MOST_SEEN: Final = 50_000  # entries gone through by one search
-
-
-@dataclass(frozen=True, slots=True)
-class Sought:
-    """What is looked for. Empty words and None filter nothing; times are UTC seconds, `since` <= time < `until`."""
-
-    act: str = ""
-    outcome: str = ""
-    actor: str = ""
-    purpose: str = ""
-    field: str = ""
-    rule: str = ""
-    since: int | None = None
-    until: int | None = None
-
-    def fits(self, content: Mapping[str, Any]) -> bool:
-        """Whether an entry is meant. An act may be named by its kind alone: `consent` or `consent.given`."""
-        act, at = content["act"], content["t"]
-        return (
-            (not self.act or act == self.act or act.startswith(f"{self.act}."))
-            and (not self.outcome or content["out"] == self.outcome)
-            and (not self.actor or content["actor"]["id"] == self.actor)
-            and (not self.purpose or content.get("pur") == self.purpose)
-            and (not self.field or any(each.partition(":")[0] == self.field for each in content.get("fld", ())))
-            and (not self.rule or self.rule in content.get("pol", ()))
-            and (self.since is None or at >= told(self.since))
-            and (self.until is None or at < told(self.until))
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +47,7 @@ class Proven:
     note: str
 
 
-def search(conn: Connection, upto: Vouched, sought: Sought, below: int | None, most: int) -> Found:
+def search(conn: Connection, upto: Vouched, sought: Filter, below: int | None, most: int) -> Found:
     """Return up to `most` lines below an index (None: from the end) that are meant."""
     end = upto.size if below is None else min(below, upto.size)
     floor = max(0, end - MOST_SEEN)

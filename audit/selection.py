@@ -25,8 +25,39 @@ _FILTER_WORDS = ("origin", "since", "until", "purpose", "outcome", "brand")
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """What entries are looked for. Times as the log writes them, `since` <= t < `until`; what is empty filters nothing.
+
+    An act may be named by its kind alone: `consent` or `consent.given`. `actors` None: whoever acted.
+    """
+
+    acts: tuple[str, ...] = ()
+    actors: tuple[str, ...] | None = None
+    outcome: str = ""
+    purpose: str = ""
+    field: str = ""
+    rule: str = ""
+    since: str = ""
+    until: str = ""
+
+    def fits(self, entry: Mapping[str, Any]) -> bool:
+        """Tell whether an entry, decoded, is meant."""
+        act, at = entry["act"], entry["t"]
+        return (
+            (not self.acts or any(act == each or act.startswith(f"{each}.") for each in self.acts))
+            and (self.actors is None or entry["actor"]["id"] in self.actors)
+            and (not self.outcome or entry["out"] == self.outcome)
+            and (not self.purpose or entry.get("pur") == self.purpose)
+            and (not self.field or any(each.partition(":")[0] == self.field for each in entry.get("fld", ())))
+            and (not self.rule or self.rule in entry.get("pol", ()))
+            and self.since <= at
+            and (not self.until or at < self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
-    """A filter. Times as the log writes them, `since` <= t < `until`; an empty word or list selects everything.
+    """A filter with the range of the log that it was run over. Times as the log writes them, `since` <= t < `until`; an empty word or list selects everything.
 
     `actors` are the ids that a brand's name stood for when it was asked; `brand` is that name, for the reader. `subject`:
     only entries of the one person whose key is handed over beside. `first` and `end` are the range of the log that was
@@ -45,15 +76,15 @@ class Selection:
     brand: str = ""
     subject: bool = False
 
+    @property
+    def filter(self) -> Filter:
+        """What it looks for, its person apart. A brand without any system has no entries."""
+        actors = self.actors if self.actors or self.brand else None
+        return Filter(self.acts, actors, self.outcome, self.purpose)
+
     def selects(self, entry: Mapping[str, Any], log_key: bytes | None = None) -> bool:
         """Tell whether an entry, decoded, is among what was asked for."""
-        if not self.since <= entry["t"] < self.until:
-            return False
-        if (self.acts and entry["act"] not in self.acts) or (self.outcome and entry["out"] != self.outcome):
-            return False
-        if (self.actors or self.brand) and entry["actor"]["id"] not in self.actors:
-            return False
-        if self.purpose and entry.get("pur") != self.purpose:
+        if not self.since <= entry["t"] < self.until or not self.filter.fits(entry):
             return False
         return not self.subject or (log_key is not None and _is_of(log_key, entry))
 

@@ -12,7 +12,8 @@ from api.keepers import keeper_of
 from api.problems import Problem
 from audit.entry import Act
 from audit.reports.lines import vouched
-from audit.search import Sought, search
+from audit.search import search
+from audit.selection import Filter
 from vault import budgetraises, officers, systems
 from vault.budgetraises import Proposal
 from vault.erasure import holds, progress
@@ -36,7 +37,7 @@ def budgets_page(visit: Visit) -> Response:
         found = systems.listed(conn)
         proposals = budgetraises.listed(conn)
         (upto, *_) = vouched(conn)
-        frozen = search(conn, upto, Sought(act=Act.SYSTEM_FROZEN), None, _MOST_ALERTS).lines
+        frozen = search(conn, upto, Filter(acts=(Act.SYSTEM_FROZEN,)), None, _MOST_ALERTS).lines
         texts = {each.id: _raise_texts(visit, conn, each) for each in proposals}
     return visit.page("budgets.html", systems=found, proposals=proposals, frozen=frozen, texts=texts)
 

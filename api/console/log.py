@@ -17,9 +17,9 @@ from api.pages.words import ACTS, OUTCOMES
 from api.problems import Problem
 from audit.entry import Act, Entry, Outcome
 from audit.errors import VerificationError
-from audit.reports.lines import Line, Vouched, vouched
-from audit.search import Found, Sought, prove, search
-from audit.selection import rows_csv
+from audit.reports.lines import Line, Vouched, told, vouched
+from audit.search import Found, prove, search
+from audit.selection import Filter, rows_csv
 from vault import systems
 from vault.errors import UnknownReference
 from vault.reports.timeline import timeline
@@ -135,12 +135,20 @@ def _acts(visit: Visit, chosen: str) -> list[tuple[str, str]]:
     return named if chosen in {"", *ACTS} else [(chosen, f"{chosen}…"), *named]
 
 
-def _sought(visit: Visit) -> Sought:
+def _sought(visit: Visit) -> Filter:
     words = {name: filters.word(visit.query, name) for name in _WORDS}
-    return Sought(**words, since=filters.day(visit.query, "since"), until=filters.day(visit.query, "until", after=True))
+    act, actor = words.pop("act"), words.pop("actor")
+    since, until = filters.day(visit.query, "since"), filters.day(visit.query, "until", after=True)
+    return Filter(
+        (act,) if act else (),
+        (actor,) if actor else None,
+        **words,
+        since="" if since is None else told(since),
+        until="" if until is None else told(until),
+    )
 
 
-def _found(visit: Visit, sought: Sought, below: int | None, most: int) -> tuple[Vouched, Found]:
+def _found(visit: Visit, sought: Filter, below: int | None, most: int) -> tuple[Vouched, Found]:
     with visit.vault.reading() as conn:
         (upto, *_) = vouched(conn)
         return upto, search(conn, upto, sought, below, most)
