@@ -85,6 +85,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "sealed": Kind(503, "The vault is sealed.", retry=True),
     "store_unavailable": Kind(503, "The store did not complete the request; nothing was done.", retry=True),
     "store_full": Kind(503, "The store cannot take writes; nothing was done.", retry=True),
+    "leaves_exhausted": Kind(503, "The keystore has no leaf key left; nothing was done.", retry=True),
     "key_holder_unavailable": Kind(503, "The key holder did not answer; nothing was done.", retry=True),
     "overloaded": Kind(503, "Too much is waiting.", retry=True),
     "not_ready": Kind(503, "The service is not ready.", retry=True),

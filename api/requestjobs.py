@@ -11,9 +11,9 @@ from api.post.smtp import Mail, read_relay
 from api.post.terminal import Terminal
 from api.sealing import Sealing
 from api.settings import Settings
+from vault.leftleaves import retire_left
 from vault.requests import erasing
 from vault.requests.codes import CHANNELS
-from vault.rotation.rekeying import retire_left
 from vault.unit import Vault
 
 FOLLOW_SECONDS: Final = 60.0

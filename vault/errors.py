@@ -39,6 +39,12 @@ class KeyUnavailable(VaultError):
     code = "key_unavailable"
 
 
+class LeavesExhausted(KeyUnavailable):
+    """The keystore has no leaf key left to give out: it must grow before anything new can be sealed."""
+
+    code = "leaves_exhausted"
+
+
 class WrongDeployment(VaultError):
     """Database, keystore and root key do not belong together."""
 

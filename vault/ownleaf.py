@@ -1,21 +1,19 @@
 """Words of people sealed under a leaf of their own, which goes when they are needed no more or their person is erased.
 
-A message has its own data key, wrapped under a fresh leaf of the key tree. Who leaves the leaf drops the message: it is
-destroyed with the next change of the epoch, in every backup too.
+A message has its own data key, wrapped under a fresh leaf of the key tree. Who leaves the leaf (`vault.leftleaves`) drops
+the message: it is destroyed with the next change of the epoch, in every backup too.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from vault.errors import KeyUnavailable
 from vault.keys.message import open_message, seal_message
 from vault.keys.service import Slot
-from vault.store.bulk import insert_rows
-from vault.store.tables import LeftLeaf
 from vault.unit import UnitOfWork, Vault
 
 _DEK: Final = 32
-_WRAPPED: Final = 40
+WRAPPED: Final = 40
 
 
 class Sealed(NamedTuple):
@@ -26,7 +24,7 @@ class Sealed(NamedTuple):
 
 
 def seal(uow: UnitOfWork, messages: Sequence[tuple[bytes, bytes]]) -> list[Sealed]:
-    """Seal (context, plaintext) pairs, each under a leaf of its own. Raises `KeyUnavailable` when leaves run out."""
+    """Seal (context, plaintext) pairs, each under a leaf of its own. Raises `LeavesExhausted` when leaves run out."""
     keys = uow.vault.keys
     slots = keys.reserve(len(messages))
     # Why safe: one fresh key per message, never used for another.
@@ -43,11 +41,5 @@ def seal(uow: UnitOfWork, messages: Sequence[tuple[bytes, bytes]]) -> list[Seale
 
 def opened(vault: Vault, context: bytes, sealed: Sealed) -> bytes | None:
     """Open a message; None where its key is gone. Raises `IntegrityFailure` for what was altered."""
-    (dek,) = vault.keys.unwrap([(sealed.slot, sealed.blob[:_WRAPPED])])
-    return None if dek is None else open_message(dek, context, sealed.blob[_WRAPPED:])
-
-
-def leave(uow: UnitOfWork, slots: Sequence[Slot]) -> None:
-    """Leave leaves to the next epoch change. The caller drops, in this unit, what hangs on them."""
-    rows: list[dict[str, Any]] = [{"slot": slot.number, "generation": slot.generation} for slot in slots]
-    insert_rows(uow.conn, LeftLeaf, rows)
+    (dek,) = vault.keys.unwrap([(sealed.slot, sealed.blob[:WRAPPED])])
+    return None if dek is None else open_message(dek, context, sealed.blob[WRAPPED:])

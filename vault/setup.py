@@ -169,7 +169,8 @@ def _begin_log(engine: Engine, deployment: str, shards: int, origin: str, now: i
             return
         if held is not None:
             raise WrongDeployment("the database belongs to another deployment")
-        conn.execute(insert(Deployment), {"id": deployment, "shards": shards, "created_at": now, "keys_epoch": 0})
+        counts = {"keys_epoch": 0, "rekeyed": 0, "rekeyed_saved": 0}
+        conn.execute(insert(Deployment), {"id": deployment, "shards": shards, "created_at": now, **counts})
         began = Entry(Act.DEPLOYMENT_INITIALISED, Outcome.ALLOW, Actor(ActorKind.VAULT, deployment))
         for shard in range(shards):
             ledger.create_head(conn, shard, log_origin(origin, shard), now)

@@ -13,7 +13,7 @@ from api.settings import load
 from audit.certificate import Certificate, told, verify_certificate
 from audit.errors import VerificationError
 from audit.note import vkey
-from vault import searchepochs
+from vault import leftleaves, searchepochs
 from vault.erasure import certificates, epochrun, holds, keeping, progress, requests, retention
 from vault.erasure.epochrun import Ran
 from vault.erasure.holds import HoldReason
@@ -178,17 +178,20 @@ def status(*, json: Json = False) -> None:
         erasures = progress.counted(vault)
         with vault.reading() as conn:
             unfindable = searchepochs.left_behind(conn, vault.keys.index_epochs())
+            unsaved = leftleaves.waiting(conn)
     document = {
         "epoch": keys.epoch,
         "change": keys.change,
         "retiring": keys.retiring,
         "leaves_waiting": keys.retired,
+        "leaves_waiting_for_a_backup": unsaved,
         "erasures": erasures,
         "search_tokens_of_dead_epochs": unfindable,
     }
     counts = ", ".join(f"{count} {state}" for state, count in sorted(erasures.items())) or "none"
     lines = [f"Epoch {keys.epoch}. Waiting for the next: {keys.retired} leaf keys. Erasures: {counts}."]
     lines += [f"A change is under way: {keys.change}. `ecrin epoch run` carries it on."] if keys.change else []
+    lines += [f"Waiting for a backup of the data: {unsaved} leaf keys that re-keying left."] if unsaved else []
     lines += [f"{unfindable} search tokens are of epochs that ended: rebuild the search index."] if unfindable else []
     Output(json=json).result(document, "\n".join(lines))
 

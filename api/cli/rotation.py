@@ -10,6 +10,7 @@ from api.cli.output import Exit, Json, Output, fail
 from api.keepers import keeper_of
 from api.settings import load
 from audit.entry import Act, Entry, Outcome
+from vault import leftleaves
 from vault.rotation.rekeying import rekey_all
 from vault.rotation.resealing import reseal_all
 from vault.unit import Vault
@@ -30,19 +31,27 @@ def rekey(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask. A job that is continued is not asked about again.")
     ] = False,
+    release: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-release",
+            help="Move nothing: give up what was left behind, whatever backups of the data there are.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Move every compartment to a fresh leaf key; the old ones die with the next epoch.
+    """Move everything that is sealed of people to fresh leaf keys. The old ones die with the epoch after the next backup.
 
-    Older backups of the data then hold nothing that opens: back up when the job is done.
+    From then on older backups of the data hold nothing that opens: `ecrin backup data` when the job is done.
     """
+    if release:
+        _release(json=json)
+        return
     if last is None and not yes:
         agreed = (
             not json
             and sys.stdin.isatty()
-            and typer.confirm(
-                "From the next epoch on no older backup of the data opens. Move every compartment?", err=True
-            )
+            and typer.confirm("Once a newer backup of the data exists, no older one opens. Move everything?", err=True)
         )
         if not agreed:
             raise fail("nothing was moved; give --yes if older backups of the data may die", Exit.USAGE)
@@ -50,11 +59,32 @@ def rekey(
         job = rekey_all(vault, last)
         progress = next(job)
         _record(vault, Act.KEYS_REKEYED, progress.left)
-        _tell(f"job {progress.last}: {progress.left} compartments", json=json)
+        _tell(f"job {progress.last}: {progress.left} leaf keys to be replaced", json=json)
         for progress in job:
             _tell(f"{progress.done} done, {progress.left} left", json=json)
-    document = {"job": progress.last, "done": progress.done, "left": progress.left}
-    Output(json=json).result(document, f"{progress.done} compartments have a fresh leaf key. Now back up the data.")
+    moved = {
+        "compartments": progress.compartments,
+        "log_keys": progress.log_keys,
+        "requests": progress.requests,
+        "emergencies": progress.emergencies,
+    }
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in moved.items())
+    text = f"On fresh leaf keys: {told}."
+    text += f" Left where they are: {progress.left}; continue later." if progress.left else ""
+    text += " Now `ecrin backup data`: the old leaf keys wait for it."
+    Output(json=json).result({"job": progress.last, "done": progress.done, "left": progress.left, **moved}, text)
+
+
+def _release(*, json: bool) -> None:
+    with opened() as vault, vault.unit() as uow:
+        count = leftleaves.waiting(uow.conn)
+        leftleaves.saved(uow, leftleaves.number(uow.conn))
+        uow.record(Entry(Act.KEYS_REKEYED, Outcome.ALLOW, OPERATOR, pol=("rekey.released",), n=count))
+        uow.commit()
+    Output(json=json).result(
+        {"released": count},
+        f"{count} leaf keys wait for no backup any more: the next epoch ends them, and every older backup with them.",
+    )
 
 
 def reseal(*, json: Json = False) -> None:

@@ -38,20 +38,43 @@ def log_of(home):
 
 def slots(home):
     with closing(sqlite3.connect(home / "ecrin.db")) as db:
-        return {slot for (slot,) in db.execute("SELECT slot FROM compartment")}
+        return {slot for (slot,) in db.execute("SELECT slot FROM compartment UNION SELECT log_slot FROM subject")}
 
 
-def test_rekeying_moves_every_compartment_and_names_its_job(peopled, ecrin):
+def test_rekeying_moves_everything_says_what_and_names_its_job(peopled, ecrin, tmp_path):
     old = slots(peopled)
     done = ecrin("rekey", "--yes", "--json")
     assert (done.code, done.err) == (0, "")
-    assert (done.json["done"], done.json["left"]) == (len(old), 0)
+    assert done.json == {
+        "job": max(old), "done": len(old), "left": 0,
+        "compartments": len(old) - 3, "log_keys": 3, "requests": 0, "emergencies": 0,
+    }  # fmt: skip
     assert not old & slots(peopled)
     again = ecrin("rekey", "--continue", done.json["job"])
-    assert (again.code, again.out) == (0, "0 compartments have a fresh leaf key. Now back up the data.\n")
-    assert again.err == f"job {done.json['job']}: 0 compartments\n"
+    nothing = "On fresh leaf keys: 0 compartments, 0 log keys, 0 requests, 0 emergencies."
+    assert (again.code, again.out) == (0, f"{nothing} Now `ecrin backup data`: the old leaf keys wait for it.\n")
+    assert again.err == f"job {done.json['job']}: 0 leaf keys to be replaced\n"
     assert log_of(peopled) == [("keys.rekeyed", len(old)), ("keys.rekeyed", 0)]
-    assert json.loads(ecrin("epoch", "run", "--json").out)["ended"][0]["leaves"] == len(old)
+    assert ecrin("epoch", "run", "--json").json["ended"] == []
+    waiting = ecrin("epoch", "status", "--json").json
+    assert (waiting["leaves_waiting"], waiting["leaves_waiting_for_a_backup"]) == (0, len(old))
+    assert (
+        f"Waiting for a backup of the data: {len(old)} leaf keys that re-keying left." in ecrin("epoch", "status").out
+    )
+    assert ecrin("backup", "data", "--to", tmp_path / "after.db").code == 0
+    assert ecrin("epoch", "status", "--json").json["leaves_waiting_for_a_backup"] == 0
+    assert ecrin("epoch", "run", "--json").json["ended"][0]["leaves"] == len(old)
+
+
+def test_what_rekeying_left_can_be_given_up_without_a_backup_and_the_log_says_so(peopled, ecrin):
+    old = slots(peopled)
+    assert ecrin("rekey", "--yes").code == 0
+    given_up = ecrin("rekey", "--unsafe-release")
+    assert given_up.code == 0
+    assert given_up.out.startswith(f"{len(old)} leaf keys wait for no backup any more")
+    assert log_of(peopled) == [("keys.rekeyed", len(old)), ("keys.rekeyed", len(old))]
+    assert ecrin("epoch", "run", "--json").json["ended"][0]["leaves"] == len(old)
+    assert ecrin("rekey", "--unsafe-release", "--json").json == {"released": 0}
 
 
 class Terminal(StringIO):
@@ -76,8 +99,8 @@ def test_rekeying_is_begun_when_an_operator_agrees(peopled, ecrin, monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     done = ecrin("rekey")
     assert done.code == 0
-    assert done.out.endswith("Now back up the data.\n")
-    assert "no older backup of the data opens" in done.err
+    assert done.out.endswith("Now `ecrin backup data`: the old leaf keys wait for it.\n")
+    assert "Once a newer backup of the data exists, no older one opens." in done.err
     assert not old & slots(peopled)
 
 
@@ -99,7 +122,7 @@ def test_no_tree_and_too_many_are_wrong_calls(peopled, ecrin, trees):
     assert ecrin("grow", "--trees", trees).code == 2
 
 
-def test_a_key_holder_does_all_of_it_too(peopled, ecrin, monkeypatch):
+def test_a_key_holder_does_all_of_it_too(peopled, ecrin, monkeypatch, tmp_path):
     settings = load()
     provider = roots.provider_of(settings)
     opener = lambda: open_keystore(settings.keystore, provider, settings.deployment)  # noqa: E731
@@ -116,6 +139,7 @@ def test_a_key_holder_does_all_of_it_too(peopled, ecrin, monkeypatch):
         assert ecrin("grow").code == 0
         assert ecrin("rekey", "--yes").code == 0
         assert not old & slots(peopled)
+        assert ecrin("backup", "data", "--to", tmp_path / "after.db").code == 0
         ended = ecrin("epoch", "run")
         assert (ended.code, f"{len(old)} leaf keys gone" in ended.out) == (0, True)
         assert ecrin("epoch", "run", "--rotate").code == 0

@@ -26,12 +26,13 @@ from maison_people import FIELDS, change, look, one, person, rows, take_in
 from mortal_processes import run_mortal
 from recovery_scene import Recovery
 
-from vault import envelope
+from vault import envelope, leftleaves
 from vault.erasure import epochrun, holds, requests
 from vault.erasure.holds import HoldReason
 from vault.errors import VaultError
 from vault.keys.service import Slot
 from vault.recovery import newer, restores
+from vault.rotation.rekeying import rekey_all
 from vault.runtime import SystemEntropy
 from vault.setup import open_vault
 
@@ -239,9 +240,22 @@ class Stories(RuleBasedStateMachine):
         self.scene.clock.advance(600)
 
     @rule()
+    def rekey(self):
+        *_, last = rekey_all(self.vault)
+        assert last.left == 0 or self.vault.keys.status().change is not None  # recalled, and not carried over yet
+
+    @rule(left=st.integers(1, 6), after=st.booleans())
+    def rekey_and_die(self, left, after):
+        run_mortal(self.scene, left, after, lambda mine, _: list(rekey_all(mine, rows=1)))
+
+    @rule()
     def back_up(self):
         name = f"backup-{self.count}-{len(list(self.scene.folder.iterdir()))}"
+        with self.vault.reading() as conn:
+            rekeyed = leftleaves.waiting(conn)
         self.scene.back_up(name)
+        if rekeyed:  # older backups die now: that is what re-keying is for
+            self.backups.clear()
         self.backups = [*self.backups, (name, self.known, self.thief.look(self.vault), set(self.gone))][-KEPT_BACKUPS:]
 
     @precondition(lambda self: self.backups)
@@ -272,7 +286,8 @@ class Stories(RuleBasedStateMachine):
 
     def named(self):
         """Every leaf that a row names."""
-        return {Slot(*row) for row in rows(self.vault, "SELECT slot, generation FROM compartment")}
+        tables = ("compartment", "left_leaf")
+        return {Slot(*row) for each in tables for row in rows(self.vault, f"SELECT slot, generation FROM {each}")}  # noqa: S608
 
     def know_again(self, then, lost, held_then, now, gone_then):
         """What is known after a restore: what the backup knew, and what the keystore has not forgotten since."""

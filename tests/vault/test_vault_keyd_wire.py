@@ -14,7 +14,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from key_homes import DEPLOYMENT, HeldClient
 
-from vault.errors import KeyHolderUnavailable, KeyUnavailable, Sealed, Unexpected, VaultError, WrongDeployment
+from vault.errors import (
+    KeyHolderUnavailable,
+    KeyUnavailable,
+    LeavesExhausted,
+    Sealed,
+    Unexpected,
+    VaultError,
+    WrongDeployment,
+)
 from vault.keys.keyd import wire
 from vault.keys.keyd.client import KeydClient
 from vault.keys.keyd.epochverbs import EPOCHS
@@ -165,7 +173,13 @@ def test_the_documented_verbs_and_errors_are_the_wires():
 
 
 def test_every_error_of_a_key_service_crosses_as_itself_and_others_by_class_alone():
-    for error in (Sealed("s"), KeyUnavailable("exhausted"), WrongDeployment("w"), Unexpected("X")):
+    for error in (
+        Sealed("s"),
+        KeyUnavailable("gone"),
+        LeavesExhausted("exhausted"),
+        WrongDeployment("w"),
+        Unexpected("X"),
+    ):
         with pytest.raises(type(error), match=str(error)):
             wire.result_of(wire.UNWRAP, wire.refusal(error)[4:])
 
@@ -401,5 +415,5 @@ def test_a_sealed_holder_says_so_and_keeps_its_last_counts(opener):
         assert (client.status().state, client.status().slots_total) == (KeyState.SEALED, total)
         with pytest.raises(Sealed):
             client.reserve(1)
-        with pytest.raises(KeyUnavailable, match="exhausted"):
+        with pytest.raises(LeavesExhausted, match="exhausted"):
             client.reserve(1 << 20)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vault.errors import KeyUnavailable
+from vault.errors import LeavesExhausted
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
 from vault.keys.local import KeyFileProvider
 from vault.keys.service import Slot
@@ -141,8 +141,8 @@ def test_too_few_left_takes_none_though_some_were_retired(folder):
     )
     with closing(open_keystore(folder / "small.db", provider, DEPLOYMENT)) as service:
         service.retire([Slot(number, 0) for number in range(3)])
-        with pytest.raises(KeyUnavailable, match="exhausted"):
+        with pytest.raises(LeavesExhausted, match="exhausted"):
             service.reserve(6)
         assert service.reserve(5) == [Slot(number, 0) for number in range(3, 8)]
-        with pytest.raises(KeyUnavailable, match="exhausted"):
+        with pytest.raises(LeavesExhausted, match="exhausted"):
             service.reserve(1)

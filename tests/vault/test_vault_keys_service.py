@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from key_homes import HOMES, PROCESS, at_home
 
-from vault.errors import KeyUnavailable, Sealed, StoreUnavailable
+from vault.errors import LeavesExhausted, Sealed, StoreUnavailable
 from vault.keys.keystore import Geometry, create_keystore, open_keystore
 from vault.keys.local import KeyFileProvider
 from vault.keys.service import KeyState, SigningKey, Slot
@@ -163,10 +163,10 @@ def test_reserve_gives_each_slot_once_until_none_is_left(fresh):
     with closing(fresh()) as service:
         given_out = [slot for count in (1, 2, 3, 20, 0, 30) for slot in service.reserve(count)]
         assert [slot.number for slot in given_out] == list(range(56))
-        with pytest.raises(KeyUnavailable, match="exhausted"):
+        with pytest.raises(LeavesExhausted, match="exhausted"):
             service.reserve(9)
         assert [slot.number for slot in service.reserve(8)] == list(range(56, 64))
-        with pytest.raises(KeyUnavailable, match="exhausted"):
+        with pytest.raises(LeavesExhausted, match="exhausted"):
             service.reserve(1)
         assert service.status().slots_reserved == service.status().slots_total == 64
 

@@ -21,6 +21,7 @@ from audit.verify import Verdict, verify_log
 from vault import envelope, evidence, openings, restrictions
 from vault.compartments import domain
 from vault.envelope import FieldContext
+from vault.erasure import epochrun, finishing, settling
 from vault.errors import (
     Conflict,
     Damaged,
@@ -524,6 +525,30 @@ def test_a_copy_in_a_folder_is_brought_up_to_date(scene, people):
 
 
 # The drill
+
+
+@pytest.mark.parametrize("scope", ["whole", "category", "field"])
+def test_an_erasure_that_a_crash_left_without_certificate_gets_one_in_the_log_that_follows(scene, people, scope):
+    _, goes = people
+    asks = {
+        "whole": lambda: scene.whole(goes.subject),
+        "category": lambda: scene.category(goes.subject, "contact"),
+        "field": lambda: scene.field(goes.subject, "email"),
+    }
+    asked = asks[scope]()
+    change = scene.changing()
+    settling.settle(scene.vault)
+    ended = change.run(lambda: epochrun.before_destroy(scene.vault))
+    finishing.finish(scene.vault, [ended])  # and here it dies
+    scene.back_up()
+    scene.move(scene.load())
+    scene.carry_on(scene.vault)
+    scene.run()
+    certificate = scene.certificate(asked)
+    assert (certificate.epoch, certificate.origin) == (ended.epoch, scene.vault.origin)
+    told = decode(certificate.entry)
+    acts = {"whole": "subject.erased", "category": "category.erased", "field": "field.erased"}
+    assert (told["act"], "com" in told) == (acts[scope], scope == "whole")
 
 
 def test_the_drill_proves_survivors_and_erased_and_leaves_nothing(scene, people):

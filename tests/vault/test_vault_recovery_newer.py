@@ -83,6 +83,7 @@ def test_every_column_that_names_a_leaf_is_known():
         "compartment.slot",
         "erasure_leaf.slot",
         "left_leaf.slot",
+        "left_leaf.heir_slot",
         "subject.log_slot",
         "subject_request.content_slot",
     }

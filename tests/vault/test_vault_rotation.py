@@ -11,12 +11,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from maison_people import FIELDS, change, person, rows, take_in, value
 
-from vault import envelope
+from vault import envelope, leftleaves
 from vault.compartments import domain
 from vault.envelope import Earlier, FieldContext, context_bytes
-from vault.errors import IntegrityFailure, StoreUnavailable
+from vault.errors import IntegrityFailure, LeavesExhausted, StoreUnavailable
 from vault.keys.service import Slot
-from vault.rotation.rekeying import rekey_all, retire_left
+from vault.leftleaves import retire_left
+from vault.rotation.rekeying import rekey_all
 from vault.rotation.resealing import reseal_all
 
 NAMES = ("client_number", "name", "phone", "email", "birth_date", "ring_size")
@@ -33,7 +34,17 @@ def shown(vault, registered):
 
 
 def slots(vault):
-    return {Slot(*row) for row in rows(vault, "SELECT slot, generation FROM compartment")}
+    """Every leaf that a row of somebody hangs on."""
+    logs = rows(vault, "SELECT log_slot, log_generation FROM subject")
+    return {Slot(*row) for row in rows(vault, "SELECT slot, generation FROM compartment") + logs}
+
+
+def saved(vault):
+    """As a verified backup of this moment does; real ones: `test_vault_leftleaves`."""
+    with vault.unit() as uow:
+        leftleaves.saved(uow, leftleaves.number(uow.conn))
+        uow.commit()
+    retire_left(vault)
 
 
 @contextmanager
@@ -104,16 +115,20 @@ def test_the_root_changes_under_load_and_nobody_notices(scene):
         assert len(scene.found("client_number", f"AU-{number}")) == 1
 
 
-def test_every_compartment_moves_to_a_fresh_leaf_and_the_old_ones_die_with_the_epoch(scene):
+def test_everything_moves_to_a_fresh_leaf_and_the_old_ones_die_with_the_epoch_after_a_backup(scene):
     vault = scene.vault
     registered = take_in(vault, *people(7))
     before, old = shown(vault, registered), slots(vault)
-    told = list(rekey_all(vault, subjects=3))
+    told = list(rekey_all(vault, rows=3))
     assert (told[0].done, told[0].left) == (0, len(old))
     assert [each.done + each.left for each in told] == [len(old)] * len(told)
     assert (told[-1].left, len(told)) == (0, 1 + 3)
+    assert (told[-1].compartments, told[-1].log_keys) == (len(old) - 7, 7)
     assert not slots(vault) & old
     assert shown(vault, registered) == before
+    assert scene.run(anyway=True).ended[0].slots == ()  # nobody has a newer backup yet
+    assert vault.keys.alive(sorted(old)) == [True] * len(old)
+    saved(vault)
     assert vault.keys.alive(sorted(old)) == [False] * len(old)
     assert rows(vault, "SELECT * FROM left_leaf") == []
     ran = scene.run()
@@ -126,8 +141,9 @@ def test_rekeying_under_load_reaches_all_and_fails_nobody(scene):
     registered = take_in(scene.vault, *people(6))
     old = slots(scene.vault)
     with at_work(scene, registered):
-        *_, last = rekey_all(scene.vault, subjects=2)
+        *_, last = rekey_all(scene.vault, rows=2)
         assert last.left == 0
+        saved(scene.vault)
     assert not slots(scene.vault) & old
     assert scene.vault.keys.alive(sorted(old)) == [False] * len(old)
 
@@ -136,13 +152,13 @@ def test_rekeying_that_was_stopped_goes_on_where_it_was(scene):
     vault = scene.vault
     registered = take_in(vault, *people(5))
     before, old = shown(vault, registered), slots(vault)
-    job = rekey_all(vault, subjects=2)
+    job = rekey_all(vault, rows=2)
     next(job)
     stopped = next(job)
     job.close()
     moved = slots(vault) - old
     assert 0 < stopped.done < len(old)
-    again = list(rekey_all(vault, stopped.last, subjects=2))
+    again = list(rekey_all(vault, stopped.last, rows=2))
     assert (again[0].left, again[-1].left) == (stopped.left, 0)
     assert moved <= slots(vault)  # those that were moved were left alone
     assert shown(vault, registered) == before
@@ -165,9 +181,10 @@ def test_leaves_that_a_crash_left_unqueued_are_queued_by_the_next_run(scene):
     vault = scene.vault
     take_in(vault, *people(2))
     old, keys = slots(vault), vault.keys
+    list(rekey_all(vault))
     vault.keys = Falters(keys)
     with pytest.raises(StoreUnavailable):
-        list(rekey_all(vault))
+        saved(vault)
     vault.keys = keys
     assert not slots(vault) & old
     assert keys.alive(sorted(old)) == [True] * len(old)
@@ -180,11 +197,39 @@ def test_what_is_being_erased_is_not_moved(scene):
     vault = scene.vault
     goes, stays = take_in(vault, *people(2))
     scene.whole(goes.subject)
-    closed = {Slot(*row) for row in rows(vault, "SELECT slot, generation FROM compartment WHERE state = 'erasing'")}
+    queued = {Slot(*row) for row in rows(vault, "SELECT slot, generation FROM erasure_leaf WHERE state = 'queued'")}
     *_, last = rekey_all(vault)
-    assert (last.left, slots(vault) & closed) == (0, closed)
-    assert set(scene.run().ended[0].slots) >= closed
+    assert (last.left, slots(vault) & queued) == (0, queued)
+    assert set(scene.run().ended[0].slots) == queued
     assert value(vault, stays.subject, "birth_date") == "1984-05-17"
+
+
+def use_up(keys):
+    """Reserve every leaf that there is."""
+    most = keys.status().slots_total
+    while most:
+        try:
+            keys.reserve(most)
+        except LeavesExhausted:
+            most //= 2
+
+
+def test_a_job_that_runs_out_of_leaves_goes_on_once_there_are_more(scene):
+    vault = scene.vault
+    registered = take_in(vault, *people(4))
+    before, old = shown(vault, registered), slots(vault)
+    job = rekey_all(vault, rows=2)
+    next(job)
+    next(job)
+    use_up(vault.keys)
+    with pytest.raises(LeavesExhausted):
+        next(job)
+    assert shown(vault, registered) == before
+    scene.changing().grow()
+    *_, last = rekey_all(vault, max(slot.number for slot in old))
+    assert last.left == 0
+    assert not slots(vault) & old
+    assert shown(vault, registered) == before
 
 
 # Formats. An earlier one, for tests alone: AES-256-GCM under the data key, no padding, no commitment.

@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
-from audit import inclusion
+from audit import inclusion, ledger
 from audit.certificate import Certificate, KeptBack, certificate_key_name, certificate_text
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
 from audit.inclusion import Included
 from audit.note import assemble, signature_line, vkey
 from vault import evidence
-from vault.erasure import keeping
+from vault.erasure import keeping, records
 from vault.erasure.keeping import Because, Kept
 from vault.erasure.records import LOG_LEAF, Cause, LeafState, Scope, what_log
 from vault.errors import UnknownErasure
@@ -25,7 +26,7 @@ from vault.keys.service import SigningKey, Slot
 from vault.setup import log_origin
 from vault.store.keysets import padded
 from vault.store.tables import metadata
-from vault.unit import Vault
+from vault.unit import UnitOfWork, Vault
 
 CERTIFICATES_PER_UNIT: Final = 100
 KEY_NAME_BYTES: Final = 16
@@ -45,6 +46,10 @@ _UNCERTIFIED: Final = (
     .order_by(_ERASURE.c.id)
     .limit(CERTIFICATES_PER_UNIT)
 )
+_UNTOLD: Final = select(_ERASURE.c.id, _ERASURE.c.subject_id, _ERASURE.c.entry_id).where(
+    _ERASURE.c.entry_id.is_not(None), _ERASURE.c.certificate.is_(None), _ERASURE.c.shard == bindparam("of_shard")
+)
+_RENAME: Final = update(_ERASURE).where(_ERASURE.c.id == bindparam("of_erasure")).values(entry_id=bindparam("to_entry"))
 _LEAVES: Final = (
     select(_LEAF)
     .where(_LEAF.c.erasure_id.in_(bindparam("ids", expanding=True)))
@@ -81,6 +86,24 @@ def certify(vault: Vault, history: Callable[[], Sequence[Destroyed]], outside: P
             made += _certify(vault, shard, [row for row in rows if row.epoch in by_epoch], by_epoch)
             after = rows[-1].id
     return made
+
+
+def tell_again(uow: UnitOfWork, shard: int) -> None:
+    """Write into a log that has just begun what erasures did whose entry is in the one that ended, and are not certified.
+
+    A certificate proves its entry against a checkpoint signed after it, and nothing is signed of a log that ended.
+    """
+    rows = uow.conn.execute(_UNTOLD, {"of_shard": shard}).all()
+    people = records.lock_people(uow, {row.subject_id for row in rows if row.subject_id is not None})
+    keys = records.log_keys(uow, list(people.values()))
+    actor = Actor(ActorKind.VAULT, uow.vault.deployment)
+    for row in rows:
+        said = _said_before(uow.conn, row.entry_id)
+        if said is not None:
+            com = bytes.fromhex(said["com"]) if "com" in said else None
+            entry = Entry(Act(said["act"]), Outcome.ALLOW, actor, tuple(said.get("fld", ())), com=com)
+            fresh = uow.record(entry, log_key=keys.get(row.subject_id) if com is None else None)
+            uow.conn.execute(_RENAME, {"of_erasure": row.id, "to_entry": fresh})
 
 
 def certificate(vault: Vault, erasure: str) -> str:
@@ -169,6 +192,14 @@ def _said(
         checkpoint=proof.checkpoint,
         proof=proof.proof,
     )
+
+
+def _said_before(conn: Connection, entry_id: bytes) -> dict[str, Any] | None:
+    for shard in ledger.shards(conn):
+        at = ledger.index_of(conn, shard, entry_id) if shard < 0 else None  # closed logs have negative numbers
+        if at is not None:
+            return decode(ledger.read(conn, shard, at, 1)[0].body)
+    return None
 
 
 def _kept(category: str, kept: Kept | None) -> KeptBack:

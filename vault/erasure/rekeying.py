@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, select, tuple_, update
 
-from vault import envelope
+from vault import envelope, leftleaves
 from vault.erasure.keeping import Filled
 from vault.erasure.records import Leaf, LeafState
 from vault.errors import IntegrityFailure, KeyUnavailable
@@ -45,11 +45,12 @@ _MOVE: Final = (
 )
 
 
-def rekey(uow: UnitOfWork, compartments: Sequence[Filled]) -> list[Slot]:
-    """Move compartments to fresh leaves; returns the leaves they left, in order. The caller retires those.
+def rekey(uow: UnitOfWork, compartments: Sequence[Filled]) -> list[tuple[Slot, Slot]]:
+    """Move compartments to fresh leaves; returns the leaf that each left and its new one, in order.
 
-    The subjects' rows must be locked by the unit. A row that does not parse or whose wrapped key is altered stays as it
-    is, unreadable as before. Raises `KeyUnavailable` when a leaf itself is gone: nothing may be moved off it then.
+    The caller sees to those that were left. The subjects' rows must be locked by the unit. A row that does not parse or
+    whose wrapped key is altered stays as it is, unreadable as before. Raises `KeyUnavailable` when a leaf itself is gone:
+    nothing may be moved off it then; `LeavesExhausted` when there are no more.
     """
     if not compartments:
         return []
@@ -80,7 +81,7 @@ def rekey(uow: UnitOfWork, compartments: Sequence[Filled]) -> list[Slot]:
             for (subject, category), slot in fresh.items()
         ],
     )
-    return [each.slot for each in compartments]
+    return [(each.slot, fresh[each.subject, each.category_id]) for each in compartments]
 
 
 def delete_field(uow: UnitOfWork, field_id: int, through: int, compartment: Filled) -> Leaf:
@@ -88,5 +89,6 @@ def delete_field(uow: UnitOfWork, field_id: int, through: int, compartment: Fill
     subject, category_id, *_ = compartment
     at = {"of_subject": subject, "of_category": category_id, "of_field": field_id, "through": through}
     uow.conn.execute(_DELETE, at)
-    (left,) = rekey(uow, [compartment])
+    ((left, _),) = rekey(uow, [compartment])
+    leftleaves.release(uow, [left])
     return Leaf(category_id, left, LeafState.QUEUED)

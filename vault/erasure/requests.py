@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select, update
 
 from audit.entry import Act, Actor, Entry, Outcome, commitment
 from policies.catalogue import Catalogue, field_ids
-from vault import joins, outbox, references, searchepochs
+from vault import joins, leftleaves, outbox, references, searchepochs
 from vault.compartments import ACTIVE, ERASING
 from vault.erasure import keeping, records, statements
 from vault.erasure.keeping import Filled, Kept
@@ -25,8 +25,8 @@ from vault.erasure.rekeying import delete_field
 from vault.erasure.settling import queue
 from vault.errors import KeyUnavailable, NothingToErase, UnknownReference, VaultError
 from vault.governance import cases
+from vault.keys.service import Slot
 from vault.requests import content
-from vault.rotation.rekeying import retire_left
 from vault.store.bulk import insert_rows
 from vault.store.engine import clear_journal
 from vault.store.tables import metadata
@@ -108,7 +108,7 @@ def erase(vault: Vault, asked: Sequence[Erase]) -> list[Requested | VaultError]:
     """
     answers = execute(vault, settled(request), asked)
     queue(vault, [each.erasure for each in answers if isinstance(each, Requested)])
-    retire_left(vault)  # the leaves of what the person had written into requests
+    leftleaves.retire_left(vault)  # of what the person had written into requests, and of what re-keying left behind
     clear_journal(vault.engine)  # search tokens and single fields are deleted by now
     return answers
 
@@ -182,6 +182,7 @@ class _Requests:
             conn.execute(_STEP, [{"of_subject": each, "to_state": state} for each, state in self.stepped.items()])
         insert_rows(conn, _ERASURE, self.erasures)
         insert_rows(conn, _LEAF, self.leaves)
+        leftleaves.release(self.uow, [Slot(row["slot"], row["generation"]) for row in self.leaves if _goes(row)])
         going = [each for each, state in self.stepped.items() if state == ERASING]
         for forget in (content.forget_people, cases.forget_people, joins.forget_people):
             forget(self.uow, going)
@@ -286,6 +287,10 @@ class _Requests:
         if asked.scope is Scope.FIELD and leaves:
             uow.record(Entry(Act.FIELD_DELETED, Outcome.ALLOW, asked.actor, names), log_key=log_key)
         return Requested(erasure, state, tuple(kept), recorded)
+
+
+def _goes(leaf: dict[str, Any]) -> bool:
+    return LeafState(leaf["state"]) is LeafState.QUEUED
 
 
 def _what(row: dict[str, Any]) -> tuple[Scope, int, int]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from vault import leftleaves
 from vault.compartments import ACTIVE
 from vault.erasure import keeping, records
 from vault.erasure.keeping import Filled, Kept
@@ -25,7 +26,8 @@ _LEAF: Final = metadata.tables["erasure_leaf"]
 
 
 def settle(vault: Vault) -> None:
-    """Decide anew for every erasure that is not done, and queue what may go."""
+    """Decide anew for every erasure that is not done, and queue what may go; and what was left behind before that."""
+    leftleaves.retire_left(vault)
     for ids in batches(vault):
         settle_these(vault, ids)
 
@@ -47,14 +49,15 @@ def settle_in(uow: UnitOfWork, pending: Sequence[Pending]) -> None:
 def queue(vault: Vault, ids: Sequence[bytes]) -> None:
     """Give the queued leaves of erasures to the key service. May be repeated.
 
-    Under the subjects' locks, as the states stand then: a hold placed since the request is never overruled.
+    Under the subjects' locks, as the states stand then: a hold placed since the request is never overruled. What a
+    re-keying left behind goes in the same step: no epoch may take a leaf and leave another way to what hung on it.
     """
     for start in range(0, len(ids), ERASURES_PER_UNIT):
         with vault.unit() as uow:
             pending = records.lock_pending(uow, ids[start : start + ERASURES_PER_UNIT])
             slots = {leaf.slot for each in pending for leaf in each.leaves if leaf.state is LeafState.QUEUED}
             if slots:
-                vault.keys.retire(sorted(slots))
+                vault.keys.retire(sorted(slots | leftleaves.behind(uow.conn, slots)))
 
 
 def batches(vault: Vault) -> Iterator[list[bytes]]:
@@ -96,6 +99,7 @@ class _Settling:
                 moved.append(each)
         records.mark(self.uow, self.marked)
         records.move(self.uow, moved)
+        leftleaves.release(self.uow, [leaf.slot for _, leaf in self.marked if leaf.state is LeafState.QUEUED])
         self._record_stops()
 
     def _hold_back(self) -> None:

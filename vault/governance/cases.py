@@ -20,7 +20,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from policies.catalogue import Catalogue
 from policies.levels import Level
 from policies.model import Wanted
-from vault import ownleaf
+from vault import leftleaves, ownleaf
 from vault.errors import CaseClosed, IntegrityFailure, InvalidCase, UnknownCase
 from vault.governance import signatures
 from vault.governance.proposals import digest
@@ -233,8 +233,10 @@ def expire(uow: UnitOfWork) -> int:
 def _drop(uow: UnitOfWork, ids: Collection[bytes]) -> None:
     which = {"ids": padded(sorted(ids))}
     held = (_TABLE.c.id.in_(bindparam("ids", expanding=True)), _TABLE.c.sealed.is_not(None))
-    rows = uow.conn.execute(select(_TABLE.c.slot, _TABLE.c.generation).where(*held), which) if ids else ()
-    ownleaf.leave(uow, [Slot(row.slot, row.generation) for row in rows])
+    # Locked: a re-keying in between would leave the leaf before us, and we the wrong one.
+    leaves = select(_TABLE.c.slot, _TABLE.c.generation).where(*held).with_for_update()
+    rows = uow.conn.execute(leaves, which) if ids else ()
+    leftleaves.leave(uow, [Slot(row.slot, row.generation) for row in rows])
     if ids:
         gone = {"sealed": None, "slot": None, "generation": None, "subject_id": None}
         uow.conn.execute(update(_TABLE).where(*held).values(**gone), which)

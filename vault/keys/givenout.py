@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Final
 
-from vault.errors import KeyUnavailable, StoreUnavailable
+from vault.errors import LeavesExhausted, StoreUnavailable
 from vault.keys.pagestore import PageStore
 from vault.keys.pagetree import slot_number
 from vault.keys.service import Slot
@@ -27,7 +27,7 @@ class GivenOut:
         self.block = _BLOCK
 
     def take(self, view: View, denied: Collection[Slot], count: int) -> list[Slot]:
-        """Take `count` slots. Raises KeyUnavailable('exhausted') and takes none when too few are left."""
+        """Take `count` slots. Raises LeavesExhausted and takes none when too few are left."""
         taken: dict[int, Slot] = {}
         while (short := count - len(taken)) > 0:
             if not self._unused:
@@ -35,7 +35,7 @@ class GivenOut:
                 block = self._store.reserve(short, max(short, wanted), view.total)
                 if len(block) < short:
                     self._unused = list(taken)
-                    raise KeyUnavailable("exhausted")
+                    raise LeavesExhausted("exhausted")
                 self._unused = block
             some, self._unused = self._unused[:short], self._unused[short:]
             for ordinal in some:

@@ -54,7 +54,7 @@ class InProcessKeyService:
         return f"<{type(self).__name__} {'sealed' if self._view is None else 'unsealed'}>"
 
     def reserve(self, count: int) -> list[Slot]:
-        """Allocate `count` fresh slots. Raises KeyUnavailable('exhausted') and takes none when too few are left.
+        """Allocate `count` fresh slots. Raises LeavesExhausted and takes none when too few are left.
 
         The generation is 0: allocation only moves forward over leaves that were never drawn again.
         """

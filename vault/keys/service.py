@@ -51,7 +51,10 @@ class KeyService(Protocol):
     """Batch operations on keys. A `None` in an answer fails that item alone (absent leaf, wrong or altered bytes)."""
 
     def reserve(self, count: int) -> list[Slot]:
-        """Allocate `count` fresh leaf slots, durably: a slot is never given out twice, across crashes too."""
+        """Allocate `count` fresh leaf slots, durably: a slot is never given out twice, across crashes too.
+
+        Raises LeavesExhausted, and takes none, when too few are left.
+        """
         ...
 
     def wrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:

@@ -19,7 +19,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import field_ids
-from vault import references, restrictions, searchepochs
+from vault import leftleaves, references, restrictions, searchepochs
 from vault.compartments import ACTIVE, ERASING
 from vault.erasure import keeping, statements
 from vault.erasure.keeping import Filled
@@ -163,6 +163,7 @@ class _Batch:
         refused = {slot for slot, lives in zip(asked, self.uow.vault.keys.alive(asked), strict=True) if not lives}
         if not refused:
             return Carried()
+        leftleaves.release(self.uow, refused)  # whatever a re-keying had left behind those
         pending: dict[bytes, set[int]] = {}
         for subject, scope, category in conn.execute(_PENDING, {"subjects": padded(ids)}):
             pending.setdefault(subject, set()).update({0} if scope == "subject" else {category})

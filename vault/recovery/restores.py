@@ -23,6 +23,7 @@ from audit import succession
 from audit.entry import Act, Actor, Entry, Outcome
 from audit.pin import read_pin, set_aside
 from audit.succession import Succession
+from vault.erasure.certificates import tell_again
 from vault.erasure.finishing import finish
 from vault.erasure.keeping import EVERY_CATEGORY
 from vault.errors import Conflict, InvalidBackup, RestoreUnfinished, SchemaMismatch
@@ -277,6 +278,7 @@ def _succeed_all(vault: Vault, identity: bytes, outside: Path, actor: Actor) -> 
             last = succession.last_signed(uow.conn, shard, read_pin(outside_file(outside, shard)), public)
             over = succession.succeed(uow.conn, shard, log_origin(origin, shard), last, uow.now)
             uow.record(over.entry(actor))
+            tell_again(uow, shard)
             if shard == vault.shards - 1:
                 uow.conn.execute(
                     update(_RESTORATION).where(_RESTORATION.c.id == identity).values(phase="leaves", after=b"")

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import ColumnElement, bindparam, select, update
 
-from vault import ownleaf
+from vault import leftleaves, ownleaf
 from vault.errors import InvalidFields
 from vault.keys.message import bind
 from vault.keys.service import Slot
@@ -61,7 +61,7 @@ class Content:
 def seal(uow: UnitOfWork, contents: Sequence[tuple[bytes, bytes, Content]]) -> list[Sealed | None]:
     """Seal the content of requests, given as (subject, request, content); None where there is none.
 
-    Raises `InvalidFields`, and `KeyUnavailable` when leaves run out.
+    Raises `InvalidFields`, and `LeavesExhausted` when leaves run out.
     """
     full = [place for place, (_, _, content) in enumerate(contents) if not content.is_empty]
     answers: list[Sealed | None] = [None] * len(contents)
@@ -120,8 +120,9 @@ def forget_people(uow: UnitOfWork, subjects: Collection[bytes]) -> None:
 def _forget(uow: UnitOfWork, these: ColumnElement[bool], keys: Collection[bytes]) -> None:
     which = {"which": padded(sorted(keys))}
     held = (these, _REQUEST.c.content.is_not(None))
-    leaves = select(_REQUEST.c.content_slot, _REQUEST.c.content_generation).where(*held)
-    ownleaf.leave(uow, [Slot(*row) for row in uow.conn.execute(leaves, which)])
+    # Locked: a re-keying in between would leave the leaf before us, and we the wrong one.
+    leaves = select(_REQUEST.c.content_slot, _REQUEST.c.content_generation).where(*held).with_for_update()
+    leftleaves.leave(uow, [Slot(*row) for row in uow.conn.execute(leaves, which)])
     uow.conn.execute(update(_REQUEST).where(*held).values(**columns(None)), which)
 
 

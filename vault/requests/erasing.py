@@ -23,13 +23,13 @@ from vault.erasure import keeping, settling
 from vault.erasure import requests as erasures
 from vault.erasure.requests import Erase, Requested
 from vault.errors import Conflict, NothingToErase, VaultError
+from vault.leftleaves import retire_left
 from vault.outbox import EventState, Standing
 from vault.requests import records
 from vault.requests.handling import granted
 from vault.requests.records import Outcome, Request, Wanted
 from vault.requests.states import IllegalMove, Move, State
 from vault.requests.steps import By, Held, another, by_vault, denials, lock, take
-from vault.rotation.rekeying import retire_left
 from vault.store.engine import clear_journal
 from vault.store.keysets import padded
 from vault.store.tables import metadata

@@ -14,13 +14,13 @@ from audit.entry import Act, Entry
 from audit.entry import Outcome as Ended
 from policies.rights import Assurance, Right
 from vault.errors import IntegrityFailure, InvalidFields
+from vault.leftleaves import retire_left
 from vault.requests import content, records
 from vault.requests.content import Content
 from vault.requests.intake import required
 from vault.requests.records import Ground, Outcome, Request, Step, Wanted
 from vault.requests.states import IllegalMove, Move, State
 from vault.requests.steps import By, Held, another, checked, denials, handling, lock, take, vouched
-from vault.rotation.rekeying import retire_left
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
 

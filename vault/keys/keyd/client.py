@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from vault.errors import KeyHolderUnavailable, KeyUnavailable, Sealed, VaultError
+from vault.errors import KeyHolderUnavailable, LeavesExhausted, Sealed, VaultError
 from vault.keys.keyd import wire
 from vault.keys.keyd.server import peer_account
 from vault.keys.keyd.wire import Malformed, Progress, Verb
@@ -51,9 +51,9 @@ class KeydClient:
         return f"<{type(self).__name__}{' closed' if self._closed else ''}>"
 
     def reserve(self, count: int) -> list[Slot]:
-        """Allocate fresh slots. Raises KeyUnavailable('exhausted') and takes none when too few are left."""
+        """Allocate fresh slots. Raises LeavesExhausted and takes none when too few are left."""
         if count > _MOST_RESERVED:
-            raise KeyUnavailable("exhausted")
+            raise LeavesExhausted("exhausted")
         return self.ask(wire.RESERVE, count)  # type: ignore[no-any-return]
 
     def wrap(self, items: Sequence[tuple[Slot, bytes]]) -> list[bytes | None]:

@@ -24,6 +24,7 @@ from vault.errors import (
     IntegrityFailure,
     KeyHolderUnavailable,
     KeyUnavailable,
+    LeavesExhausted,
     RootSurvives,
     Sealed,
     StoreFull,
@@ -371,6 +372,7 @@ _ERRORS: Final[dict[int, type[VaultError]]] = {
     12: Damaged,
     13: TooFewCopies,
     14: RootSurvives,
+    15: LeavesExhausted,
 }
 _NUMBERS: Final = {kind: number for number, kind in _ERRORS.items()}
 _UNEXPECTED: Final = 9

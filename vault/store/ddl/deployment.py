@@ -15,6 +15,8 @@ class Deployment(Row, table=True):
     shards: int = Field(sa_type=SmallInteger)
     created_at: int = Field(sa_type=BigInteger)
     keys_epoch: int = Field(sa_type=BigInteger)  # every leaf that went before this epoch is known to be gone here
+    rekeyed: int = Field(sa_type=BigInteger)  # number of the last unit of work that re-keyed
+    rekeyed_saved: int = Field(sa_type=BigInteger)  # the last of them that a verified backup of the data holds
 
 
 class Errand(Row, table=True):

@@ -1,7 +1,5 @@
 """What goes and what keeps it: holds, restrictions, erasures and their leaves, restorations, leaves left behind."""
 
-from typing import ClassVar
-
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, String, Text
 from sqlmodel import Field
 
@@ -104,10 +102,12 @@ class Restoration(Row, table=True):
 
 
 class LeftLeaf(Row, table=True):
-    """A leaf that a compartment has left, noted in the same unit, until it is queued for destruction."""
+    """A leaf that was left, noted in the same unit, until it is queued for destruction."""
 
     __tablename__ = "left_leaf"
-    __table_args__: ClassVar = CLUSTERED
+    __table_args__ = (Index(None, "heir_slot"), Index(None, "waits"), CLUSTERED)
 
     slot: int = Field(primary_key=True, sa_type=BigInteger)
     generation: int = Field(primary_key=True, sa_type=BigInteger)
+    heir_slot: int | None = Field(default=None, sa_type=BigInteger)  # that took over, where a re-keying left it
+    waits: int = Field(sa_type=BigInteger)  # number of that unit, for a backup that holds it; 0: for nothing
