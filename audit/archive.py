@@ -83,6 +83,8 @@ def read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
+            if any(info.compress_type != _STORED for info in infos):
+                raise VerificationError("the archive is not in its one form: its members are compressed")
             for info in infos:
                 yield info.filename, archive.read(info)
             write_archive(form.update, ((info.filename, archive.read(info)) for info in infos))

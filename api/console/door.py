@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.console import ceremony
 from api.console.attempts import MOST_TRIES
 from api.console.visit import PREFIX, Visit
-from api.pages import forms
+from api.pages import forms, render
 from api.trail import tells
 from audit.entry import UNKNOWN, Act, Entry, Outcome
 from vault import officers
@@ -88,7 +88,7 @@ def sign_out(visit: Visit) -> Response:
     with visit.vault.unit() as uow:
         sessions.end(uow, visit.session)
         uow.commit()
-    return visit.go(SIGN_IN)
+    return render.farewell(SIGN_IN)
 
 
 def set_up_page(visit: Visit) -> Response:
@@ -193,6 +193,7 @@ def _first(visit: Visit) -> Response:
                 codes.set_up(uow, officer_id, form.get("password", ""), visit.session.enrolment, code)
                 method = Method.CODE
             visit.session = sessions.sign_in(uow, visit.session, officer_id, method, visit.limits)
+            sessions.end_others(uow, visit.session)  # whoever lost a way in may have lost a browser with it
             uow.commit()
     except InvalidRegistration:
         return _offer(visit, 422, problem="code")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -88,7 +89,9 @@ class Visit:
 
     def page(self, template: str, status: int = 200, **content: Any) -> Response:
         """Answer with a page."""
-        session, here = self.session, self.request.scope["path"]
+        session = self.session
+        # Of a page that is not there not even its address is repeated.
+        here = PREFIX if status == HTTPStatus.NOT_FOUND else self.request.scope["path"]
         frame = {
             "officer": session.officer,
             "menu": () if session.officer is None else menu_of(session.officer.role, here),

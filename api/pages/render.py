@@ -50,6 +50,13 @@ def elsewhere(path: str) -> Response:
     return Response(status_code=303, headers={**HEADERS, "Location": path})
 
 
+def farewell(path: str) -> Response:
+    """Send the browser on after signing out, and have it forget what it kept of us: pages to go back to among it."""
+    answer = elsewhere(path)
+    answer.headers["Clear-Site-Data"] = '"cache", "storage"'  # not "cookies": the language a reader chose stays
+    return answer
+
+
 def download(content: bytes, name: str) -> Response:
     """Hand out a file: never shown in the browser, never kept. `name` is ours, and its ending says what it is."""
     headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}

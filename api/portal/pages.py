@@ -87,7 +87,7 @@ def sign_out(call: "Call") -> Response:
     with call.services.vault.unit() as uow:
         visitors.end(uow, call.visitor)
         uow.commit()
-    return render.elsewhere(f"{PREFIX}/sign-in")
+    return render.farewell(f"{PREFIX}/sign-in")
 
 
 def home(call: "Call") -> Response:

@@ -6,6 +6,7 @@ the person's own lines, and each change, are entries under the person's pseudony
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ class Call:
             "csrf": self.visitor.csrf,
             "csrf_field": forms.CSRF_FIELD,
             "languages": LANGUAGES,
-            "here": self.request.scope["path"],
+            "here": PREFIX if status == HTTPStatus.NOT_FOUND else self.request.scope["path"],
             "brand": self.visitor.brand,
             "inside": self.visitor.stage is Stage.OPEN,
             "request_id": request_id_of(self.request),

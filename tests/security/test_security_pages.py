@@ -14,12 +14,13 @@ from counted_keys import work_of
 from maison_callers import CONSENT, PERSON
 from sqlalchemy import text
 
+from api.cli.opened import OPERATOR
 from api.console.attempts import MOST_ACTS, MOST_ADDRESSES, MOST_TRIES, WINDOW_SECONDS, Attempts
 from api.console.site import PAGES
 from api.portal.site import COOKIE, ROUTES
 from vault import officers
 from vault.requests import letters
-from vault.signin import codes
+from vault.signin import codes, invitations
 
 ADDRESS = "Apolline.Rousselin@example.com"
 NO_ADDRESS = (
@@ -192,3 +193,25 @@ def test_who_is_signed_in_has_the_log_walked_so_often_and_no_more(maison):
     assert browser.get("/me").status == 200
     maison.clock.advance(WINDOW_SECONDS)
     assert browser.get("/me/looks").status == 200
+
+
+def test_who_sets_up_anew_is_alone(maison, officer):
+    """After a way in was lost, whoever has a browser that is signed in is out."""
+    with maison.vault.unit() as uow:
+        code = invitations.invite(uow, "claire", OPERATOR)
+        uow.commit()
+    fresh = Browser(maison.http.app)
+    set_up(fresh, code, maison.clock)
+    assert fresh.get("/console").status == 200
+    assert officer.get("/console").answer.headers["location"].startswith("/console/sign-in")
+
+
+@pytest.mark.usefixtures("person")
+def test_signing_out_clears_what_the_browser_kept(maison, officer):
+    for browser, path, home in (
+        (officer, "/console/sign-out", "/console/account"),
+        (at_home(maison), "/me/sign-out", "/me"),
+    ):
+        answer = browser.post(path, {"form": csrf_of(browser.get(home))})
+        assert (answer.status, answer.answer.headers["clear-site-data"]) == (303, '"cache", "storage"')
+        assert browser.get(home).status == 303
