@@ -7,8 +7,8 @@ from api.observability.logs import Log
 from api.periodic import Periodic
 from api.post import carrier
 from api.post.carrier import Carrier, Port
-from api.post.smtp import Mail, read_relay
 from api.post.terminal import Terminal
+from api.post.ways import read_ways
 from api.sealing import Sealing
 from api.settings import Settings
 from vault.leftleaves import retire_left
@@ -20,7 +20,7 @@ FOLLOW_SECONDS: Final = 60.0
 
 
 def jobs(settings: Settings, vault: Vault, door: Sealing, log: Log) -> tuple[Periodic, ...]:
-    """Return the jobs, not started. Raises `InvalidPost` for a file that does not say how to send mail."""
+    """Return the jobs, not started. Raises `InvalidPost` for a file that does not say how to send letters."""
     carrying = Carrier(vault, ports(settings), log)
 
     def follow() -> None:
@@ -37,4 +37,4 @@ def ports(settings: Settings) -> dict[str, Port]:
     """Return the ways out that are set up, by the kind of address they take."""
     if settings.post_terminal:
         return dict.fromkeys(CHANNELS, Terminal())
-    return {} if settings.post_file is None else {"email": Mail(read_relay(settings.post_file))}
+    return {} if settings.post_file is None else read_ways(settings.post_file)

@@ -152,7 +152,9 @@ class Settings(BaseSettings):
     ledger_days: int = Field(
         default=1095, ge=90, le=36_500, description="Days that acknowledged events stay on the ledger."
     )
-    post_file: Path | None = Field(default=None, description="File that says how mail is sent. Default: none is.")
+    post_file: Path | None = Field(
+        default=None, description="File that says how letters go, by mail and to telephones. Default: none go."
+    )
     post_terminal: bool = Field(default=False, description="Print letters, addresses masked. For the demo alone.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

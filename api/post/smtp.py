@@ -1,6 +1,6 @@
 """Mail by SMTP (RFC 5321): over TLS whose certificate is verified, or to the loopback interface.
 
-How to send is said in a file of its own, because a password may be in it (mode 0600):
+How to send is said in the file of letters (`api.post.ways`, mode 0600), because a password may be in it:
 
     [smtp]
     host = "mail.example"
@@ -14,21 +14,17 @@ How to send is said in a file of its own, because a password may be in it (mode 
 import ipaddress
 import smtplib
 import ssl
-import tomllib
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any, Final
+
+from api.post.errors import InvalidPost
 
 _SECONDS: Final = 15.0
 _MEMBERS: Final = {"host": str, "port": int, "security": str, "from": str, "user": str, "password": str}
 _NEEDED: Final = ("host", "port", "security", "from")
 _WAYS: Final = frozenset({"starttls", "tls", "none"})
 _PORTS: Final = range(1, 65536)
-
-
-class InvalidPost(Exception):
-    """The file does not say how to send mail. Names the member at fault, never a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +39,10 @@ class Relay:
     password: str = field(default="", repr=False)
 
 
-def read_relay(path: Path) -> Relay:
-    """Read how to send. Raises `InvalidPost`."""
-    try:
-        table: Any = tomllib.loads(path.read_text("utf-8")).get("smtp")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        raise InvalidPost("the file cannot be read") from None
+def relay_of(table: Any) -> Relay:
+    """Read the table `[smtp]`. Raises `InvalidPost`."""
     if not isinstance(table, dict) or table.keys() - _MEMBERS.keys():
-        raise InvalidPost("it has one table, [smtp], and no members but those documented")
+        raise InvalidPost("[smtp] has no members but those documented")
     for name in table.keys() | set(_NEEDED):
         if type(table.get(name)) is not _MEMBERS[name]:
             raise InvalidPost(f"{name}: missing, or of another type")

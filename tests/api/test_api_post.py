@@ -1,9 +1,13 @@
-"""Letters by mail and on the demo's terminal: one contract; over TLS or not at all; and what settings may not say."""
+"""Letters by mail, to telephones and on the demo's terminal: one contract; over TLS or not at all; what settings may not say."""
 
 import io
+import json
 import ssl
 import subprocess
+import threading
 from email import message_from_bytes, policy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -11,8 +15,11 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from api.observability.logs import Log
 from api.post.carrier import Carrier
-from api.post.smtp import InvalidPost, Mail, Relay, read_relay
+from api.post.errors import InvalidPost
+from api.post.sms import Gateway, Messages
+from api.post.smtp import Mail, Relay
 from api.post.terminal import Terminal
+from api.post.ways import read_ways
 from api.post.words import written
 from api.requestjobs import ports
 from api.settings import InvalidSettings, load
@@ -91,10 +98,76 @@ def relay(port, security="none", **more):
     return Relay("127.0.0.1", port, security, "privacy@aurelle.example", **more)
 
 
+class Provider:
+    """A gateway to telephones as providers have it: a real HTTP server, and what it was asked."""
+
+    def __init__(self, status=202, body=b"{}", context=None, headers=()):
+        self.asked = asked = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                content = self.rfile.read(int(self.headers["Content-Length"]))
+                asked.append((self.path, dict(self.headers), content))
+                self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if context is not None:
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def url(self, scheme="http"):
+        return f"{scheme}://127.0.0.1:{self.port}/v1/messages"
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def providing():
+    started = []
+
+    def start(**options):
+        started.append(Provider(**options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+PLAIN = {"from": "AURELLE", "to": "{to}", "text": "{text}"}
+
+
+class BySms:
+    """The port that asks a gateway, and what the gateway was asked to send."""
+
+    channel, address, on_file = "phone", "+33639981234", "+33639981234"
+
+    def __init__(self, serving, providing):
+        self.provider = providing()
+        self.port = Messages(Gateway(self.provider.url(), PLAIN))
+        self.away = Messages(Gateway("http://127.0.0.1:1/", PLAIN))
+
+    def arrived(self):
+        return [tuple(json.loads(content)["text"].split("\n\n", 1)) for _, _, content in self.provider.asked]
+
+
 class ByMail:
     """The port that mails, and what reached the letter box behind it."""
 
-    def __init__(self, serving):
+    channel, address, on_file = "email", "apolline@example.com", "apolline.rousselin@example.com"
+
+    def __init__(self, serving, providing):
         self.box = Box()
         self.port = Mail(relay(serving(self.box)))
         self.away = Mail(relay(1))
@@ -106,7 +179,9 @@ class ByMail:
 class ByTerminal:
     """The port that prints, and what stands on the screen."""
 
-    def __init__(self, serving):
+    channel, address, on_file = "email", "apolline@example.com", "apolline.rousselin@example.com"
+
+    def __init__(self, serving, providing):
         self.screen = io.StringIO()
         self.port = Terminal(self.screen)
         gone = io.StringIO()
@@ -119,26 +194,26 @@ class ByTerminal:
         return [(head.split("Subject: ")[1], text) for head, text in letters]
 
 
-@pytest.fixture(params=[ByMail, ByTerminal])
-def way(request, serving):
-    return request.param(serving)
+@pytest.fixture(params=[ByMail, BySms, ByTerminal])
+def way(request, serving, providing):
+    return request.param(serving, providing)
 
 
 def test_a_letter_arrives_as_it_was_written(way):
     text = "Votre code est 12345678, à saisir.\n"
-    assert way.port.send("apolline@example.com", "Votre code", text) == ""
+    assert way.port.send(way.address, "Votre code", text) == ""
     assert way.arrived() == [("Votre code", text)]
 
 
 def test_what_is_in_the_way_is_a_code_and_no_exception(way):
-    assert way.away.send("a@example.com", "x", "y") == "unreachable"
+    assert way.away.send(way.address, "x", "y") == "unreachable"
     assert way.arrived() == []
 
 
-@pytest.mark.parametrize("address", ["a@example.com\r\nBcc: all@example.com", "a@example.com\nX: y"])
-def test_no_address_and_no_subject_adds_a_header(way, address):
-    assert way.port.send(address, "x", "y") == "unwritable"
-    assert way.port.send("a@example.com", "x\r\nBcc: all@example.com", "y") == "unwritable"
+@pytest.mark.parametrize("more", ["\r\nBcc: all@example.com", "\nX: y"])
+def test_no_address_and_no_subject_adds_a_header(way, more):
+    assert way.port.send(way.address + more, "x", "y") == "unwritable"
+    assert way.port.send(way.address, "x\r\nBcc: all@example.com", "y") == "unwritable"
     assert way.arrived() == []
 
 
@@ -146,9 +221,9 @@ def test_a_code_goes_from_the_vault_to_the_letter_box(way, vault, clock):
     from maison_people import AURELLE, one, take_in
 
     one(take_in(vault))
-    carrier = Carrier(vault, {"email": way.port}, Log(clock, level="error"))
-    handle = codes.begin(vault, Wish(AURELLE, "email", "apolline.rousselin@example.com", "fr"))
-    codes.begin(vault, Wish(AURELLE, "email", "nobody@example.com"))
+    carrier = Carrier(vault, {way.channel: way.port}, Log(clock, level="error"))
+    handle = codes.begin(vault, Wish(AURELLE, way.channel, way.on_file, "fr"))
+    codes.begin(vault, Wish(AURELLE, way.channel, "nobody@example.com" if way.channel == "email" else "+33639980000"))
     assert carrier.turn() == 1
     ((subject, text),) = way.arrived()
     assert subject == "Votre code pour Aurelle SA"
@@ -225,6 +300,84 @@ def test_over_tls_with_a_certificate_that_holds_and_a_password(serving, certific
     assert len(box.letters) == 1
 
 
+# ---------------------------------------------------------------------------------------------------------- telephones
+
+TO = "+33639981234"
+
+
+def test_a_gateway_is_asked_as_it_wants_to_be(providing):
+    provider = providing()
+    nested = {"messages": [{"from": "AURELLE", "to": ["{to}"], "body": {"text": "{text}", "unicode": True}}]}
+    gateway = Gateway(provider.url(), nested, headers={"X-Key": "hush"}, user="ecrin", password="secret", plus=False)
+    assert Messages(gateway).send(TO, "Code", "É {to} {text} 12345678\n") == ""
+    ((path, headers, content),) = provider.asked
+    assert (path, headers["X-Key"], headers["Authorization"]) == ("/v1/messages", "hush", "Basic ZWNyaW46c2VjcmV0")
+    told = {"from": "AURELLE", "to": [TO[1:]], "body": {"text": "Code\n\nÉ {to} {text} 12345678\n", "unicode": True}}
+    assert json.loads(content) == {"messages": [told]}
+
+
+def test_a_gateway_may_want_a_form(providing):
+    provider = providing(status=200)
+    gateway = Gateway(provider.url(), {"recipient": "{to}", "content": "{text}"}, is_json=False)
+    assert Messages(gateway).send(TO, "Code", "a&b=c\n") == ""
+    ((_, headers, content),) = provider.asked
+    assert headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert parse_qs(content.decode()) == {"recipient": [TO], "content": ["Code\n\na&b=c\n"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (200, ""), (202, ""), (400, "recipient_refused"), (401, "server_refused"), (422, "recipient_refused"),
+        (429, "server_refused"), (500, "server_refused"), (302, "server_refused"),
+    ],
+)  # fmt: skip
+def test_what_a_gateway_says_becomes_a_code(providing, status, problem):
+    other = providing()
+    provider = providing(status=status, headers=[("Location", other.url())])
+    assert Messages(Gateway(provider.url(), PLAIN)).send(TO, "x", "y") == problem
+    assert other.asked == []  # a redirect is not followed
+
+
+def test_a_gateway_that_says_yes_to_everything_is_read(providing):
+    said = providing(status=200, body=b'{"messages": [{"status": "0"}]}')
+    gateway = Gateway(said.url(), PLAIN, expect='"status": "0"')
+    assert Messages(gateway).send(TO, "x", "y") == ""
+    refused = providing(status=200, body=b'{"messages": [{"status": "4"}]}' + b" " * 200_000 + b'"status": "0"')
+    assert Messages(Gateway(refused.url(), PLAIN, expect='"status": "0"')).send(TO, "x", "y") == "server_refused"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "0639981234", "+0639981234", "+33 6", "+3363998123456789", "33639981234", "a@b.example"]
+)
+def test_what_is_no_number_is_not_asked_for(providing, address):
+    provider = providing()
+    assert Messages(Gateway(provider.url(), PLAIN)).send(address, "x", "y") == "unwritable"
+    assert provider.asked == []
+
+
+def test_a_gateway_nobody_vouches_for_is_not_told_anything(providing, certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert", certificate / "key")
+    provider = providing(context=context)
+    gateway = Gateway(provider.url("https"), PLAIN)
+    assert Messages(gateway).send(TO, "x", "y") == "unreachable"
+    assert provider.asked == []
+    trusting = ssl.create_default_context(cafile=certificate / "cert")
+    assert Messages(gateway, trusting).send(TO, "x", "y") == ""
+
+
+def test_nothing_of_a_message_is_logged(providing, caplog):
+    caplog.set_level(0)
+    provider = providing(status=500)
+    Messages(Gateway(provider.url(), PLAIN, user="ecrin", password="secret")).send(TO, "Votre code", "12345678")
+    for each in (TO, TO[1:], "12345678", "secret"):
+        assert each not in caplog.text
+
+
+# -------------------------------------------------------------------------------------------------------------- mail
+
+
 def test_what_asks_for_tls_never_goes_in_clear(serving):
     box = Box()
     assert Mail(relay(serving(box), "starttls")).send("a@example.com", "x", "y") == "server_refused"
@@ -261,17 +414,28 @@ def test_every_letter_can_be_written(kind, language):
 GOOD = '[smtp]\nhost = "mail.example"\nport = 587\nsecurity = "starttls"\nfrom = "privacy@aurelle.example"\n'
 
 
+SMS = '[sms]\nurl = "https://gateway.example/v1"\nmembers = { to = "{to}", text = "{text}" }\n'
+
+
 def read(tmp_path, text):
     path = tmp_path / "post.toml"
     path.write_text(text)
-    return read_relay(path)
+    return read_ways(path)
 
 
 def test_a_file_says_how_to_send(tmp_path):
-    made = read(tmp_path, GOOD + 'user = "ecrin"\npassword = "hush"\n')
+    made = read(tmp_path, GOOD + 'user = "ecrin"\npassword = "hush"\n')["email"]._relay
     assert (made.host, made.port, made.user) == ("mail.example", 587, "ecrin")
     assert "hush" not in repr(made)
-    assert read(tmp_path, GOOD.replace("mail.example", "127.0.0.1").replace("starttls", "none")).security == "none"
+    plain = read(tmp_path, GOOD.replace("mail.example", "127.0.0.1").replace("starttls", "none"))["email"]
+    assert plain._relay.security == "none"
+
+
+def test_one_file_may_set_up_both_ways_or_either(tmp_path):
+    assert set(read(tmp_path, GOOD + SMS)) == {"email", "phone"}
+    assert set(read(tmp_path, SMS)) == {"phone"}
+    secret = read(tmp_path, SMS + 'user = "ecrin"\npassword = "hush"\nheaders = { X-Key = "hush" }\n')["phone"]
+    assert "hush" not in repr(secret._gateway)
 
 
 @pytest.mark.parametrize(
@@ -286,6 +450,21 @@ def test_a_file_says_how_to_send(tmp_path):
         GOOD.replace("starttls", "none"),
         GOOD.replace("privacy@aurelle.example", "nobody"),
         GOOD + 'user = "ecrin"\n',
+        GOOD + "[fax]\n",
+        "sms = 1\n",
+        SMS.replace("https://", "http://"),
+        SMS.replace("https://", "https://user@"),
+        SMS.replace('{ to = "{to}", text', "{ text"),
+        SMS.replace('"{text}"', '"{to} {text}"'),
+        SMS.replace('"{to}"', "7"),
+        SMS + 'body = "xml"\n',
+        SMS + 'body = "form"\n' + "[sms.members.more]\n",
+        SMS + 'password = "hush"\n',
+        SMS + "verify = false\n",
+        SMS + 'headers = { Host = "x" }\n',
+        SMS + 'headers = { X = "a\\nb" }\n',
+        SMS + 'headers = { "X Y" = "a" }\n',
+        SMS + "headers = { X = 7 }\n",
         GOOD + 'verify = "no"\n',
         GOOD.replace("mail.example", "127.0.0.1").replace("starttls", "none") + 'user = "a"\npassword = "b"\n',
     ],
