@@ -14,7 +14,7 @@ from audit.addcheckpoint import ADD_CHECKPOINT
 from audit.errors import CannotDecide, VerificationError
 from audit.quorum import KnownWitness, QuorumPolicy, parse_policy
 from vault import witnessing
-from vault.secondsigner import SecondSigner
+from vault.secondsigner import second_signers
 from vault.unit import Vault
 from vault.witnessing import Answered, Said
 
@@ -57,7 +57,7 @@ class Witnesses:
     def turn(self) -> None:
         """Ask whoever has not cosigned the newest checkpoint, and raise or end the alarm."""
         policy = read_policy(self._path, self._vault.origin)  # each time: a changed file needs no restart
-        second = SecondSigner(self._vault.keys, self._vault.origin) if self._second else None
+        second = second_signers(self._vault) if self._second else ()
         told = witnessing.turn(self._vault, policy, ask, second=second)
         for name, said in told.said.items():
             if said in {Said.AHEAD, Said.REFUSED, Said.INVALID}:

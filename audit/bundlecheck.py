@@ -29,14 +29,15 @@ from audit.bundleparts import (
     Bundle,
     seal_text,
 )
-from audit.checkpoint import Checkpoint, open_checkpoint
+from audit.checkpoint import Checkpoint, open_checkpoint, parse
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Fault, Finding, Result
-from audit.merkle import HASH_SIZE, Frontier, leaf_hash, verify_inclusion
-from audit.note import VerifierKey, open_note, parse_vkey
+from audit.merkle import Frontier, leaf_hash, verify_inclusion
+from audit.note import VerifierKey, open_note, parse_vkey, split_note
 from audit.quorum import QuorumPolicy
-from audit.selection import Selection, entry_of, read_filter, rows_csv
+from audit.selection import Selection, entry_of, is_of, read_filter, rows_csv
 from audit.stamp import stamped_bytes, verify_stamp
+from audit.targets import claims_known_key
 from audit.tiles import TILE_WIDTH, bundle_path, parse_path, tile_path, tiles_of, unpack_bundle
 from audit.tlogproof import parse_proof
 
@@ -133,10 +134,16 @@ def _checkpoint(
 ) -> Checkpoint | None:
     own = [each for each in keys if each.name == origin]
     note = bundle.member(CHECKPOINT)
-    if not own:
-        bundle.doubts.append("no key of the log was given: its checkpoint was not checked")
-        return None
     try:
+        taken = split_note(note)
+        if not claims_known_key(taken, own):
+            which = (
+                "signed by another key than was given: the log may have a new one"
+                if own
+                else "of no key that was given"
+            )
+            bundle.doubts.append(f"the checkpoint is {which}")
+            return parse(taken.text)  # what does not fit it was changed all the same
         if policy is None:
             bundle.notices.append("no policy file was given: whether witnesses cosigned was not asked")
             return open_checkpoint(note, own, origin)
@@ -156,7 +163,7 @@ def _range(bundle: Bundle, selection: Selection, signed: Checkpoint, log_key: by
         return b""
     full, partial = divmod(signed.size, TILE_WIDTH)
     roots = _level_hashes(bundle, 1, full)
-    tail = _tile(bundle, tile_path(0, full, partial), partial) if partial else []
+    tail = bundle.hashes(tile_path(0, full, partial), partial) if partial else []
     root = Frontier(signed.size, (*Frontier().extend(roots).stack, *Frontier().extend(tail).stack)).root()
     if root != signed.root:
         bundle.fault(Fault.CHECKPOINT, "the tiles do not lead to the root that the checkpoint signs")
@@ -176,11 +183,20 @@ def _range(bundle: Bundle, selection: Selection, signed: Checkpoint, log_key: by
         if selection.selects(entry, log_key):
             chosen.append((index, entry))
     _edges(bundle, selection, edges)
-    if selection.subject and log_key is None:
-        bundle.doubts.append("the bundle is about one person and their key was not given: the rows were not checked")
+    if selection.subject and (log_key is None or not _is_theirs(bundle, log_key)):
+        given = "their key was not given" if log_key is None else "the key that was given is not theirs"
+        bundle.doubts.append(f"the bundle is about one person and {given}: the rows were not checked")
     elif rows_csv(chosen) != bundle.member(ROWS):
         bundle.fault(Fault.CHANGED, f"{ROWS} is not what the filter selects from the range")
     return root
+
+
+def _is_theirs(bundle: Bundle, log_key: bytes) -> bool:
+    """Tell whether the key is that of the person whom the export is about: its own entry bears their pseudonym."""
+    try:
+        return is_of(log_key, entry_of(bundle.member(EXPORT_ENTRY)))
+    except VerificationError:
+        return True  # a fault of its own, which is told
 
 
 def _covers(selection: Selection, size: int) -> bool:
@@ -240,17 +256,8 @@ def _level_hashes(bundle: Bundle, level: int, count: int) -> list[bytes]:
     found: list[bytes] = []
     for at in range(0, count, TILE_WIDTH):
         width = min(TILE_WIDTH, count - at)
-        found += _tile(bundle, tile_path(level, at // TILE_WIDTH, width), width)
+        found += bundle.hashes(tile_path(level, at // TILE_WIDTH, width), width)
     return found
-
-
-def _tile(bundle: Bundle, name: str, width: int) -> list[bytes]:
-    content = bundle.member(name)
-    if len(content) != width * HASH_SIZE:
-        bundle.fault(Fault.MALFORMED, f"{name} does not hold {width} hashes")
-        # What is missing is taken as zeros, which lead to no signed root.
-        content = content[: width * HASH_SIZE].ljust(width * HASH_SIZE, b"\0")
-    return [content[at : at + HASH_SIZE] for at in range(0, len(content), HASH_SIZE)]
 
 
 def _proofs(bundle: Bundle, signed: Checkpoint) -> None:

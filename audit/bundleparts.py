@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 
 from audit.findings import Fault, Finding
+from audit.merkle import HASH_SIZE
 
 SEAL_SUFFIX = "/export"
 SUMS, SEAL = "SHA256SUMS", "SHA256SUMS.note"
@@ -41,3 +42,11 @@ class Bundle:
             self.fault(Fault.MISSING, f"{name} is not in the bundle")
             return b""
         return self.members[name]
+
+    def hashes(self, name: str, width: int) -> list[bytes]:
+        """Return the hashes of a tile, 32 bytes each; what is missing is a finding and zeros, which lead to no signed root."""
+        content = self.member(name)
+        if len(content) != width * HASH_SIZE:
+            self.fault(Fault.MALFORMED, f"{name} does not hold {width} hashes")
+            content = content[: width * HASH_SIZE].ljust(width * HASH_SIZE, b"\0")
+        return [content[at : at + HASH_SIZE] for at in range(0, len(content), HASH_SIZE)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from audit.errors import VerificationError
 from audit.merkle import EMPTY_ROOT, HASH_SIZE
-from audit.note import VerifierKey, open_note
+from audit.note import Note, VerifierKey, open_note
 
 MAX_SIZE = (1 << 63) - 1  # what the databases' integers hold
 
@@ -64,13 +64,18 @@ def open_checkpoint(note: str | bytes, vkeys: Iterable[str | VerifierKey], origi
 
     A deployment may run several logs under one key pair. The name binds a signature to one of them.
     """
+    return open_signed(note, vkeys, origin)[0]
+
+
+def open_signed(note: str | bytes, vkeys: Iterable[str | VerifierKey], origin: str) -> tuple[Checkpoint, Note]:
+    """Check as `open_checkpoint` does, and return with the checkpoint the note, which says whose lines are good."""
     opened = open_note(note, vkeys)
     checkpoint = parse(opened.text)
     if checkpoint.origin != origin:
         raise VerificationError("the checkpoint is of another log")
     if all(signature.name != origin for signature in opened.verified):
         raise VerificationError("the checkpoint is signed under another log's name")
-    return checkpoint
+    return checkpoint, opened
 
 
 def _check(checkpoint: Checkpoint) -> None:

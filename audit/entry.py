@@ -183,6 +183,8 @@ class Act(StrEnum):
     LOG_QUORUM_LOST = "log.quorum_lost", "L11"
     LOG_QUORUM_REGAINED = "log.quorum_regained", "L12"
     LOG_SCRUBBED = "log.scrubbed", "L13"
+    LOG_KEY_ADDED = "log.key_added", "L14"
+    LOG_KEY_RETIRED = "log.key_retired", "L15"
 
 
 class Outcome(StrEnum):

@@ -18,7 +18,7 @@ from audit import checkpoint as checkpoints
 from audit.checkpoint import Checkpoint
 from audit.errors import LedgerConflict, SigningRefused, UnknownLog, VerificationError
 from audit.merkle import Frontier, leaf_hash
-from audit.note import Signer, sign_note, vkey
+from audit.note import Signer, VerifierKey, parse_vkey, sign_note, vkey
 from audit.pin import read_pin, write_pin
 from audit.stored import StoredCheckpoint, StoredEntry, StoredLog
 from audit.tables import metadata
@@ -161,38 +161,45 @@ def stored_log(conn: Connection, shard: int) -> StoredLog:
 
 
 def sign_checkpoint(
-    conn: Connection, shard: int, signer: Signer, pinned: Path | None, *, wait: bool = False
+    conn: Connection,
+    shard: int,
+    signers: Sequence[Signer],
+    pinned: Path | None,
+    *,
+    known: Sequence[VerifierKey] = (),
+    wait: bool = False,
 ) -> str | None:
     """Sign the committed head, remember that, and return the note; None if nothing is new or another signer is at it.
 
     With `wait` another signer is waited for instead: whoever opens a door on this word must have it checked.
 
     Call it in a transaction of its own (on SQLite `BEGIN IMMEDIATE`): a head that the same transaction has moved is
-    not committed yet. `pinned` is the file outside the database that keeps the last note. Raises `SigningRefused`
-    unless the head extends, entry by entry as stored, what the database and that file say was signed last; a database
+    not committed yet. Every signer puts a line on the note: the oldest first, while a new key is brought in. `known` are
+    keys that signed before, as well as theirs. `pinned` is the file outside the database that keeps the last note. Raises
+    `SigningRefused` unless the head extends, entry by entry as stored, what the database and that file say was signed last; a database
     brought back from backup therefore stops signing instead of growing a second history under the same name.
     """
     if not _only_signer(conn, shard, wait=wait):
         return None
     end = head(conn, shard)
-    if signer.name != end.origin:
+    if any(each.name != end.origin for each in signers):
         # Why: one key pair may sign for several shards; the name is what binds a signature to one log.
         raise SigningRefused("the signer's name is not the origin of the log")
-    key = vkey(signer.name, signer.public_key)
-    last = _signed_frontier(conn, shard, checkpoints.MAX_SIZE, key, end.origin)
-    outside = _open_pin(pinned, key, end.origin)
+    keys = tuple(dict.fromkeys([*(parse_vkey(vkey(each.name, each.public_key)) for each in signers), *known]))
+    last = _signed_frontier(conn, shard, checkpoints.MAX_SIZE, keys, end.origin)
+    outside = _open_pin(pinned, keys, end.origin)
     promised = max(last.size, 0 if outside is None else outside.size)
     if end.size < promised:
         raise SigningRefused(f"the log has {end.size} entries and {promised} were signed for")
     if outside is not None:
-        base = last if outside.size >= last.size else _signed_frontier(conn, shard, outside.size, key, end.origin)
+        base = last if outside.size >= last.size else _signed_frontier(conn, shard, outside.size, keys, end.origin)
         if _grow(conn, shard, base, outside.size).root() != outside.root:
             raise SigningRefused(f"the log does not extend what was signed at {outside.size} entries")
     if _grow(conn, shard, last, end.size) != end.frontier:
         raise SigningRefused(f"the entries from {last.size} on do not lead to the head at {end.size}")
     if end.size == last.size:
         return None
-    note = sign_note(checkpoints.format(Checkpoint(end.origin, end.size, end.frontier.root())), (signer,))
+    note = sign_note(checkpoints.format(Checkpoint(end.origin, end.size, end.frontier.root())), signers)
     conn.execute(insert(_CHECKPOINTS), {"shard": shard, "size": end.size, "stack": end.frontier.pack(), "note": note})
     if pinned is not None:
         # Before the commit: if that fails, the file is ahead of the table, which the next call checks and accepts.
@@ -261,13 +268,13 @@ def _only_signer(conn: Connection, shard: int, *, wait: bool) -> bool:
     return bool(conn.scalar(text(f"SELECT pg_try_advisory_xact_lock({key})"), {"of_shard": shard}))
 
 
-def _signed_frontier(conn: Connection, shard: int, up_to: int, key: str, origin: str) -> Frontier:
+def _signed_frontier(conn: Connection, shard: int, up_to: int, keys: Sequence[VerifierKey], origin: str) -> Frontier:
     """Return the frontier at the largest signed checkpoint of at most `up_to` entries; empty if there is none."""
     row = _checkpoint_up_to(conn, shard, up_to)
     if row is None:
         return Frontier()
     try:
-        signed = checkpoints.open_checkpoint(row.note, (key,), origin)
+        signed = checkpoints.open_checkpoint(row.note, keys, origin)
         frontier = Frontier.unpack(row.size, row.stack or b"")
     except VerificationError:
         raise SigningRefused("the last checkpoint in the database does not verify") from None
@@ -276,12 +283,12 @@ def _signed_frontier(conn: Connection, shard: int, up_to: int, key: str, origin:
     return frontier
 
 
-def _open_pin(pinned: Path | None, key: str, origin: str) -> Checkpoint | None:
+def _open_pin(pinned: Path | None, keys: Sequence[VerifierKey], origin: str) -> Checkpoint | None:
     note = None if pinned is None else read_pin(pinned)
     if note is None:
         return None
     try:
-        return checkpoints.open_checkpoint(note, (key,), origin)
+        return checkpoints.open_checkpoint(note, keys, origin)
     except VerificationError:
         raise SigningRefused("the last checkpoint outside the database does not verify") from None
 

@@ -61,6 +61,11 @@ class VerifierKey:
     key_id: bytes
     public_key: bytes
 
+    @property
+    def vkey(self) -> str:
+        """Return the text to hand out."""
+        return vkey(self.name, self.public_key)
+
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Tell whether the signature is this key's over the message."""
         try:

@@ -10,14 +10,17 @@ from datetime import datetime
 from audit.errors import VerificationError
 from audit.findings import Fault, Finding, Result
 from audit.grammar import read_form
+from audit.keychange import ADDED, RETIRED, KeyChange, SignedBy, read_change, signed_after_its_end
 from audit.merkle import Frontier, leaf_hash
 from audit.note import VerifierKey
 from audit.stored import StoredEntry, StoredLog
-from audit.targets import Target, read_targets
+from audit.strangers import Strangers
+from audit.targets import ELSEWHERE, Target, read_targets
 
 MAX_FINDINGS = 100  # of one log; what goes beyond is counted
 CLOCK_TOLERANCE = 60  # seconds that one process's unit may lag behind another's
 FLUSH = 4096  # leaves collected before they enter the tree
+CHANGES = {ADDED.encode(), RETIRED.encode()}
 
 
 class TwoTrees:
@@ -60,7 +63,8 @@ class Recomputation:
         read = read_targets(log.checkpoints, pinned, keys, self.origin)
         self.targets = read.targets
         self.findings = list(read.findings)
-        self.doubts = read.doubts
+        self.doubts = list(read.doubts)
+        self.foreign = Strangers(read.foreign)
         self.more_findings = 0
         self.notices: list[str] = []
         self.tree = TwoTrees()
@@ -72,6 +76,7 @@ class Recomputation:
         self.good = 0  # largest size confirmed by a checkpoint
         self.checked = 0
         self.lost = False  # a stored checkpoint disagreed: every later one will
+        self.changes: list[KeyChange] = []
 
     def run(self) -> Result:
         """Read everything once, in order."""
@@ -83,11 +88,14 @@ class Recomputation:
             target = next(remaining, None)
         for entry in self.log.entries:
             self._entry(entry)
+            if self.foreign.wait_for(self.next) and self.gap is None:
+                self.tree.flush()
+                self.foreign.reached(self.next, {self.tree.bodies.root(), self.tree.recorded.root()})
             while target is not None and target.size == self.next and self.gap is None:
                 self._compare(target)
                 target = next(remaining, None)
         self._moved()
-        beyond = [each for each in self.targets if each.size > self.next]
+        beyond = [each.size for each in self.targets if each.size > self.next] + self._strangers()
         self._end(beyond)
         return Result(
             self.log.shard,
@@ -98,7 +106,7 @@ class Recomputation:
             self.good,
             tuple(sorted(self.findings, key=lambda each: -1 if each.index is None else each.index)),
             self.more_findings,
-            self.doubts,
+            tuple(self.doubts),
             tuple(self.notices),
         )
 
@@ -149,7 +157,9 @@ class Recomputation:
         if form is None:
             self._found(Fault.MALFORMED, index, f"entry {index} is not in canonical form")
             return
-        _, identifier, time = form
+        act, identifier, time = form
+        if act in CHANGES and (change := read_change(index, entry.body)) is not None:
+            self.changes.append(change)
         own_id = unhexlify(identifier)
         if entry.entry_id is not None and entry.entry_id != own_id:
             self._found(Fault.CHANGED, index, f"entry {index} is filed under another id than its own")
@@ -187,6 +197,37 @@ class Recomputation:
             else:
                 self._found(Fault.REORDERED, index, f"entry {index} holds what was recorded as entry {place}")
 
+    def _strangers(self) -> list[int]:
+        """Take up what is signed by keys that the log itself brings in, and say of the rest that nobody known signed it.
+
+        Returns the sizes that such checkpoints promise and the log does not reach.
+        """
+        taken, keys = self.foreign.taken_up(self.good, self.changes, self.origin)
+        for size in taken.wrong:
+            self._found(Fault.CHANGED, self.good, f"the entries do not lead to the root signed at size {size}")
+        for size in taken.forked:
+            self._found(Fault.FORKED, self.good, f"the log does not extend the checkpoint kept elsewhere at {size}")
+        self.checked += len(taken.good)
+        self.good = max([self.good, *taken.good])
+        if taken.good:
+            names = ", ".join(sorted(key.hex()[:16] for key in keys))
+            self.notices.append(f"on the log's own word, by entries under a known key: its other keys {names}")
+        message = "carries no signature of a known key"
+        if taken.left and not self.targets:
+            self.doubts.append(
+                "no checkpoint is signed by a known key: either the key is of another log, or the log is"
+            )
+        else:
+            for size in taken.left:
+                self._found(Fault.CHECKPOINT, None, f"the checkpoint at size {size}: {message}")
+        self.doubts += [f"{ELSEWHERE}: no signature is of a known key"] * taken.unusable
+        signed = [SignedBy(each.size, each.by) for each in self.targets]
+        for each in (*signed, *taken.signed):
+            if (change := signed_after_its_end(each, self.changes)) is not None:
+                ended = f"is signed by a key that ended at entry {change.index}, and by none since"
+                self._found(Fault.CHECKPOINT, None, f"the checkpoint at size {each.size} {ended}")
+        return [size for size in taken.beyond if size > self.next]
+
     def _clock(self, index: int, time: bytes) -> None:
         try:
             step = datetime.fromisoformat(self.latest.decode()) - datetime.fromisoformat(time.decode())
@@ -196,9 +237,9 @@ class Recomputation:
         if step.total_seconds() > CLOCK_TOLERANCE and len(self.notices) < MAX_FINDINGS:
             self.notices.append(f"the clock steps back {int(step.total_seconds())} s at entry {index}")
 
-    def _end(self, beyond: Sequence[Target]) -> None:
+    def _end(self, beyond: Sequence[int]) -> None:
         self.tree.flush()
-        promised = max([each.size for each in beyond] + [self.log.size or 0])
+        promised = max([*beyond, self.log.size or 0])
         if promised > self.next:
             who = "a checkpoint" if beyond else "the head"
             which = f"; what is gone may be any entry from {self.good} on" if self.good < self.next else ""

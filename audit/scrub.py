@@ -4,7 +4,7 @@ In memory that does not grow with the log, and in short reads. What a scrub cann
 ids given twice, forms, checkpoints kept elsewhere.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
@@ -35,14 +35,14 @@ class Scrub(NamedTuple):
     faults: int
 
 
-def scrub_all(reading: Reading, shard: int, key: VerifierKey) -> tuple[int, list[Finding]]:
+def scrub_all(reading: Reading, shard: int, keys: Sequence[VerifierKey], origin: str) -> tuple[int, list[Finding]]:
     """Hash every signed entry anew, to the stored hashes, the stored tiles and the signed root; return size, findings."""
     with reading() as conn:
         note = ledger.latest_checkpoint(conn, shard)
     if note is None:
         return 0, []
     try:
-        signed = open_checkpoint(note, (key,), key.name)
+        signed = open_checkpoint(note, keys, origin)
     except VerificationError as error:
         return 0, [Finding(Fault.CHECKPOINT, None, f"the newest checkpoint: {error}")]
     findings: list[Finding] = []

@@ -86,7 +86,7 @@ class Selection:
         """Tell whether an entry, decoded, is among what was asked for."""
         if not self.since <= entry["t"] < self.until or not self.filter.fits(entry):
             return False
-        return not self.subject or (log_key is not None and _is_of(log_key, entry))
+        return not self.subject or (log_key is not None and is_of(log_key, entry))
 
 
 def entry_of(body: bytes) -> dict[str, Any]:
@@ -128,7 +128,8 @@ def read_filter(content: bytes) -> Selection:
     return selection
 
 
-def _is_of(log_key: bytes, entry: Mapping[str, Any]) -> bool:
+def is_of(log_key: bytes, entry: Mapping[str, Any]) -> bool:
+    """Tell whether an entry is about the person of this log key."""
     return pseudonym(log_key, bytes.fromhex(entry["id"])).hex() == entry.get("sref")
 
 

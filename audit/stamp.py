@@ -1,6 +1,6 @@
 """Time stamps of checkpoints (RFC 3161): what is stamped, and checking a token offline.
 
-Stamped is the checkpoint's text, an empty line and the log's own signature line, as in the note but without the lines of
+Stamped is the checkpoint's text, an empty line and the log's own (first) signature line, as in the note but without the lines of
 witnesses: so the stamp stays the same whoever cosigns later, and it also shows that the log's signature is no younger.
 
 A token is a CMS structure with its own chain of certificates. This file does not take it apart: it asks the `openssl`
@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from audit.errors import CannotDecide, VerificationError
-from audit.note import VerifierKey, line_of, open_note
+from audit.note import VerifierKey, line_of, open_note, split_note
 
 _SECONDS = 30
 _TOLD_TIME = re.compile(r"^Time stamp: (.+)$", re.MULTILINE)
@@ -28,9 +28,15 @@ _OTHER = ("message imprint mismatch", "digest failure", "signature failure", "ba
 
 
 def stamped_bytes(note: str | bytes, keys: Sequence[VerifierKey]) -> bytes:
-    """Return what a time stamp of this signed checkpoint is over; raises `VerificationError` if the log did not sign."""
+    """Return what a time stamp of this signed checkpoint is over; raises `VerificationError` if the log did not sign.
+
+    The line is the first that bears the log's name, whichever of its keys the reader knows: while two sign, a stamp is the
+    same for holders of either.
+    """
     opened = open_note(note, keys)
-    return f"{opened.text}\n{line_of(opened.verified[0])}".encode()
+    name = opened.verified[0].name
+    first = next(line for line in split_note(note).unverified if line.name == name)
+    return f"{opened.text}\n{line_of(first)}".encode()
 
 
 def verify_stamp(stamped: bytes, token: bytes, roots: Path) -> str:

@@ -9,6 +9,7 @@ A closed log keeps its entries and checkpoints under a negative shard number. No
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -85,22 +86,11 @@ def extends(conn: Connection, shard: int, outside: Checkpoint | None) -> bool:
     return grown.root() == outside.root
 
 
-def last_signed(conn: Connection, shard: int, note: str | None, public: bytes) -> Checkpoint | None:
-    """Return the last state that was signed, by `note` (kept outside the database) or by the database itself.
-
-    `public` is the log's 32-byte key. Raises `SigningRefused` for a note that this key did not sign.
-    """
-    if note is not None:
-        return open_note(note, public)
-    stored = ledger.latest_checkpoint(conn, shard)
-    return None if stored is None else open_note(stored, public)
-
-
-def open_note(note: str, public: bytes) -> Checkpoint:
-    """Open a checkpoint by its own word on which log it is of. Raises `SigningRefused` when our key did not sign it."""
+def open_note(note: str, publics: Sequence[bytes]) -> Checkpoint:
+    """Open a checkpoint by its own word on which log it is of. Raises `SigningRefused` when no key of ours signed it."""
     origin = note.partition("\n")[0]
     try:
-        return checkpoints.open_checkpoint(note, (vkey(origin, public),), origin)
+        return checkpoints.open_checkpoint(note, [vkey(origin, each) for each in publics], origin)
     except VerificationError:
         raise SigningRefused("the last checkpoint outside the database is not signed by this deployment") from None
 

@@ -70,6 +70,22 @@ class LogCheckpoint(Row, table=True):
     note: str = Field(sa_type=Text)
 
 
+class LogKey(Row, table=True):
+    """A change of a log's signing key: `generation` came at `began_at`; the one before ends at `ends_at`, or has at `ended_at`.
+
+    A log without a row signs with the first generation.
+    """
+
+    __tablename__ = "log_key"
+    __table_args__ = (CheckConstraint("generation > 1", name="generation"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    generation: int = Field(primary_key=True, sa_type=SmallInteger)
+    began_at: int = Field(sa_type=BigInteger)
+    ends_at: int = Field(sa_type=BigInteger)
+    ended_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
 class LogNode(Row, table=True):
     """The root of a full tile (C2SP tlog-tiles), which is a hash of the tile above it. Made with the checkpoints."""
 

@@ -9,12 +9,14 @@ Standard library and `cryptography` only: the verifier takes this file along whe
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audit.checkpoint import Checkpoint, open_checkpoint, parse
+from audit.checkpoint import Checkpoint, open_signed, parse
 from audit.errors import VerificationError
 from audit.findings import Fault, Finding
 from audit.merkle import Frontier
 from audit.note import Note, Signature, VerifierKey, split_note
 from audit.stored import StoredCheckpoint
+
+ELSEWHERE = "a checkpoint kept elsewhere cannot be used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,24 @@ class Target:
     size: int
     root: bytes
     pinned: bool
+    by: frozenset[bytes] = frozenset()  # public keys whose lines were found good
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A checkpoint that no key of the reader's signed: perhaps one that the log itself brings in."""
+
+    checkpoint: Checkpoint
+    note: str
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Every usable target, smallest first, and what was wrong with the rest."""
+    """Every usable target and every foreign checkpoint, smallest first, and what was wrong with the rest."""
 
     targets: tuple[Target, ...]
+    foreign: tuple[Foreign, ...]
     findings: tuple[Finding, ...]
     doubts: tuple[str, ...]
 
@@ -45,38 +58,56 @@ def read_targets(
     targets: list[Target] = []
     findings: list[Finding] = []
     doubts: list[str] = []
-    foreign: list[int] = []
+    foreign: list[Foreign] = []
     for row in stored:
         try:
-            checkpoint, known = _stored_checkpoint(row, keys, origin)
+            checkpoint, by = _stored_checkpoint(row, keys, origin)
         except VerificationError as error:
             findings.append(Finding(Fault.CHECKPOINT, None, f"the checkpoint at size {row.size}: {error}"))
             continue
-        if known or not keys:
-            targets.append(Target(checkpoint.size, checkpoint.root, pinned=False))
+        if by or not keys:
+            targets.append(Target(checkpoint.size, checkpoint.root, pinned=False, by=by))
         else:
-            foreign.append(row.size)
+            foreign.append(Foreign(checkpoint, row.note, pinned=False))
     for note in pinned:
         try:
-            checkpoint = open_checkpoint(note, keys, origin)
+            checkpoint, opened = open_signed(note, keys, origin)
         except VerificationError as error:
-            doubts.append(f"a checkpoint kept elsewhere cannot be used: {error}")
+            if (stranger := _stranger(note, keys, origin)) is None:
+                doubts.append(f"{ELSEWHERE}: {error}")
+            else:
+                foreign.append(Foreign(stranger, note, pinned=True))
         else:
-            targets.append(Target(checkpoint.size, checkpoint.root, pinned=True))
+            targets.append(Target(checkpoint.size, checkpoint.root, pinned=True, by=signers_of(opened, keys)))
     if not keys:
         doubts.append("no verifier key was given, so no signature was checked")
-    elif foreign and targets:
-        message = "carries no signature of a known key"
-        findings += [Finding(Fault.CHECKPOINT, None, f"the checkpoint at size {size}: {message}") for size in foreign]
-    elif foreign:
-        doubts.append("no checkpoint is signed by a known key: either the key is of another log, or the log is")
-    elif not targets and not findings:
+    elif not targets and not findings and not foreign:
         doubts.append("there is no checkpoint to check against")
-    return Targets(tuple(sorted(targets, key=lambda each: (each.size, each.pinned))), tuple(findings), tuple(doubts))
+    ordered = tuple(sorted(targets, key=lambda each: (each.size, each.pinned)))
+    strangers = tuple(sorted(foreign, key=lambda each: each.checkpoint.size))
+    return Targets(ordered, strangers, tuple(findings), tuple(doubts))
 
 
-def _stored_checkpoint(row: StoredCheckpoint, keys: Sequence[VerifierKey], origin: str) -> tuple[Checkpoint, bool]:
-    """Read one stored checkpoint and tell whether a known key signed it; raises if it is not as it was written."""
+def signers_of(opened: Note, keys: Sequence[VerifierKey]) -> frozenset[bytes]:
+    """Return the public keys, of those known, whose lines on an opened note are good."""
+    good = {(line.name, line.key_id) for line in opened.verified}
+    return frozenset(key.public_key for key in keys if (key.name, key.key_id) in good)
+
+
+def _stranger(note: str, keys: Sequence[VerifierKey], origin: str) -> Checkpoint | None:
+    """Read a checkpoint of this log that claims no known key; None for any other note."""
+    try:
+        taken = split_note(note)
+        checkpoint = parse(taken.text)
+    except VerificationError:
+        return None
+    return None if checkpoint.origin != origin or not keys or claims_known_key(taken, keys) else checkpoint
+
+
+def _stored_checkpoint(
+    row: StoredCheckpoint, keys: Sequence[VerifierKey], origin: str
+) -> tuple[Checkpoint, frozenset[bytes]]:
+    """Read one stored checkpoint and tell which known keys signed it; raises if it is not as it was written."""
     note = split_note(row.note)
     checkpoint = parse(note.text)
     if checkpoint.size != row.size:
@@ -84,11 +115,12 @@ def _stored_checkpoint(row: StoredCheckpoint, keys: Sequence[VerifierKey], origi
     if row.stack is not None and Frontier.unpack(row.size, row.stack).root() != checkpoint.root:
         raise VerificationError("does not match the frontier stored beside it")
     try:
-        return open_checkpoint(row.note, keys, origin), True
+        checkpoint, opened = open_signed(row.note, keys, origin)
     except VerificationError:
         if claims_known_key(note, keys):
             raise
-        return checkpoint, False
+        return checkpoint, frozenset()
+    return checkpoint, signers_of(opened, keys)
 
 
 def claims_known_key(note: Note, keys: Sequence[VerifierKey]) -> bool:

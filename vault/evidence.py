@@ -17,25 +17,12 @@ from audit.reconciliation import Reconciled
 from audit.tiles import Place
 from audit.tlogproof import format_proof
 from audit.verify import verify_log
-from vault.keys.service import KeyService, SigningKey
+from vault import logkeys
 from vault.setup import log_origin
 from vault.store.engine import translate
 from vault.unit import UnitOfWork, Vault
 
 _CHUNK: Final = 4096  # entries read at a time
-
-
-class LogSigner:
-    """Signs checkpoints of one log with the key service's log key, under the log's origin (audit.note.Signer)."""
-
-    def __init__(self, keys: KeyService, name: str) -> None:
-        self._keys = keys
-        self.name = name
-        self.public_key = keys.public_key(SigningKey.LOG)
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the 64-byte Ed25519 signature."""
-        return self._keys.sign(SigningKey.LOG, [message])[0]
 
 
 def outside_file(outside: Path, shard: int) -> Path:
@@ -52,10 +39,11 @@ def outside_notes(vault: Vault, outside: Path) -> dict[int, list[str]]:
     return found
 
 
-def verify(vault: Vault, shard: int, key: str, notes: Sequence[str]) -> Result:
-    """Recompute one shard's log from the stored bytes, in one snapshot (audit.verify)."""
+def verify(vault: Vault, shard: int, notes: Sequence[str]) -> Result:
+    """Recompute one log from the stored bytes, in one snapshot (audit.verify); negative numbers are logs that were closed."""
     with vault.reading() as conn:
-        return verify_log(ledger.stored_log(conn, shard), [key], notes)
+        stored = ledger.stored_log(conn, shard)
+        return verify_log(stored, logkeys.known(vault, conn, shard, stored.origin if shard < 0 else None), notes)
 
 
 def log_names(vault: Vault) -> dict[int, str]:
@@ -87,10 +75,10 @@ def sign_checkpoints(vault: Vault, outside: Path, *, wait: bool = False) -> list
     """
     notes = []
     for shard in range(vault.shards):
-        signer = LogSigner(vault.keys, log_origin(vault.origin, shard))
         pinned = outside_file(outside, shard)
         with translate(), vault.engine.connect() as conn, conn.begin():
-            note = ledger.sign_checkpoint(conn, shard, signer, pinned, wait=wait)
+            signers, known = logkeys.signers(vault, conn, shard), logkeys.known(vault, conn, shard)
+            note = ledger.sign_checkpoint(conn, shard, signers, pinned, known=known, wait=wait)
             if note is not None:
                 published.grow(conn, shard, published.signed_size(conn, shard))
         if note is not None:
@@ -99,8 +87,10 @@ def sign_checkpoints(vault: Vault, outside: Path, *, wait: bool = False) -> list
 
 
 def vouch(vault: Vault, outside: Path, folder: Path | None) -> None:
-    """Sign what is new, and bring the folder of the published log up to it if there is one."""
-    if sign_checkpoints(vault, outside) and folder is not None:
+    """Sign what is new, end keys that are over, and bring the folder of the published log up to it if there is one."""
+    signed = sign_checkpoints(vault, outside)
+    logkeys.retire_due(vault)
+    if signed and folder is not None:
         publish(vault, folder, entries=False)
 
 

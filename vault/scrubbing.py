@@ -10,10 +10,10 @@ from audit import ledger, scrub, stamped, witnessed
 from audit.checkpoint import parse
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from audit.findings import Finding
-from audit.note import parse_vkey, split_note, vkey
+from audit.note import split_note
 from audit.scrub import FULL, SAMPLE, Scrub
 from audit.tiles import TILE_WIDTH
-from vault.keys.service import SigningKey
+from vault import logkeys
 from vault.setup import log_origin
 from vault.store.engine import translate
 from vault.unit import Vault
@@ -64,9 +64,9 @@ def turn(vault: Vault, shard: int = 0) -> list[Finding]:
 def run(vault: Vault, kind: str, shard: int = 0) -> list[Finding]:
     """Scrub now, keep the result, and put a full scrub, or any fault, on record (`log.scrubbed`)."""
     if kind == FULL:
-        name = log_origin(vault.origin, shard)
-        key = parse_vkey(vkey(name, vault.keys.public_key(SigningKey.LOG)))
-        size, findings = scrub.scrub_all(vault.reading, shard, key)
+        with vault.reading() as conn:
+            keys = logkeys.known(vault, conn, shard)
+        size, findings = scrub.scrub_all(vault.reading, shard, keys, log_origin(vault.origin, shard))
     else:
         size, findings = _sample(vault, shard)
     with translate(), vault.engine.connect() as conn, conn.begin():

@@ -5,11 +5,10 @@ from typing import Final
 
 from audit import ledger, stamped
 from audit.checkpoint import parse
-from audit.note import parse_vkey, split_note, vkey
+from audit.note import split_note
 from audit.stamp import stamped_bytes
 from audit.stamped import Stamped
-from vault.keys.service import SigningKey
-from vault.setup import log_origin
+from vault import logkeys
 from vault.store.engine import translate
 from vault.unit import Vault
 
@@ -24,13 +23,13 @@ def turn(vault: Vault, stamp: Stamp, shard: int = 0) -> int | None:
     with vault.reading() as conn:
         note = ledger.latest_checkpoint(conn, shard)
         last = stamped.newest(conn, shard)
+        keys = logkeys.known(vault, conn, shard)
     if note is None:
         return None
     size = parse(split_note(note).text).size
     if last is not None and last.size == size:
         return None
-    key = parse_vkey(vkey(log_origin(vault.origin, shard), vault.keys.public_key(SigningKey.LOG)))
-    token = stamp(stamped_bytes(note, [key]))  # no transaction is open while somebody else is waited for
+    token = stamp(stamped_bytes(note, keys))  # no transaction is open while somebody else is waited for
     with translate(), vault.engine.connect() as conn, conn.begin():
         stamped.keep(conn, shard, size, vault.clock.now(), token)
     return size

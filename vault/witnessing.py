@@ -60,8 +60,8 @@ class Turn:
     said: dict[str, Said]
 
 
-def turn(vault: Vault, policy: QuorumPolicy, ask: Ask, shard: int = 0, *, second: SecondSigner | None = None) -> Turn:
-    """Have the newest checkpoint of a log cosigned by whoever has not done so yet; `second` adds the log's other line."""
+def turn(vault: Vault, policy: QuorumPolicy, ask: Ask, shard: int = 0, *, second: Sequence[SecondSigner] = ()) -> Turn:
+    """Have the newest checkpoint of a log cosigned by whoever has not done so yet; `second` adds the log's other lines."""
     keys = [each.key for each in policy.witnesses]
     with vault.reading() as conn:
         note = ledger.latest_checkpoint(conn, shard)
@@ -80,9 +80,9 @@ def turn(vault: Vault, policy: QuorumPolicy, ask: Ask, shard: int = 0, *, second
     said |= {each.name: outcome for each, (outcome, _) in zip(left, answers, strict=True)}
     quorum = policy.met_by([name for name, outcome in said.items() if outcome is Said.COSIGNED])
     lines |= {each.key: each.line for each in given}
-    if given or (quorum and (lines or second is not None)):
+    if given or (quorum and (lines or second)):
         now = vault.clock.now()
-        own = "" if second is None else second.line(split_note(note).text)
+        own = "".join(each.line(split_note(note).text) for each in second)
         whole = note + own + "".join(lines[key] for key in keys if key in lines)
         with translate(), vault.engine.connect() as conn, conn.begin():
             witnessed.keep(conn, shard, size, now, given)

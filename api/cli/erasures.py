@@ -12,16 +12,13 @@ from api.keepers import keeper_of
 from api.settings import load
 from audit.certificate import Certificate, told, verify_certificate
 from audit.errors import VerificationError
-from audit.note import vkey
-from vault import leftleaves, searchepochs
+from vault import leftleaves, logkeys, searchepochs
 from vault.erasure import certificates, epochrun, holds, keeping, progress, requests, retention
 from vault.erasure.epochrun import Ran
 from vault.erasure.holds import HoldReason
 from vault.erasure.keeping import Kept
 from vault.errors import VaultError
 from vault.keys.keeper import KeptChange
-from vault.keys.service import SigningKey
-from vault.setup import log_origin
 from vault.unit import Vault
 
 Brand = Annotated[str, typer.Option(help="The brand whose reference it is.")]
@@ -262,8 +259,8 @@ def _keys(vault: Vault) -> list[str]:
 
 
 def _log_keys(vault: Vault) -> list[str]:
-    public = vault.keys.public_key(SigningKey.LOG)
-    return [vkey(log_origin(vault.origin, shard), public) for shard in range(vault.shards)]
+    with vault.reading() as conn:
+        return [key.vkey for shard in range(vault.shards) for key in logkeys.known(vault, conn, shard)]
 
 
 def _text(verified: Certificate) -> str:

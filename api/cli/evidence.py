@@ -25,11 +25,12 @@ from audit.reports.asked import Asked
 from audit.standalone import standalone
 from audit.stored import open_sqlite
 from audit.verify import verify_bundle, verify_directory, verify_log
-from vault import evidence, timestamping, witnessing
+from vault import evidence, logkeys, timestamping, witnessing
 from vault import export as exports
 from vault.errors import TimestampRefused
 from vault.export import Exported
 from vault.keys.service import SigningKey
+from vault.secondsigner import second_signers
 from vault.unit import Vault
 
 _RECIPIENT: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -144,16 +145,18 @@ def _own_keys() -> list[str]:
 
 
 def _keys(vault: Vault) -> list[str]:
-    """Return the keys to check a bundle with: the log's and the seal's."""
-    log = vkey(vault.origin, vault.keys.public_key(SigningKey.LOG))
-    return [log, vkey(exports.seal_key_name(vault), vault.keys.public_key(SigningKey.RECEIPT))]
+    """Return the keys to check a bundle with: the log's, newest first, and last the seal's."""
+    with vault.reading() as conn:
+        log = [each.vkey for each in logkeys.known(vault, conn, 0)]
+    return [*log, vkey(exports.seal_key_name(vault), vault.keys.public_key(SigningKey.RECEIPT))]
 
 
 def _vouched_for(vault: Vault, settings: Settings) -> None:
     """Have the checkpoint cosigned and time-stamped now, as far as the settings name anybody who answers."""
     if settings.witness_policy is not None:
         try:
-            witnessing.turn(vault, read_policy(settings.witness_policy, vault.origin), ask)
+            second = second_signers(vault) if settings.log_ml_dsa else ()
+            witnessing.turn(vault, read_policy(settings.witness_policy, vault.origin), ask, second=second)
         except (CannotDecide, VerificationError):
             _warn("The witnesses could not be asked: the bundle has what they said before, if anything.")
     if settings.timestamp_url and settings.timestamp_roots is not None:
@@ -171,8 +174,9 @@ def _warn(text: str) -> None:
 def _told(
     vault: Vault, done: Exported, policy: Path | None, stamp: bytes | None, settings: Settings
 ) -> dict[str, bytes]:
+    keys = _keys(vault)
     members = {
-        "README.html": evidencetext.readme(done, *_keys(vault), stamped=stamp is not None),
+        "README.html": evidencetext.readme(done, keys[0], keys[-1], stamped=stamp is not None),
         "report.pdf": evidencetext.printed(done, exports.rows_of(vault, done)),
         "verify.py": standalone().encode(),
     }
@@ -234,8 +238,8 @@ def _of_vault(database: Path | None, notes: list[str]) -> list[Result]:
     vault = bootstrap.open_from(settings)
     try:
         names = evidence.log_names(vault)
-        public = vault.keys.public_key(SigningKey.LOG)
-        keys = {shard: vkey(name, public) for shard, name in names.items()}
+        with vault.reading() as conn:
+            keys = {shard: logkeys.known(vault, conn, shard, name) for shard, name in names.items()}
         kept = evidence.outside_notes(vault, settings.checkpoint_file)
         # A closed log is held against its own checkpoints: what was signed of it later and lost, its successor says.
         stray = [note for note in notes if note.partition("\n")[0] not in names.values()]
@@ -246,9 +250,9 @@ def _of_vault(database: Path | None, notes: list[str]) -> list[Result]:
             database = Path(settings.database.database or "")
         if database is not None:
             with open_sqlite(database) as logs:
-                results = [verify_log(log, [keys[log.shard]], ours[log.shard]) for log in logs]
+                results = [verify_log(log, keys[log.shard], ours[log.shard]) for log in logs]
         else:
-            results = [evidence.verify(vault, shard, keys[shard], ours[shard]) for shard in sorted(names)]
+            results = [evidence.verify(vault, shard, ours[shard]) for shard in sorted(names)]
         roots = evidence.vouched_roots(vault)
         return [_vouched(each, roots) if each.shard < 0 else each for each in results]
     finally:

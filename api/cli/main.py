@@ -20,6 +20,7 @@ from api.cli import (
     importing,
     joins,
     keyd,
+    logkeys,
     officers,
     policy,
     policyversions,
@@ -75,6 +76,7 @@ policyversions.install(policy.app)
 app.add_typer(policy.app, name="policy")
 app.add_typer(breakglass.app, name="break-glass")
 reconciling.install(evidence.app)
+logkeys.install(evidence.app)
 app.add_typer(evidence.app, name="audit")
 app.add_typer(reports.app, name="report")
 

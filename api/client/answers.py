@@ -168,11 +168,15 @@ class RowResult:
 
 @dataclass(frozen=True, slots=True)
 class VerifierKeys:
-    """Verifier keys (C2SP signed notes) of the audit log and of receipts, and the log's name."""
+    """Verifier keys (C2SP signed notes) of the audit log and of receipts, and the log's name.
+
+    `log` is the log's newest key, `logs` all that sign now: two while a new one is brought in, newest first.
+    """
 
     origin: str
     log: str
     receipt: str
+    logs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +317,11 @@ def read_row(body: Mapping[str, Any]) -> RowResult:
 def read_keys(reply: Reply) -> VerifierKeys:
     """Read the published verifier keys."""
     body = json_object(reply.content)
-    return VerifierKeys(*(str(member(body, name)) for name in ("origin", "log", "receipt")))
+    logs = body.get("logs", [])
+    if not isinstance(logs, list) or not all(isinstance(each, str) for each in logs):
+        raise EcrinProtocolError("the log's keys are not a list of keys")
+    origin, log, receipt = (str(member(body, name)) for name in ("origin", "log", "receipt"))
+    return VerifierKeys(origin, log, receipt, tuple(logs))
 
 
 def wanted(fields: Sequence[Want | tuple[str, ...]]) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from api.client.answers import VerifierKeys
 from api.client.errors import ReceiptInvalid
-from api.client.receipts import Receipt, open_signed, receipts_in
+from api.client.receipts import Receipt, names_key, open_signed, receipts_in
 
 MOST_DELAY = 60  # seconds after which an entry must be under a checkpoint
 PROOF = "c2sp.org/tlog-proof@v1"
@@ -29,7 +29,8 @@ MOST_HASHES = 63
 class Broken:
     """A promise that was not kept: the receipt, and a short code for what is wrong.
 
-    `omitted` (no proof), `not_proven` (one that does not hold), `went_back` or `two_histories` (the log changed).
+    `omitted` (no proof), `not_proven` (one that does not hold), `went_back` or `two_histories` (the log changed),
+    `unknown_key` (none of the book's keys signed: the log may have a new one, which you must learn by another way).
     """
 
     receipt: Receipt
@@ -90,7 +91,10 @@ class ReceiptBook:
         """Return what is wrong with a proof, or nothing."""
         try:
             index, path, note = _taken_apart(text)
-            size, root = self._checkpoint(note)
+            claimed = [each for each in self._keys.logs or (self._keys.log,) if names_key(note, each)]
+            if not claimed:
+                return "unknown_key"
+            size, root = self._checkpoint(note, claimed)
             if _root(index, size, receipt.leaf_hash, path) != root:
                 return "not_proven"
         except (ReceiptInvalid, ValueError):
@@ -104,8 +108,9 @@ class ReceiptBook:
             self._write({"size": size, "root": root.hex()})
         return ""
 
-    def _checkpoint(self, note: str) -> tuple[int, bytes]:
-        origin, size, root, *_ = open_signed(note, self._keys.log).split("\n")
+    def _checkpoint(self, note: str, claimed: list[str]) -> tuple[int, bytes]:
+        texts = [open_signed(note, each) for each in claimed]  # a claim that does not hold spoils the note
+        origin, size, root, *_ = texts[0].split("\n")
         if origin != self._keys.origin or not (size.isascii() and size.isdigit()):
             raise ReceiptInvalid("a checkpoint of another log")
         return int(size), base64.b64decode(root, validate=True)

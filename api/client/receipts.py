@@ -63,6 +63,13 @@ def open_signed(note: str, verifier_key: str) -> str:
     return _signed(note, *_verifier(verifier_key))
 
 
+def names_key(note: str, verifier_key: str) -> bool:
+    """Tell whether a line of a note claims this key, by name and id; whether it holds is another question."""
+    name, key_id, _ = _verifier(verifier_key)
+    start = base64.b64encode(key_id[:3]).decode()  # 24 bits of the id: whole characters of the line
+    return any(line.startswith(f"{MARK}{name} {start}") for line in note.rpartition("\n\n")[2].split("\n"))
+
+
 def _signed(note: str, name: str, key_id: bytes, public: Ed25519PublicKey) -> str:
     """Return the text of a note that the key signed, without its last line feed."""
     text, separator, signatures = note.rpartition("\n\n")

@@ -13,12 +13,9 @@ from api.console.visit import Visit
 from audit.entry import Act, Entry, Outcome
 from audit.errors import VerificationError
 from audit.findings import Verdict
-from audit.note import vkey
 from audit.reports.lines import Vouched, vouched
-from vault import evidence
-from vault.keys.service import SigningKey
+from vault import evidence, logkeys
 from vault.scrubbing import Integrity, integrity
-from vault.setup import log_origin
 
 _MOST_FINDINGS: Final = 50
 
@@ -33,8 +30,7 @@ def recompute(visit: Visit) -> Response:
     vault, settings = visit.unsealed(), visit.services.settings
     begun = time.perf_counter()
     notes = evidence.outside_notes(vault, settings.checkpoint_file)
-    key = vkey(log_origin(vault.origin, 0), vault.keys.public_key(SigningKey.LOG))
-    result = evidence.verify(vault, 0, key, notes[0])
+    result = evidence.verify(vault, 0, notes[0])
     visit.record(Entry(Act.AUDIT_VIEWED, Outcome.ALLOW, visit.actor, pol=("audit.verified",), n=result.size))
     return _shown(visit, result, time.perf_counter() - begun)
 
@@ -52,7 +48,7 @@ def _shown(visit: Visit, result: object, seconds: float) -> Response:
     keys = {}
     if visit.services.sealing is None or visit.services.sealing.open:
         for each in logs:
-            keys[each.shard] = vkey(each.origin, visit.vault.keys.public_key(SigningKey.LOG))
+            keys[each.shard] = [one.key.vkey for one in logkeys.shown(visit.vault, each.shard) if one.in_use]
     return visit.page(
         "integrity.html", logs=logs, looks=looks, unread=unread, keys=keys, result=result, seconds=seconds,
         fine=Verdict.FINE, most=_MOST_FINDINGS,

@@ -10,7 +10,6 @@ from api.pages import render
 from api.problems import Problem
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from audit.findings import Verdict
-from audit.note import vkey
 from policies.decision import OWN
 from policies.model import ConsentStatus
 from policies.purposes import Purpose
@@ -19,13 +18,11 @@ from vault import consents as consent_changes
 from vault import evidence, locked, systems
 from vault.consentevents import ConsentAct, ConsentEvent, Method, Notice
 from vault.errors import InvalidFields, Refused, UnknownReference, VaultError
-from vault.keys.service import SigningKey
 from vault.locked import Locked
 from vault.requests import codes, delivering, intake, looks, records
 from vault.requests.content import Content
 from vault.requests.records import Source, Wanted
 from vault.requests.steps import by_person
-from vault.setup import log_origin
 from vault.signin import visitors
 from vault.staff import staff_keys
 from vault.unit import UnitOfWork
@@ -213,8 +210,7 @@ def proof(call: "Call") -> Response:
     """Hash the whole log anew and check every checkpoint."""
     vault = call.services.vault
     notes = evidence.outside_notes(vault, call.services.settings.checkpoint_file)
-    key = vkey(log_origin(vault.origin, 0), vault.keys.public_key(SigningKey.LOG))
-    result = evidence.verify(vault, 0, key, notes[0])
+    result = evidence.verify(vault, 0, notes[0])
     return _proof(call, holds=result.verdict is Verdict.FINE, size=result.size)
 
 

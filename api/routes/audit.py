@@ -21,9 +21,9 @@ from audit.errors import VerificationError
 from audit.note import vkey
 from audit.receipt import receipt_key_name
 from audit.tiles import Place
-from vault import evidence, witnessing
+from vault import evidence, logkeys, witnessing
 from vault.keys.service import SigningKey
-from vault.secondsigner import SecondSigner
+from vault.secondsigner import second_signers
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -64,16 +64,24 @@ async def proof(request: Request, entry_id: str) -> Response:
 
 @router.get("/keys")
 async def keys(request: Request) -> Json:
-    """Return the verifier keys (C2SP signed-note vkeys) of the log and of receipts. Compare them out of band."""
+    """Return the verifier keys (C2SP signed-note vkeys) of the log and of receipts. Compare them out of band.
+
+    `log` is the newest; `logs` are those that sign now, two while a new one is brought in; `ended` signed before.
+    """
     services = services_of(request)
     vault = services.vault
-    told = {
+    shown = await anyio.to_thread.run_sync(logkeys.shown, vault)
+    told: dict[str, object] = {
         "origin": vault.origin,
-        "log": vkey(vault.origin, vault.keys.public_key(SigningKey.LOG)),
+        "log": shown[0].key.vkey,
+        "logs": [each.key.vkey for each in shown if each.in_use],
+        "ended": [{"log": each.key.vkey, "until": each.until} for each in shown if not each.in_use],
         "receipt": vkey(receipt_key_name(vault.origin), vault.keys.public_key(SigningKey.RECEIPT)),
     }
     if services.settings.log_ml_dsa:
-        told["log_ml_dsa"] = SecondSigner(vault.keys, vault.origin).key.vkey
+        seconds = await anyio.to_thread.run_sync(second_signers, vault)
+        told["log_ml_dsa"] = seconds[-1].key.vkey
+        told["logs_ml_dsa"] = [each.key.vkey for each in reversed(seconds)]
     return Json(told)
 
 

@@ -56,11 +56,11 @@ _VERBS: Final[Mapping[str, Deed]] = {
     "disclosed": Deed.READ, "read": Deed.READ, "viewed": Deed.READ, "evaluated": Deed.READ, "introspected": Deed.READ,
     "denied": Deed.READ, "exchanged": Deed.READ, "acknowledged": Deed.READ, "refused": Deed.READ,
     "written": Deed.UPDATE, "restricted": Deed.UPDATE, "rotated": Deed.UPDATE, "changed": Deed.UPDATE,
-    "role_changed": Deed.UPDATE, "key_rotated": Deed.UPDATE, "key_registered": Deed.UPDATE, "renewed": Deed.UPDATE,
+    "role_changed": Deed.UPDATE, "key_rotated": Deed.UPDATE, "key_registered": Deed.UPDATE, "key_added": Deed.UPDATE, "renewed": Deed.UPDATE,
     "raised": Deed.UPDATE, "lowered": Deed.UPDATE, "loaded": Deed.UPDATE, "signed": Deed.UPDATE, "activated": Deed.UPDATE,
     "joined": Deed.UPDATE, "frozen": Deed.UPDATE, "disabled": Deed.UPDATE, "rekeyed": Deed.UPDATE, "resealed": Deed.UPDATE,
     "erased": Deed.DELETE, "deleted": Deed.DELETE, "dropped": Deed.DELETE, "revoked": Deed.DELETE, "withdrawn": Deed.DELETE, "ended": Deed.DELETE,
-    "released": Deed.DELETE, "expired": Deed.DELETE, "epoch_ended": Deed.DELETE, "invalidated": Deed.DELETE,
+    "released": Deed.DELETE, "expired": Deed.DELETE, "epoch_ended": Deed.DELETE, "invalidated": Deed.DELETE, "key_retired": Deed.DELETE,
     "searched": Deed.QUERY, "counted": Deed.QUERY, "listed": Deed.LIST, "exported": Deed.EXPORT, "backed_up": Deed.EXPORT,
     "succeeded": Deed.LOGON, "failed": Deed.LOGON, "started": Deed.START, "heartbeat": Deed.START,
 }  # fmt: skip

@@ -356,7 +356,7 @@ def test_what_waits_is_counted_from_the_first_entry_that_no_quorum_saw(store, tm
     clock.advance(50)
     assert witnessing.lag(store) == 50
     policy = parse_policy(f"log {vkey(store.origin, store.keys.public_key(SigningKey.LOG))}\nquorum none\n".encode())
-    witnessing.turn(store, policy, ask, second=SecondSigner(store.keys, store.origin))
+    witnessing.turn(store, policy, ask, second=[SecondSigner(store.keys, store.origin)])
     assert witnessing.lag(store) == 0
     clock.advance(7_200)  # a quiet night is no lag
     assert witnessing.lag(store) == 0

@@ -99,7 +99,7 @@ def folder(tmp_path_factory):
         ledger.create_head(conn, 0, ORIGIN, START)
         ledger.append(conn, 0, [(each.entry_id, each.body) for each in log.entries], START)
     with made.begin() as conn:
-        ledger.sign_checkpoint(conn, 0, SIGNER, None)
+        ledger.sign_checkpoint(conn, 0, (SIGNER,), None)
         published.grow(conn, 0, SIZE)
         publish(conn, 0, home / "log", entries=True)
     made.dispose()

@@ -47,7 +47,7 @@ def append(engine, start, count, shard=0):
 
 def sign(engine, signer, pinned=None, shard=0):
     with engine.begin() as conn:
-        return ledger.sign_checkpoint(conn, shard, signer, pinned)
+        return ledger.sign_checkpoint(conn, shard, (signer,), pinned)
 
 
 def root(count):
@@ -122,7 +122,7 @@ def test_a_log_that_was_never_started_takes_nothing(engine):
             lambda: ledger.append(conn, 9, batch(0, 1), START),
             lambda: ledger.head(conn, 9),
             lambda: ledger.stored_log(conn, 9),
-            lambda: ledger.sign_checkpoint(conn, 9, Ed25519Signer(ORIGIN), None),
+            lambda: ledger.sign_checkpoint(conn, 9, (Ed25519Signer(ORIGIN),), None),
         ):
             with pytest.raises(UnknownLog):
                 ask()
@@ -225,13 +225,13 @@ def test_whoever_opens_a_door_on_it_is_not_passed_over_for_another_signer(engine
         asks.set()
         with engine.begin() as conn:
             try:
-                answers.append(ledger.sign_checkpoint(conn, 0, signer, pinned, wait=True))
+                answers.append(ledger.sign_checkpoint(conn, 0, (signer,), pinned, wait=True))
             except SigningRefused as refused:
                 answers.append(refused)
 
     waiting = threading.Thread(target=opens)
     with engine.begin() as conn:
-        ledger.sign_checkpoint(conn, 0, signer, None)
+        ledger.sign_checkpoint(conn, 0, (signer,), None)
         conn.execute(text("UPDATE log_entry SET body = :body WHERE idx = 3"), {"body": b"{}"})
         conn.execute(text("DELETE FROM log_checkpoint"))
         waiting.start()
@@ -320,7 +320,7 @@ def test_a_commit_lost_after_the_file_was_written_is_made_up_for(engine, signer,
     append(engine, 0, 3)
     with engine.connect() as conn:
         conn.begin()
-        ledger.sign_checkpoint(conn, 0, signer, pinned)
+        ledger.sign_checkpoint(conn, 0, (signer,), pinned)
         conn.rollback()
     append(engine, 3, 2)
     note = sign(engine, signer, pinned)

@@ -37,7 +37,7 @@ def append(engine, start, end, shard=0):
 
 def sign(engine, signer):
     with engine.begin() as conn:
-        note = ledger.sign_checkpoint(conn, 0, signer, None)
+        note = ledger.sign_checkpoint(conn, 0, (signer,), None)
         published.grow(conn, 0, published.signed_size(conn, 0))
     return note
 
@@ -134,7 +134,7 @@ def test_nothing_is_served_that_no_checkpoint_covers(engine, signer):
 def test_growing_takes_up_where_it_stopped(engine, signer):
     append(engine, 0, 700)
     with engine.begin() as conn:
-        ledger.sign_checkpoint(conn, 0, signer, None)  # and died before the tiles
+        ledger.sign_checkpoint(conn, 0, (signer,), None)  # and died before the tiles
     append(engine, 700, 701)
     sign(engine, signer)
     assert tile(engine, 1, 0, 2) == b"".join(
@@ -145,7 +145,7 @@ def test_growing_takes_up_where_it_stopped(engine, signer):
 def test_a_log_with_a_hole_grows_no_tiles(engine, signer):
     append(engine, 0, 300)
     with engine.begin() as conn:
-        ledger.sign_checkpoint(conn, 0, signer, None)
+        ledger.sign_checkpoint(conn, 0, (signer,), None)
         conn.exec_driver_sql("DELETE FROM log_entry WHERE idx = 17")
     with pytest.raises(VerificationError), engine.begin() as conn:
         published.grow(conn, 0, 300)

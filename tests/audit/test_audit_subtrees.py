@@ -22,7 +22,7 @@ def conn(database_url):
         ledger.create_head(conn, 0, ORIGIN, START)
         ledger.append(conn, 0, [(entry_id(number), body(number)) for number in range(SIZE)], START)
     with made.begin() as conn:
-        ledger.sign_checkpoint(conn, 0, Ed25519Signer(ORIGIN), None)
+        ledger.sign_checkpoint(conn, 0, (Ed25519Signer(ORIGIN),), None)
         published.grow(conn, 0, SIZE)
     with made.begin() as conn:
         yield conn

@@ -31,7 +31,7 @@ def vault_file(tmp_path, signer):
         with engine.begin() as conn:
             ledger.append(conn, 0, [(entry_id(number), body(number)) for number in range(start, end)], START)
         with engine.begin() as conn:
-            ledger.sign_checkpoint(conn, 0, signer, tmp_path / f"checkpoint-{end}")
+            ledger.sign_checkpoint(conn, 0, (signer,), tmp_path / f"checkpoint-{end}")
     engine.dispose()
     return path
 
@@ -124,7 +124,7 @@ def test_a_second_log_in_the_file_is_verified_with_its_own_checkpoints(vault_fil
         ledger.create_head(conn, 1, second.name, START)
         ledger.append(conn, 1, [(entry_id(number), body(number)) for number in range(50, 53)], START)
     with engine.begin() as conn:
-        ledger.sign_checkpoint(conn, 1, second, tmp_path / "second")
+        ledger.sign_checkpoint(conn, 1, (second,), tmp_path / "second")
     engine.dispose()
     keys = ("--key", signer.vkey, "--key", second.vkey)
     pins = ("--pinned", tmp_path / "second", "--pinned", tmp_path / "checkpoint-40")

@@ -104,15 +104,15 @@ def test_an_entry_left_out_is_told_each_time(book):
 
 
 @pytest.mark.parametrize(
-    "liar",
+    ("liar", "code"),
     [
-        Log([*LEAVES[:7], LEAVES[9], *LEAVES[8:]]),  # another entry in its place
-        Log(signer=OTHER),
+        (Log([*LEAVES[:7], LEAVES[9], *LEAVES[8:]]), "not_proven"),  # another entry in its place
+        (Log(signer=OTHER), "unknown_key"),
     ],
 )
-def test_a_proof_that_does_not_hold_is_told(book, liar):
+def test_a_proof_that_does_not_hold_is_told(book, liar, code):
     book.keep(receipt(7))
-    assert codes(book.check(liar.prove, START + 60)) == [("not_proven", identity(7).hex())]
+    assert codes(book.check(liar.prove, START + 60)) == [(code, identity(7).hex())]
 
 
 @pytest.mark.parametrize("spoil", ["", "x", "c2sp.org/tlog-proof@v1\n\n", "index", "hash", "extra", "note", "long"])
@@ -161,3 +161,50 @@ def test_what_is_no_receipt_of_this_log_is_not_kept(book):
         with pytest.raises(ReceiptInvalid):
             book.keep(note)
     assert book.check(Log().prove, START + 60).proven == 0
+
+
+def both_signed(leaves, *signers):
+    """A log that several keys sign."""
+    log = Log(leaves)
+
+    def prove(entry_id):
+        places = [at for at in range(len(leaves)) if identity(at).hex() == entry_id]
+        text = checkpoint.format(Checkpoint(ORIGIN, len(leaves), root_hash(leaves)))
+        return format_proof(places[0], inclusion_proof(places[0], leaves), sign_note(text, signers))
+
+    log.prove = prove
+    return log
+
+
+def with_logs(*signers):
+    return VerifierKeys(
+        ORIGIN,
+        vkey(ORIGIN, signers[0].public_key),
+        KEYS.receipt,
+        tuple(vkey(ORIGIN, each.public_key) for each in signers),
+    )
+
+
+def test_a_change_of_the_logs_key_is_no_broken_promise_while_both_sign(tmp_path):
+    for number, keys in enumerate((KEYS, with_logs(OTHER, LOG), with_logs(OTHER))):
+        book = ReceiptBook(tmp_path / f"book{number}", keys)
+        book.keep(receipt(3))
+        assert book.check(both_signed(LEAVES, LOG, OTHER).prove, START + 60).proven == 1
+
+
+def test_a_book_whose_keys_are_over_says_so_and_goes_on_with_the_new_one(book, tmp_path):
+    book.keep(receipt(3))
+    log = both_signed(LEAVES, OTHER)
+    assert [code for code, _ in codes(book.check(log.prove, START + 60))] == ["unknown_key"]
+    again = ReceiptBook(tmp_path / "receipts", with_logs(OTHER))
+    assert again.check(log.prove, START + 60).proven == 1
+
+
+def test_a_line_that_claims_a_known_key_and_does_not_hold_spoils_the_proof(tmp_path):
+    book = ReceiptBook(tmp_path / "book", with_logs(OTHER, LOG))
+    book.keep(receipt(3))
+    good = both_signed(LEAVES, LOG, OTHER).prove(identity(3).hex())
+    lines = good.split("\n")
+    mark = next(at for at, line in enumerate(lines) if line.startswith("\u2014"))
+    lines[mark] = lines[mark][:-6] + ("AAAA==" if lines[mark].endswith("==") else "AAAAA=")
+    assert [each.code for each in book.check(lambda _: "\n".join(lines), START + 60).broken] == ["not_proven"]

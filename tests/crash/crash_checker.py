@@ -91,7 +91,7 @@ def examine(vault, notes, pin, *, tolerated=(), most_uses=3):
 def _log(vault, acts, pin, seen):
     key = vkey(vault.origin, vault.keys.public_key(SigningKey.LOG))
     outside = read_pin(pin)
-    result = evidence.verify(vault, 0, key, [] if outside is None else [outside])
+    result = evidence.verify(vault, 0, [] if outside is None else [outside])
     seen.size = result.size
     seen.hold(result.verdict is Verdict.FINE, f"the log: {result.verdict.name} {result.findings} {result.doubts}")
     published = max((note["size"] for note in acts.get("checkpoint", ())), default=0)

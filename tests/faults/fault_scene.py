@@ -17,13 +17,11 @@ from api.oauth.issue import TokenRequest, issue_tokens
 from api.rar import Disclosure
 from audit.entry import Actor, ActorKind
 from audit.findings import Verdict
-from audit.note import vkey
 from audit.pin import read_pin
 from policies.levels import Level
 from policies.model import Wanted
 from vault import evidence, systems, tokens
 from vault.consents import ConsentAct, ConsentEvent, Notice
-from vault.keys.service import SigningKey
 from vault.subjects import Holding, NewSubject, ingest
 from vault.systems import NewSystem
 from vault.tokens import Credential
@@ -154,8 +152,7 @@ class Scene:
 
     def verify(self, pin):
         evidence.sign_checkpoints(self.vault, pin)
-        key = vkey(self.vault.origin, self.vault.keys.public_key(SigningKey.LOG))
-        result = evidence.verify(self.vault, 0, key, [read_pin(pin)])
+        result = evidence.verify(self.vault, 0, [read_pin(pin)])
         assert result.verdict is Verdict.FINE, result
         assert result.signed == result.size
 

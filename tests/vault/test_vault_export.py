@@ -23,7 +23,7 @@ from audit.quorum import parse_policy
 from audit.reports.asked import Asked
 from audit.selection import read_filter, write_filter
 from audit.standalone import standalone
-from vault import export
+from vault import export, logkeys
 from vault.errors import InvalidReport
 from vault.keys.service import SigningKey
 
@@ -234,10 +234,51 @@ def test_a_bundle_about_one_person_needs_their_key_and_finds_all_and_only_theirs
     assert [line.split(",")[2] for line in table(path)] == ["subject.registered", *["field.disclosed"] * 3]
     assert evidence.check(path, log_key=key).verdict is Verdict.FINE
     assert evidence.check(path).verdict is Verdict.UNDECIDED
-    assert evidence.check(path, log_key=b"\x01" * 32).verdict is Verdict.TAMPERED
     everything = path.read_bytes()
     for secret in (key, key.hex().encode(), her.references[AURELLE].encode()):
         assert secret not in everything
+
+
+def test_another_persons_key_decides_nothing_and_hides_nothing(evidence):
+    her, him = evidence.scene.person(), evidence.scene.person()
+    evidence.scene.did("aurelle-crm", whom=her, times=3, **LOOK)
+    evidence.bundle(asked=evidence.asked(brand=AURELLE, reference=him.references[AURELLE]))
+    his = evidence.done.subject_key
+    path = evidence.bundle(asked=evidence.asked(brand=AURELLE, reference=her.references[AURELLE]))
+    for wrong in (his, b"\x01" * 32):
+        found = evidence.check(path, log_key=wrong)
+        assert (found.verdict, found.findings) == (Verdict.UNDECIDED, ())
+        assert any("is not theirs" in each for each in found.doubts)
+    whole = members_of(path)
+    lines = whole["rows.csv"].split(b"\r\n")
+    cut = rebuilt(evidence.folder / "x.zip", whole | {"rows.csv": b"\r\n".join(lines[:-2] + lines[-1:])})
+    assert evidence.check(cut, keys=evidence.keys[:1], log_key=evidence.done.subject_key).verdict is Verdict.TAMPERED
+    entry = whole["export/entry.json"].replace(b'"sref":"', b'"sref":"0')[:-1]
+    for wrong in (his, evidence.done.subject_key):
+        other = rebuilt(evidence.folder / "x.zip", whole | {"export/entry.json": entry})
+        assert evidence.check(other, keys=evidence.keys[:1], log_key=wrong).verdict is Verdict.TAMPERED
+
+
+def test_a_bundle_verifies_by_either_key_during_a_change_and_is_undecided_by_the_old_one_after(evidence):
+    evidence.grow(3)
+    old, seal = evidence.keys
+    logkeys.rotate(evidence.vault, 1, DPO)
+    new = logkeys.shown(evidence.vault)[0].key.vkey
+    path = evidence.bundle()
+    for key in (old, new):
+        assert evidence.check(path, keys=[key, seal]).verdict is Verdict.FINE
+    evidence.scene.clock.advance(logkeys.DAY)
+    assert logkeys.retire_due(evidence.vault) == 1
+    path = evidence.bundle()
+    assert evidence.check(path, keys=[new, seal]).verdict is Verdict.FINE
+    found = evidence.check(path, keys=[old, seal])
+    assert (found.verdict, found.findings) == (Verdict.UNDECIDED, ())
+    assert (evidence.check(path, keys=[seal]).verdict, evidence.check(path, keys=[]).findings) == (
+        Verdict.UNDECIDED,
+        (),
+    )
+    cut = rebuilt(evidence.folder / "x.zip", members_of(path) | {"rows.csv": b""})
+    assert evidence.check(cut, keys=[old]).verdict is Verdict.TAMPERED
 
 
 def test_the_export_is_an_entry_that_says_what_went_to_whom(evidence):

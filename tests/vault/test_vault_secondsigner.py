@@ -30,7 +30,7 @@ def test_what_witnesses_cosign_carries_the_line_and_a_policy_may_ask_for_it(stor
     evidence.sign_checkpoints(store, tmp_path / "kept")
     log = vkey(store.origin, store.keys.public_key(SigningKey.LOG))
     nobody = parse_policy(f"log {log}\nquorum none\n".encode())
-    assert witnessing.turn(store, nobody, lambda *_: pytest.fail("asked"), second=second).quorum
+    assert witnessing.turn(store, nobody, lambda *_: pytest.fail("asked"), second=[second]).quorum
     note = witnessing.newest(store).note
     (found,) = cosignatures(note, [second.key])
     assert found.time == 0

@@ -14,7 +14,7 @@ from api.client.receipts import verify_consent_record
 from audit import checkpoint, note, receipt
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment, encode, sref
 from audit.merkle import Frontier, leaf_hash
-from vault import consentchain, consentrecord, evidence, references, search, tokens, values
+from vault import consentchain, consentrecord, logkeys, references, search, tokens, values
 from vault.keys.local import KeyFileProvider
 from vault.keys.pagefile import create_file
 from vault.keys.service import SigningKey
@@ -114,7 +114,7 @@ def test_checkpoint(keys):
     leaf = bytes.fromhex(DOCUMENT["entry"]["leaf"])
     root = Frontier().extend([leaf, leaf]).root()
     assert root.hex() == DOCUMENT["root"]
-    signer = evidence.LogSigner(keys, generator.ORIGIN)
+    signer = logkeys.LogSigner(keys, generator.ORIGIN)
     head = checkpoint.Checkpoint(generator.ORIGIN, 2, root)
     assert note.sign_note(checkpoint.format(head), (signer,)) == DOCUMENT["checkpoint"]
     assert checkpoint.open_checkpoint(DOCUMENT["checkpoint"], (DOCUMENT["checkpoint_key"],), generator.ORIGIN) == head

@@ -17,7 +17,7 @@ from vault.errors import IntegrityFailure, KeyUnavailable, Sealed, StoreUnavaila
 from vault.keys.givenout import GivenOut
 from vault.keys.pagestore import PageStore, Snapshot
 from vault.keys.pagetree import KEY, split_slot
-from vault.keys.service import KeyState, KeyStatus, SigningKey, Slot
+from vault.keys.service import FIRST_GENERATION, KeyState, KeyStatus, SigningKey, Slot
 from vault.keys.servicekeys import IndexKey
 from vault.keys.view import Opener, View
 
@@ -183,16 +183,16 @@ class InProcessKeyService:
         with self._lock:
             return tuple(sorted(self._current().index, reverse=True))
 
-    def sign(self, key: SigningKey, messages: Sequence[bytes]) -> list[bytes]:
+    def sign(self, key: SigningKey, messages: Sequence[bytes], generation: int = FIRST_GENERATION) -> list[bytes]:
         """Ed25519 (RFC 8032) signatures, 64 bytes each."""
         with self._lock:
-            signing = self._opened().keys.signing(key)
+            signing = self._opened().keys.signing(key, generation)
             return [signing.sign(message) for message in messages]
 
-    def public_key(self, key: SigningKey) -> bytes:
+    def public_key(self, key: SigningKey, generation: int = FIRST_GENERATION) -> bytes:
         """Return the raw 32-byte Ed25519 public key."""
         with self._lock:
-            return self._opened().keys.public(key)
+            return self._opened().keys.public(key, generation)
 
     def status(self) -> KeyStatus:
         """State and counts. `slots_reserved` counts whole blocks of all processes; once closed, what was last known."""

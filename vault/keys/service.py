@@ -8,7 +8,7 @@ cross this interface: callers hand over and receive data keys only.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class Slot(NamedTuple):
@@ -24,6 +24,10 @@ class SigningKey(StrEnum):
     LOG = "log"
     RECEIPT = "receipt"
     ERASURE = "erasure"
+
+
+FIRST_GENERATION: Final = 1
+LAST_GENERATION: Final = 64  # of a signing key: bounds what a search for the generation of a signature may cost
 
 
 class KeyState(StrEnum):
@@ -116,12 +120,15 @@ class KeyService(Protocol):
         """Epochs whose index key can be used, newest first: one, or two while an epoch is retiring."""
         ...
 
-    def sign(self, key: SigningKey, messages: Sequence[bytes]) -> list[bytes]:
-        """Ed25519 signatures, 64 bytes each."""
+    def sign(self, key: SigningKey, messages: Sequence[bytes], generation: int = FIRST_GENERATION) -> list[bytes]:
+        """Ed25519 signatures, 64 bytes each, by one generation of the key: 1 is the one drawn with the keystore.
+
+        Raises KeyUnavailable beyond `LAST_GENERATION`.
+        """
         ...
 
-    def public_key(self, key: SigningKey) -> bytes:
-        """Return the raw 32-byte Ed25519 public key."""
+    def public_key(self, key: SigningKey, generation: int = FIRST_GENERATION) -> bytes:
+        """Return the raw 32-byte Ed25519 public key of that generation. Raises as `sign` does."""
         ...
 
     def status(self) -> KeyStatus:

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from vault.errors import IntegrityFailure
+from vault.errors import IntegrityFailure, KeyUnavailable
 from vault.keys.message import bind
-from vault.keys.service import SigningKey
+from vault.keys.service import FIRST_GENERATION, LAST_GENERATION, SigningKey
 from vault.runtime import Entropy
 
 _ROOT: Final = 32
@@ -64,7 +64,7 @@ class IndexKey:
 class ServiceKeys:
     """The opened set. Derived keys are kept per label as library objects, so that a batch pays derivation once."""
 
-    __slots__ = ("_public", "_signing", "hmac", "siv")
+    __slots__ = ("_signing", "hmac", "siv")
 
     hmac: Callable[[str], HMAC]
     siv: Callable[[str], AESSIV]
@@ -87,15 +87,25 @@ class ServiceKeys:
         def siv(label: str) -> AESSIV:
             return AESSIV(HKDFExpand(SHA512(), 64, bind(b"ecrin/siv/v1", label.encode())).derive(keys[_SIV]))
 
+        @lru_cache(maxsize=len(_SIGNING) * LAST_GENERATION)
+        def signing(key: SigningKey, generation: int) -> Ed25519PrivateKey:
+            if generation == FIRST_GENERATION:
+                return Ed25519PrivateKey.from_private_bytes(keys[_SIGNING[key]])
+            # From the root of the HMAC keys and not from the first generation: whoever took one generation of a signing
+            # key has none of the others. Nothing is stored, so a database brought back cannot lose a key that has signed.
+            context = bind(b"ecrin/sign/v1", key.encode(), generation.to_bytes(4, "big"))
+            return Ed25519PrivateKey.from_private_bytes(HKDFExpand(SHA512(), _ROOT, context).derive(keys[_INDEX]))
+
         self.hmac = hmac
         self.siv = siv
-        self._signing = {name: Ed25519PrivateKey.from_private_bytes(keys[number]) for name, number in _SIGNING.items()}
-        self._public = {name: key.public_key().public_bytes_raw() for name, key in self._signing.items()}
+        self._signing = signing
 
-    def signing(self, key: SigningKey) -> Ed25519PrivateKey:
-        """Return the private key of one kind of statement."""
-        return self._signing[key]
+    def signing(self, key: SigningKey, generation: int = FIRST_GENERATION) -> Ed25519PrivateKey:
+        """Return the private key of one kind of statement. Raises KeyUnavailable for a generation there cannot be."""
+        if not FIRST_GENERATION <= generation <= LAST_GENERATION:
+            raise KeyUnavailable(KeyUnavailable.code)
+        return self._signing(key, generation)
 
-    def public(self, key: SigningKey) -> bytes:
-        """Return the raw 32-byte public key."""
-        return self._public[key]
+    def public(self, key: SigningKey, generation: int = FIRST_GENERATION) -> bytes:
+        """Return the raw 32-byte public key. Raises as `signing` does."""
+        return self.signing(key, generation).public_key().public_bytes_raw()

@@ -21,15 +21,17 @@ from sqlalchemy import exists as sql_exists
 
 from audit import succession
 from audit.entry import Act, Actor, Entry, Outcome
+from audit.ledger import latest_checkpoint
 from audit.pin import read_pin, set_aside
 from audit.succession import Succession
+from vault import logkeys
 from vault.erasure.certificates import tell_again
 from vault.erasure.finishing import finish
 from vault.erasure.keeping import EVERY_CATEGORY
 from vault.errors import Conflict, InvalidBackup, RestoreUnfinished, SchemaMismatch
 from vault.evidence import outside_file
 from vault.keys.epochs import Destroyed
-from vault.keys.service import SigningKey, Slot
+from vault.keys.service import Slot
 from vault.recovery import guard, manifest, reindex
 from vault.recovery.guard import Carried
 from vault.recovery.manifest import Manifest
@@ -265,17 +267,21 @@ def _extends(vault: Vault, conn: Connection, shard: int, outside: Path) -> bool:
     note = read_pin(outside_file(outside, shard))
     if note is None:
         return True
-    return succession.extends(conn, shard, succession.open_note(note, vault.keys.public_key(SigningKey.LOG)))
+    publics = logkeys.publics(vault, conn, shard, note)
+    return succession.extends(conn, shard, succession.open_note(note, publics))
 
 
 def _succeed_all(vault: Vault, identity: bytes, outside: Path, actor: Actor) -> list[Succession]:
     """Close each shard's log and begin its successor. The last of them moves the restoration on, in its own unit."""
-    public, ended = vault.keys.public_key(SigningKey.LOG), []
+    ended: list[Succession] = []
     # Why safe: 64 random bits, so that no backup brought back twice makes two logs of one name.
     origin = succession.successor_of(vault.origin, vault.clock.now(), vault.entropy.bytes(UNIQUE))
     for shard in range(vault.shards):
         with vault.unit(shard) as uow:
-            last = succession.last_signed(uow.conn, shard, read_pin(outside_file(outside, shard)), public)
+            note = read_pin(outside_file(outside, shard)) or latest_checkpoint(uow.conn, shard)
+            publics = logkeys.publics(vault, uow.conn, shard, note)
+            last = None if note is None else succession.open_note(note, publics)
+            logkeys.adopt(uow, note)
             over = succession.succeed(uow.conn, shard, log_origin(origin, shard), last, uow.now)
             uow.record(over.entry(actor))
             tell_again(uow, shard)

@@ -19,7 +19,7 @@ from vault.errors import KeyHolderUnavailable, LeavesExhausted, Sealed, VaultErr
 from vault.keys.keyd import wire
 from vault.keys.keyd.server import peer_account
 from vault.keys.keyd.wire import Malformed, Progress, Verb
-from vault.keys.service import KeyState, KeyStatus, SigningKey, Slot
+from vault.keys.service import FIRST_GENERATION, KeyState, KeyStatus, SigningKey, Slot
 
 PATIENCE: Final = 5.0  # seconds for one answer; an unsealing by Argon2id takes about two
 UNSEALING: Final = 60.0
@@ -41,7 +41,7 @@ class KeydClient:
         self._deployment = deployment
         self._patience = patience
         self._idle: deque[socket.socket] = deque()
-        self._public: dict[SigningKey, bytes] = {}
+        self._public: dict[tuple[SigningKey, int], bytes] = {}
         self._last: KeyStatus | None = None
         self._dark_until = 0.0
         self._closed = False
@@ -92,9 +92,9 @@ class KeydClient:
         """Open what `seal` made."""
         return self.ask(wire.OPEN, label, items)  # type: ignore[no-any-return]
 
-    def sign(self, key: SigningKey, messages: Sequence[bytes]) -> list[bytes]:
+    def sign(self, key: SigningKey, messages: Sequence[bytes], generation: int = FIRST_GENERATION) -> list[bytes]:
         """Ed25519 signatures."""
-        return self.ask(wire.SIGN, key, messages)  # type: ignore[no-any-return]
+        return self.ask(wire.SIGN, key, messages, generation)  # type: ignore[no-any-return]
 
     def blind(self, label: str, messages: Sequence[bytes], epoch: int) -> list[bytes]:
         """Search tokens under the index key of `epoch`."""
@@ -108,12 +108,13 @@ class KeydClient:
         """Epochs whose index key opens, newest first."""
         return self.ask(wire.INDEX_EPOCHS)  # type: ignore[no-any-return]
 
-    def public_key(self, key: SigningKey) -> bytes:
+    def public_key(self, key: SigningKey, generation: int = FIRST_GENERATION) -> bytes:
         """Return a raw public key. Asked for once: a keystore never changes them."""
         self._refuse_closed()
-        if key not in self._public:
-            self._public[key] = self.ask(wire.PUBLIC_KEY, key)
-        return self._public[key]
+        named = key, generation
+        if named not in self._public:
+            self._public[named] = self.ask(wire.PUBLIC_KEY, key, generation)
+        return self._public[named]
 
     def status(self) -> KeyStatus:
         """State and counts; of a sealed holder, or a closed client, what was last known of them."""

@@ -37,7 +37,7 @@ from vault.errors import (
 )
 from vault.keys.service import KeyState, KeyStatus, SigningKey, Slot
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_FRAME: Final = 4 << 20  # bytes of one body
 MAX_ITEMS: Final = 1 << 16  # of one column
 MAX_LABEL: Final = 512  # bytes
@@ -319,7 +319,7 @@ OFFER: Final = Verb(3, "offer", (BLOB,), PROGRESS)
 SEAL_VAULT: Final = Verb(4, "seal_vault", (), PROGRESS)
 STATUS: Final = Verb(16, "status", (), Record(KeyStatus))
 RESERVE: Final = Verb(17, "reserve", (INTEGER,), SLOTS)
-PUBLIC_KEY: Final = Verb(18, "public_key", (KEY,), BLOB)
+PUBLIC_KEY: Final = Verb(18, "public_key", (KEY, INTEGER), BLOB)
 INDEX_EPOCHS: Final = Verb(19, "index_epochs", (), INTEGERS)
 WRAP: Final = Verb(20, "wrap", (Table(SLOTS, BLOBS),), OPTIONAL_BLOBS, 0)
 UNWRAP: Final = Verb(21, "unwrap", (Table(SLOTS, BLOBS),), OPTIONAL_BLOBS, 0)
@@ -330,7 +330,7 @@ ALIVE: Final = Verb(25, "alive", (SLOTS,), FLAGS, 0)
 MAC: Final = Verb(26, "mac", (LABEL, BLOBS), BLOBS, 1)
 SEAL: Final = Verb(27, "seal", (LABEL, Table(BLOBS, BLOBS)), BLOBS, 1)
 OPEN: Final = Verb(28, "open", (LABEL, Table(BLOBS, BLOBS)), OPTIONAL_BLOBS, 1)
-SIGN: Final = Verb(29, "sign", (KEY, BLOBS), BLOBS, 1)
+SIGN: Final = Verb(29, "sign", (KEY, BLOBS, INTEGER), BLOBS, 1)
 BLIND: Final = Verb(30, "blind", (LABEL, BLOBS, INTEGER), BLOBS, 1)
 REBLIND: Final = Verb(31, "reblind", (BLOBS, INTEGER, INTEGER), BLOBS, 0)
 
