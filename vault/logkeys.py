@@ -17,8 +17,8 @@ from typing import Final
 
 from sqlalchemy import Connection, insert, select, update
 
-from audit import keychange, ledger
-from audit.checkpoint import parse
+from audit import keychange, ledger, succession
+from audit.checkpoint import Checkpoint, parse
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from audit.errors import VerificationError
 from audit.note import Signer, VerifierKey, key_id, split_note
@@ -156,9 +156,9 @@ def retire_due(vault: Vault) -> int:
     return ended
 
 
-def publics(vault: Vault, conn: Connection, shard: int, note: str | None) -> list[bytes]:
+def publics(vault: Vault, conn: Connection, shard: int, note: str) -> list[bytes]:
     """Return the log's public keys, newest first: those these data know of, and those that a note of ours tells of."""
-    newest = max(in_use(conn, shard)[-1], FIRST_GENERATION if note is None else signed_by(vault, note))
+    newest = max(in_use(conn, shard)[-1], signed_by(vault, note))
     return [vault.keys.public_key(SigningKey.LOG, each) for each in range(newest, FIRST_GENERATION - 1, -1)]
 
 
@@ -172,15 +172,24 @@ def signed_by(vault: Vault, note: str) -> int:
     return next(borne, FIRST_GENERATION)
 
 
-def adopt(uow: UnitOfWork, note: str | None) -> None:
-    """Go on from the newest key that signed `note`, kept outside a database that was brought back, if that knows of none.
+def take_over(uow: UnitOfWork, outside: str | None) -> Checkpoint | None:
+    """Return the last state of a log that was signed, by the note kept outside or else by the database, before its succession.
 
-    Keys that did not sign it any more are over. No entry says so: the log that they signed has ended, and its successor has
-    a name of its own, and so verifier keys of its own.
+    The successor goes on with the newest key that signed it, which a database that was brought back may not know of. Keys
+    that did not sign it any more are over; no entry says so: the log that they signed has ended, and its successor has a
+    name of its own, and so verifier keys of its own. Raises `SigningRefused` for a note that no key of ours signed.
     """
-    newest = FIRST_GENERATION if note is None else signed_by(uow.vault, note)
-    using = in_use(uow.conn, uow.shard)
-    if note is None or newest < using[-1] or newest == FIRST_GENERATION:
+    note = outside or ledger.latest_checkpoint(uow.conn, uow.shard)
+    if note is None:
+        return None
+    last = succession.open_note(note, publics(uow.vault, uow.conn, uow.shard, note))
+    _adopt(uow, note)
+    return last
+
+
+def _adopt(uow: UnitOfWork, note: str) -> None:
+    newest, using = signed_by(uow.vault, note), in_use(uow.conn, uow.shard)
+    if newest < using[-1] or newest == FIRST_GENERATION:
         return
     origin = parse(split_note(note).text).origin
     if newest > using[-1] or not _bears(uow.vault, note, origin, using[0]):

@@ -15,7 +15,7 @@ DAYS: Final = 30
 def install(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("keys")(keys)
-    app.command("rotate-key")(rotate_key)
+    app.command("rotate")(rotate)
 
 
 def keys(*, json: Json = False) -> None:
@@ -35,7 +35,7 @@ def keys(*, json: Json = False) -> None:
     Output(json=json).rows("keys", ("key", "shard", "since", "until", "signs"), rows)
 
 
-def rotate_key(
+def rotate(
     *,
     days: Annotated[
         int, typer.Option(help="For how many days the key before goes on signing too.", min=logkeys.LEAST_DAYS)

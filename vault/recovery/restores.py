@@ -21,7 +21,6 @@ from sqlalchemy import exists as sql_exists
 
 from audit import succession
 from audit.entry import Act, Actor, Entry, Outcome
-from audit.ledger import latest_checkpoint
 from audit.pin import read_pin, set_aside
 from audit.succession import Succession
 from vault import logkeys
@@ -278,10 +277,7 @@ def _succeed_all(vault: Vault, identity: bytes, outside: Path, actor: Actor) -> 
     origin = succession.successor_of(vault.origin, vault.clock.now(), vault.entropy.bytes(UNIQUE))
     for shard in range(vault.shards):
         with vault.unit(shard) as uow:
-            note = read_pin(outside_file(outside, shard)) or latest_checkpoint(uow.conn, shard)
-            publics = logkeys.publics(vault, uow.conn, shard, note)
-            last = None if note is None else succession.open_note(note, publics)
-            logkeys.adopt(uow, note)
+            last = logkeys.take_over(uow, read_pin(outside_file(outside, shard)))
             over = succession.succeed(uow.conn, shard, log_origin(origin, shard), last, uow.now)
             uow.record(over.entry(actor))
             tell_again(uow, shard)
