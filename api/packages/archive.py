@@ -35,6 +35,11 @@ def archive_of(vault: Vault, gathered: Gathered) -> bytes:
     files = files_of(document, whole=gathered.request.right is not Right.PORTABILITY)
     digests = {name: sha256(content).hexdigest() for name, content in files.items()}
     files["manifest.txt"] = manifest.sign(vault, document.name, gathered.at, digests).encode()
+    return zipped(files)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Pack files whose names are ours, in one order and at one time, so that equal files make equal archives."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):

@@ -56,6 +56,13 @@ class Language:
         """Write a day, given as a date or in UTC seconds."""
         return dates.format_date(self._moment(value) if isinstance(value, int) else value, "long", locale=self._locale)
 
+    def written_day(self, value: str) -> str:
+        """Write a day that is given as `YYYY-MM-DD`; what is none is written as it is."""
+        try:
+            return self.day(date.fromisoformat(value))
+        except ValueError:
+            return value
+
     def moment(self, seconds: int) -> str:
         """Write a moment, given in UTC seconds."""
         return dates.format_datetime(self._moment(seconds), "d MMM y, HH:mm:ss 'UTC'", locale=self._locale)

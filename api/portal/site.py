@@ -5,10 +5,9 @@ the person's own lines, and each change, are entries under the person's pseudony
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from functools import partial
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -17,62 +16,48 @@ from starlette.types import Receive, Scope, Send
 
 from api.console.attempts import MOST_ACTS, MOST_DOORS, MOST_TRIES, Attempts
 from api.pages import choosing, cookies, forms, render
-from api.pages.language import LANGUAGES
-from api.portal import pages
-from api.problems import KINDS, Problem, request_id_of
-from api.services import Services, services_of
+from api.portal import asking, deciding, door, held, looked, proof, requests
+from api.portal.call import PREFIX, Call
+from api.problems import KINDS, Problem
+from api.services import services_of
 from policies.errors import PolicyError
+from policies.rights import Right
 from vault.errors import SessionOver, VaultError
 from vault.signin import visitors
 from vault.signin.visitors import TOKEN_BYTES, Stage, Visitor
 
 COOKIE: Final = f"{cookies.PREFIX}portal"
-PREFIX: Final = pages.PREFIX
 STATIC: Final = f"{PREFIX}/static/"
-
-
-@dataclass(slots=True, repr=False)
-class Call:
-    """One request to the portal."""
-
-    request: Request
-    services: Services
-    visitor: Visitor
-    tag: str
-    form: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, str] = field(default_factory=dict)
-
-    def page(self, template: str, status: int = 200, **content: Any) -> Response:
-        """Answer with a page."""
-        frame = {
-            "csrf": self.visitor.csrf,
-            "csrf_field": forms.CSRF_FIELD,
-            "languages": LANGUAGES,
-            "here": PREFIX if status == HTTPStatus.NOT_FOUND else self.request.scope["path"],
-            "brand": self.visitor.brand,
-            "inside": self.visitor.stage is Stage.OPEN,
-            "request_id": request_id_of(self.request),
-        }
-        return render.page(template, self.tag, frame | content, status)
-
 
 Handler = Callable[[Call], Response]
 
+_INSIDE: Final = frozenset({Stage.OPEN})
+
 # Path -> the stages that may open it, and who answers GET and POST.
 ROUTES: Final[Mapping[str, tuple[frozenset[Stage], Handler | None, Handler | None]]] = {
-    "/sign-in": (frozenset({Stage.DOOR, Stage.ASKED}), pages.sign_in_page, pages.sign_in),
-    "/code": (frozenset({Stage.ASKED}), pages.code_page, pages.code),
-    "": (frozenset({Stage.OPEN}), pages.home, None),
-    "/looks": (frozenset({Stage.OPEN}), pages.looks_page, None),
-    "/consents": (frozenset({Stage.OPEN}), pages.consents_page, pages.consents),
-    "/requests": (frozenset({Stage.OPEN}), pages.requests_page, pages.requests),
-    "/package": (frozenset({Stage.OPEN}), None, pages.package),
-    "/proof": (frozenset({Stage.OPEN}), pages.proof_page, pages.proof),
-    "/sign-out": (frozenset({Stage.OPEN}), None, pages.sign_out),
+    "/sign-in": (frozenset({Stage.DOOR, Stage.ASKED}), door.sign_in_page, door.sign_in),
+    "/code": (frozenset({Stage.ASKED}), door.code_page, door.code),
+    "": (_INSIDE, door.home, None),
+    "/held": (_INSIDE, held.held_page, held.held),
+    "/looks": (_INSIDE, looked.looks_page, None),
+    "/consents": (_INSIDE, deciding.consents_page, deciding.consents),
+    "/preferences": (_INSIDE, deciding.preferences_page, deciding.preferences),
+    "/preferences/silence": (_INSIDE, None, deciding.silence),
+    "/preferences/advisor": (_INSIDE, None, deciding.advisor),
+    "/requests": (_INSIDE, requests.requests_page, None),
+    "/requests/withdraw": (_INSIDE, None, requests.withdraw),
+    "/package": (_INSIDE, None, requests.package),
+    "/certificate": (_INSIDE, None, requests.certificate),
+    "/receipts": (_INSIDE, proof.receipts_page, proof.receipt),
+    "/proof": (_INSIDE, proof.proof_page, proof.proof),
+    "/sign-out": (_INSIDE, None, door.sign_out),
+} | {
+    f"/ask/{right}": (_INSIDE, partial(asking.ask_page, right=right), partial(asking.ask, right=right))
+    for right in Right
 }
 
 
-_WALKS: Final = frozenset({"/looks"})  # pages that read the whole log for one person
+_COUNTED: Final = frozenset({"/looks", "/receipts", "/preferences"})  # pages that walk the log, or open values
 
 
 class Site:
@@ -101,12 +86,26 @@ class Site:
         services = services_of(request)
         given = cookies.token(request, COOKIE, TOKEN_BYTES)
         found = None if given is None else await anyio.to_thread.run_sync(visitors.find, services.vault, given)
-        call = Call(request, services, found or Visitor(b"", Stage.DOOR, "", ""), choosing.tag_of(request))
+        nobody = Visitor(b"", Stage.DOOR, "", "")
+        call = Call(request, services, found or nobody, choosing.tag_of(request), self._admit)
         try:
             answer = await self._pass(call, name, found)
+        except SessionOver as error:
+            # Of somebody who was erased meanwhile the session goes as well; who only comes back too late, comes in anew.
+            if found is not None and found.stage is Stage.OPEN:
+                await anyio.to_thread.run_sync(door.end, call)
+            call.visitor = nobody
+            answer = render.elsewhere(f"{PREFIX}/sign-in")
+            if request.method == "POST":
+                answer = call.page("me_failed.html", 403, code=error.code)
         except (Problem, forms.FormRefused, VaultError, PolicyError) as error:
-            ours = isinstance(error, SessionOver | forms.FormRefused)
-            status = 403 if ours else KINDS[error.code].status if error.code in KINDS else 422
+            status = (
+                403
+                if isinstance(error, forms.FormRefused)
+                else KINDS[error.code].status
+                if error.code in KINDS
+                else 422
+            )
             answer = call.page("me_failed.html", status, code=error.code)
         if call.visitor.token and call.visitor.token != given:
             cookies.give(answer, COOKIE, call.visitor.token)
@@ -127,7 +126,7 @@ class Site:
                 return render.elsewhere(f"{PREFIX}/sign-in")
             if found is not None:
                 return render.elsewhere(PREFIX)
-            self._admit(call, "door", MOST_DOORS)
+            self._admit(call, "door", _address(call.request), MOST_DOORS)
             call.visitor = await anyio.to_thread.run_sync(_begin, call)
         if method == "POST":
             if not forms.is_ours(call.request, call.services.settings.console_url):
@@ -136,23 +135,24 @@ class Site:
             if not call.visitor.fits(call.form.get(forms.CSRF_FIELD, "")):
                 raise forms.FormRefused("stale_form")
             if Stage.OPEN not in stages:
-                self._admit(call, "try", MOST_TRIES)
-        if call.visitor.stage is Stage.OPEN and (method == "POST" or name in _WALKS):
+                self._admit(call, "try", _address(call.request), MOST_TRIES)
+        if call.visitor.stage is Stage.OPEN and (method == "POST" or name in _COUNTED):
             # By person, not by address: who has a code may come from anywhere.
-            self._count(call, "act", f"{call.visitor.brand} {call.visitor.held}", MOST_ACTS)
+            call.bounded("act", MOST_ACTS)
         return await anyio.to_thread.run_sync(handler, call)
 
-    def _admit(self, call: Call, kind: str, most: int) -> None:
-        self._count(call, kind, "" if call.request.client is None else call.request.client.host, most)
-
-    def _count(self, call: Call, kind: str, who: str, most: int) -> None:
-        if not self._attempts.admit(kind, who, call.services.vault.clock.now(), most):
+    def _admit(self, call: Call, kind: str, whose: str, most: int) -> None:
+        if not self._attempts.admit(kind, whose, call.vault.clock.now(), most):
             raise Problem("too_many_requests")
 
 
 def site() -> Site:
     """Make the portal."""
     return Site()
+
+
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host
 
 
 def _begin(call: Call) -> Visitor:

@@ -1,29 +1,32 @@
-"""The portal on a telephone, in both languages, with and without script: accessible, and nothing runs off the edge."""
+"""The portal in a real browser: telephone and desk, light and dark, both languages, with and without script, WCAG 2.2 AA."""
 
+import json
+import zipfile
 from base64 import urlsafe_b64encode
 
 import pytest
-from test_browser_console import PHONE, Watched, faults, picture
+from test_browser_console import DESK, PHONE, Watched, faults, picture
 
-from api import bootstrap
-from api.portal.site import COOKIE
+from api.demo.group import Group
+from api.portal.site import COOKIE, ROUTES
+from policies.rights import Right
+from vault.requests import letters
 from vault.signin import visitors
+from vault.signin.visitors import Stage
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
 
-PICTURES = {"": "me", "/looks": "me-looks", "/consents": "me-consents"}
+PAGES = [path for path, (stages, get, _) in ROUTES.items() if get is not None and Stage.OPEN in stages]
+PICTURES = {"": "me", "/looks": "me-looks", "/consents": "me-consents", "/preferences": "me-preferences", "/proof": "me-proof",
+            "/requests": "me-requests", "/ask/restriction": "me-ask", "/receipts": "me-receipts"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def inside(served):
     """The cookie of the lady of the story, as if she had just returned her code."""
-    vault = bootstrap.open_from(served.settings)
-    try:
-        with vault.unit() as uow:
-            visitor = visitors.opened(uow, visitors.begin(uow), "aurelle", served.reference)
-            uow.commit()
-    finally:
-        vault.close()
+    with served.vault.unit() as uow:
+        visitor = visitors.opened(uow, visitors.begin(uow), "aurelle", served.reference)
+        uow.commit()
     value = urlsafe_b64encode(visitor.token).rstrip(b"=").decode()
     return {
         "name": COOKIE,
@@ -36,31 +39,74 @@ def inside(served):
     }
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
-def test_every_page_is_accessible_on_a_telephone(chromium, served, inside, language):
-    with Watched(chromium, served, viewport=PHONE, locale=language) as watched:
+def code_of(vault):
+    """The code that the house has just sent: the server of these tests has no way out, so the letter is still there."""
+    return [each for each in letters.claim(vault, 50) if each.kind is letters.LetterKind.CODE][-1].words["code"]
+
+
+def wide(page):
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
+def test_a_person_signs_in_by_code_sees_a_value_and_leaves(chromium, served, script):
+    with Watched(chromium, served, viewport=PHONE, locale="en", java_script_enabled=script) as watched:
+        page = watched.page
+        page.goto("/me")
+        assert page.url.endswith("/me/sign-in")
+        page.select_option("select[name=brand]", "aurelle")
+        page.fill("input[name=address]", Group().person(1).email)
+        page.click("main button")
+        page.fill("input[name=code]", "00000000")
+        page.click("main button")
+        assert "not good" in page.inner_text("main")
+        page.fill("input[name=code]", code_of(served.vault))
+        page.click("main button")
+        assert page.inner_text("h1") == "Welcome"
+        page.click("main >> text=What is held")
+        assert Group().person(1).email not in page.content()
+        page.click("#contact button")
+        assert Group().person(1).email in page.inner_text("#contact")
+        page.click("text=Sign out")
+        page.goto("/me/held")
+        assert page.url.endswith("/me/sign-in")
+
+
+@pytest.mark.parametrize(
+    ("language", "size", "scheme"),
+    [("en", PHONE, "light"), ("fr", PHONE, "dark"), ("en", DESK, "dark"), ("fr", DESK, "light")],
+    ids=["en-phone-light", "fr-phone-dark", "en-desk-dark", "fr-desk-light"],
+)
+def test_every_page_is_accessible(chromium, served, inside, language, size, scheme):
+    kind = f"{language}-{'desk' if size is DESK else 'phone'}-{scheme}"
+    with Watched(chromium, served, viewport=size, locale=language, color_scheme=scheme) as watched:
         page, found = watched.page, {}
-        for path in ("/sign-in", "", "/looks", "/consents", "/requests", "/proof", "/nowhere"):
-            answer = page.goto(f"/me{path}")
-            assert answer.status == (404 if path == "/nowhere" else 200), path
-            assert page.get_attribute("html", "lang") == language
+
+        def look(path, name=None):
+            assert page.get_attribute("html", "lang") == language, path
+            assert wide(page) <= 0, path
             if here := faults(page):
                 found[path] = here
-            assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, (
-                path
-            )
-            if path in PICTURES:
-                picture(page, f"{PICTURES[path]}-{language}-phone")
-            if path == "/sign-in":
-                watched.context.add_cookies([inside])
+            if name:
+                picture(page, f"{name}-{kind}")
+
+        page.goto("/me/sign-in")
+        look("/sign-in", "me-sign-in")
+        watched.context.add_cookies([inside])
+        for path in [*PAGES, "/ask/rectification?field=name", "/nowhere"]:
+            answer = page.goto(f"/me{path}")
+            assert answer.status == (404 if path == "/nowhere" else 200), path
+            look(path, PICTURES.get(path))
+        page.goto("/me/held")
+        page.click("#contact button")
+        look("/held#contact", "me-held")
         assert found == {}
         assert watched.unexpected() == []
 
 
-def test_without_script_a_consent_is_switched_and_the_log_checked(chromium, served, inside):
-    with Watched(chromium, served, java_script_enabled=False, viewport=PHONE) as watched:
+def test_without_script_everything_is_done(chromium, served, inside, tmp_path):
+    with Watched(chromium, served, java_script_enabled=False, viewport=PHONE, locale="en") as watched:
         page = watched.page
-        page.goto("/me/sign-in")
         watched.context.add_cookies([inside])
         page.goto("/me/consents")
         before = page.locator("button", has_text="Switch off").count()
@@ -68,6 +114,53 @@ def test_without_script_a_consent_is_switched_and_the_log_checked(chromium, serv
         assert page.locator("button", has_text="Switch off").count() == before + 1
         page.locator("button", has_text="Switch off").first.click()
         assert page.locator("button", has_text="Switch off").count() == before
+        assert "It holds from this moment" in page.inner_text("[role=status]")
+
+        page.goto("/me/preferences")
+        page.check("text=Keep my gifts secret")
+        page.select_option("#contact_zone", "Europe/Paris")
+        page.click("text=Save")
+        assert page.is_checked("text=Keep my gifts secret")
+        page.fill("#begins", "2027-02-01")
+        page.fill("#ends", "2027-02-20")
+        page.click("main >> button:has-text('Add')")
+        assert "February 20, 2027" in page.inner_text("main")
+        page.click("main >> button:has-text('End')")
+        assert "February 20, 2027" not in page.inner_text("main")
+
+        for right in Right:
+            page.goto(f"/me/ask/{right}")
+            if right is Right.RECTIFICATION:
+                page.select_option("#field", "preferred_language")
+                page.click("text=Go on")
+                page.fill("[name=value]", "fr")
+            for box in page.locator("form [type=radio], form [name^='purpose:']").all()[:1]:
+                box.check()
+            page.fill("#words", "As I said in the boutique.")
+            page.click("main button:has-text('Send')")
+            assert "Sent. You find it below" in page.inner_text("[role=status]"), right
+        page.locator("button", has_text="Take it back").first.click()
+        assert "Taken back" in page.inner_text("[role=status]")
+
+        page.goto("/me/receipts")
+        with page.expect_download() as download:
+            page.click("text=Take these receipts")
+        names = unpacked(download.value, tmp_path)
+        assert any(each.endswith(".receipt") for each in names)
         page.goto("/me/proof")
-        page.click("text=Check now")
-        assert "It is whole" in page.inner_text("main")
+        with page.expect_download() as download:
+            page.click("text=Take the proof")
+        assert "log.vkey" in unpacked(download.value, tmp_path)
+        page.goto("/me/looks")
+        assert "was given it" in page.inner_text("main")
+
+
+def unpacked(download, folder):
+    path = folder / download.suggested_filename
+    download.save_as(path)
+    with zipfile.ZipFile(path) as files:
+        assert files.testzip() is None
+        for name in files.namelist():
+            if name.endswith(".json"):
+                json.loads(files.read(name))
+        return files.namelist()

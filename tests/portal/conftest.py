@@ -3,9 +3,9 @@
 import pytest
 from console_browser import Browser
 from maison_callers import CONSENT, PERSON
-from served_maison import maison, pos
+from served_maison import maison, pos, sister
 
-__all__ = ["maison", "pos"]
+__all__ = ["maison", "pos", "sister"]
 
 
 @pytest.fixture

@@ -5,38 +5,30 @@ import re
 import zipfile
 
 import pytest
-from console_browser import PUBLIC, Browser
+from console_browser import Browser
 from maison_callers import CONSENT, PERSON
 from policy_officers import AUTHOR, Officers
+from portal_visitor import ADDRESS, HERE, acts, code_of, listed, sent, signed_in, take
+from sqlalchemy import text
 
 from api.pages.render import HEADERS
 from api.portal.site import COOKIE, ROUTES
-from vault import evidence
-from vault.requests import delivering, handling, letters, records
-from vault.requests.records import Wanted
+from audit.entry import Actor, ActorKind
+from vault import restrictions
+from vault.erasure import requests as erasures
+from vault.requests import delivering, handling
 from vault.requests.states import Move, State
 from vault.requests.steps import by_officer
+from vault.restrictions import Ground, Lift, Restrict
+from vault.signin.visitors import Stage
 
-ADDRESS = "Apolline.Rousselin@example.com"
-HERE = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"}
+# The wishes are values, and open with the page that changes them; of the others none shows any until it is asked.
+PAGES = [
+    path
+    for path, (stages, get, _) in ROUTES.items()
+    if get is not None and Stage.OPEN in stages and path != "/preferences"
+]
 PERSONAL = ("Rousselin", "Apolline", "+33639981234", "1984-05-17", "AU-0042")
-
-
-def code_of(maison):
-    found = [each for each in letters.claim(maison.vault, 50) if each.kind is letters.LetterKind.CODE]
-    return found[-1].words["code"] if found else None
-
-
-def signed_in(maison, browser, address=ADDRESS):
-    asked = browser.submit("/me/sign-in", brand="aurelle", address=address)
-    assert asked.answer.headers["location"] == "/me/code"
-    done = browser.submit("/me/code", code=code_of(maison))
-    assert done.answer.headers["location"] == "/me", done.text
-    return browser
-
-
-def acts(maison, act):
-    return [each.read for each in maison.entries() if each.act == act]
 
 
 def test_a_code_that_went_to_an_address_on_file_lets_in_and_each_step_is_a_new_session(maison, browser):
@@ -96,7 +88,7 @@ def test_every_page_opens_in_both_languages_and_shows_no_value(maison, pos, refe
     for language in ("en", "fr"):
         browser = signed_in(maison, Browser(maison.http.app, language))
         maison.clock.advance(60)
-        for path in ("", "/looks", "/consents", "/requests", "/proof"):
+        for path in PAGES:
             page = browser.get(f"/me{path}")
             assert page.status == 200, (path, page.text)
             assert f'<html lang="{language}">' in page.answer.text
@@ -133,19 +125,18 @@ def test_a_consent_is_switched_off_and_on_with_one_button_each(maison, pos, refe
 
 def test_a_request_is_sent_and_followed(maison, browser):
     signed_in(maison, browser)
-    sent = browser.submit("/me/requests", right="access", words="<script>alert(1)</script>")
-    assert sent.answer.headers["location"] == "/me/requests"
-    page = browser.get("/me/requests")
-    assert "Access" in page.text
+    sent(browser, "access", words="<script>alert(1)</script>")
+    page = browser.get("/me/requests?done=sent")
+    assert "Sent. You find it below" in page.text
     assert "Due" in page.text
     assert "<script>alert" not in page.answer.text
-    assert browser.submit("/me/requests", right="riches").status == 400
+    assert browser.get("/me/ask/riches").status == 404
     assert acts(maison, "request.received")
 
 
 def test_a_package_that_is_ready_is_taken_by_its_person_and_by_nobody_else(maison, pos, reference, browser):
     signed_in(maison, browser)
-    browser.submit("/me/requests", right="access", words="Everything, please.")
+    sent(browser, "access", words="Everything, please.")
     (made,) = listed(maison)
     assert "Take my package" not in browser.get("/me/requests").text
     officers = Officers(maison.vault)
@@ -153,7 +144,7 @@ def test_a_package_that_is_ready_is_taken_by_its_person_and_by_nobody_else(maiso
     for move in (Move.COLLECT, Move.REVIEW):
         handling.advance(maison.vault, made.id, move, by)
     delivering.prepare(maison.vault, made.id, by)
-    (form,) = [each for each in browser.get("/me/requests").forms if each["action"] == "/me/package"]
+    form = browser.get("/me/requests").form("request", action="/me/package")
     answer = browser.http.post("/me/package", data=form["fields"], headers=HERE)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
     assert answer.headers["content-disposition"] == f'attachment; filename="{made.name}.zip"'
@@ -166,25 +157,13 @@ def test_a_package_that_is_ready_is_taken_by_its_person_and_by_nobody_else(maiso
     # Somebody else, signed in just as well, with the number of her request.
     pos.created(PERSON | {"email": ["other@example.com"], "phone": ["+33612345678"], "client_number": "AU-7"}, CONSENT)
     other = signed_in(maison, Browser(maison.http.app), "other@example.com")
-    fields = other.get("/me/requests").form("right")["fields"] | {"request": made.name}
     refused = [
-        other.http.post("/me/package", data=fields | {"request": each}, headers=HERE)
+        take(other, path, request=each)
+        for path in ("/me/package", "/me/certificate", "/me/requests/withdraw")
         for each in (made.name, "00" * 16, "x")
     ]
     assert {each.status_code for each in refused} == {404}
     assert not any(b"PK" in each.content[:2] for each in refused)
-
-
-def listed(maison):
-    with maison.vault.reading() as conn:
-        return records.listed(conn, Wanted())
-
-
-def test_the_log_is_checked_before_the_persons_eyes(maison, browser):
-    signed_in(maison, browser)
-    evidence.sign_checkpoints(maison.vault, maison.http.app.state.services.settings.checkpoint_file)
-    assert "It is whole" not in browser.get("/me/proof").text
-    assert "It is whole" in browser.submit("/me/proof").text
 
 
 @pytest.mark.parametrize(
@@ -193,14 +172,52 @@ def test_the_log_is_checked_before_the_persons_eyes(maison, browser):
 )
 def test_a_form_from_elsewhere_or_of_another_session_does_nothing(maison, browser, headers):
     signed_in(maison, browser)
-    form = browser.get("/me/requests").form("right")["fields"] | {"right": "access"}
-    assert browser.post("/me/requests", form, **headers).status == 403
-    assert browser.post("/me/requests", form | {"form": "0" * 64}).status == 403
-    assert not acts(maison, "request.received")
+    form = browser.get("/me/ask/access").form("words")["fields"]
+    for path, (stages, _, post) in ROUTES.items():
+        if post is not None and Stage.OPEN in stages:
+            assert browser.post(f"/me{path}", form, **headers).status == 403, path
+            assert browser.post(f"/me{path}", form | {"form": "0" * 64}).status == 403, path
+    assert not [
+        each for each in maison.entries() if each.act.startswith(("request.rec", "consent.w", "field.w", "subject.e"))
+    ]
     assert browser.get("/me").status == 200
 
 
-def test_a_session_ends_with_time_with_the_button_and_with_the_person(maison, pos, reference, browser):
+def test_a_session_dies_with_its_person_at_once(maison, reference, browser):
+    signed_in(maison, browser)
+    form = browser.get("/me/consents").form("purpose")["fields"]
+    token = browser.http.cookies.get(COOKIE)
+    subject = erasures.behind(maison.vault, "aurelle", reference)
+    erasures.erase(maison.vault, [erasures.Erase(subject, Actor(ActorKind.OFFICER, "dpo"))])
+    answer = browser.get("/me/held")
+    assert (answer.status, answer.answer.headers["location"]) == (303, "/me/sign-in")
+    with maison.vault.reading() as conn:  # the session is gone, and not only its person
+        assert conn.execute(text("SELECT count(*) FROM portal_session WHERE stage = 'open'")).scalar() == 0
+    browser.http.cookies.set(COOKIE, token, domain="vault.example")
+    assert browser.post("/me/consents", form).status == 403
+    for path in PAGES:
+        assert browser.get(f"/me{path}").status == 303, path
+    assert not acts(maison, "consent.withdrawn")
+
+
+def test_a_restriction_is_told_and_takes_no_right_away(maison, pos, reference, browser):
+    signed_in(maison, browser)
+    assert "is restricted" not in browser.get("/me").text
+    officer = Actor(ActorKind.OFFICER, "dpo")
+    with maison.vault.unit() as uow:
+        restrictions.restrict(uow, [Restrict("aurelle", reference, Ground.ACCURACY_CONTESTED, officer)])
+        uow.commit()
+    for path in ("", "/held"):
+        assert "is restricted" in browser.get(f"/me{path}").text
+    assert "Rousselin" in browser.submit("/me/held", category="identity").text
+    sent(browser, "access")
+    with maison.vault.unit() as uow:
+        restrictions.lift(uow, [Lift("aurelle", reference, Ground.ACCURACY_CONTESTED, officer)])
+        uow.commit()
+    assert "is restricted" not in browser.get("/me").text
+
+
+def test_a_session_ends_with_time_and_with_the_button(maison, pos, reference, browser):
     signed_in(maison, browser)
     form = browser.get("/me").form("form", action="/me/sign-out")["fields"]
     token = browser.http.cookies.get(COOKIE)

@@ -209,12 +209,12 @@ def test_own_lines_are_mine_alone_newest_first_and_know_whose_act_it_was(vault, 
         ("subject.exported", True), ("field.disclosed", False), ("subject.registered", False),
     ]  # fmt: skip
     assert found.reached == 0
-    assert [each.content["act"] for each in lines(vault, lady, own_only=True).found] == ["subject.exported"]
+    assert [each.content["act"] for each in lines(vault, lady, own=True).found] == ["subject.exported"]
     with vault.unit() as uow:
         key = locked_of(uow, lady).log_key
     with vault.reading() as conn:
         newest = looks.recent(conn, 0, key, AURELLE, looks.Numbering({"aurelle-crm": AURELLE}, bytes(32)))
-    assert [each.by for each in newest.looks] == [looks.SELF, "aurelle-crm"]
+    assert [each.by for each in newest.looks] == ["aurelle-crm"]
 
 
 def test_one_step_reads_so_much_and_says_how_far_it_came(vault, lady, monkeypatch):
@@ -246,7 +246,7 @@ def test_the_newest_whole_scrub_is_picked_up_on_the_way(vault, lady, tmp_path):
 
 def test_a_receipt_of_an_entry_read_back_promises_its_bytes(vault, lady):
     revealing.reveal(vault, AURELLE, lady.references[AURELLE], category(vault, "identity"))
-    (line,) = lines(vault, lady, own_only=True).found
+    (line,) = lines(vault, lady, own=True).found
     (note,) = receipts.anew(vault, [line.record])
     promised = open_receipt(note, [receipts.verifier_key(vault)])
     assert promised.entries == ((line.record.entry_id, line.record.leaf),)

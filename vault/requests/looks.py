@@ -94,11 +94,11 @@ class Recent:
 def recent(
     conn: Connection, shard: int, log_key: bytes, brand: str, numbering: Numbering, before: int | None = None
 ) -> Recent:
-    """Return looks as `looks` does, newest first and from a bounded stretch of the log that ends before an index.
+    """Return looks of others as `looks` does, newest first and from a bounded stretch of the log that ends before an index.
 
     Numbers of members of staff hold within one answer.
     """
-    lines = own_lines(conn, shard, log_key, before=before)
+    lines = own_lines(conn, shard, log_key, before=before, own=False)
     numbers: tuple[dict[str, int], dict[str, int]] = ({}, {})
     shown = [
         look

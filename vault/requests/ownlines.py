@@ -55,9 +55,12 @@ def is_own(content: Mapping[str, Any]) -> bool:
 
 
 def own_lines(
-    conn: Connection, shard: int, log_key: bytes, *, before: int | None = None, own_only: bool = False
+    conn: Connection, shard: int, log_key: bytes, *, before: int | None = None, own: bool | None = None
 ) -> OwnLines:
-    """Read the log backwards from index `before` (left out: from its end) for a person's lines; two limits end it."""
+    """Read the log backwards from index `before` (left out: from its end) for a person's lines; two limits end it.
+
+    `own` True: acts of the person alone; False: of others alone.
+    """
     end = ledger.head(conn, shard).size
     end = end if before is None else min(max(before, 0), end)
     floor = max(0, end - MOST_READ)
@@ -71,7 +74,7 @@ def own_lines(
             if _is_about(record, log_key):
                 content = decode(record.body)
                 line = OwnLine(record, content, is_own(content))
-                if line.own or not own_only:
+                if own is None or line.own is own:
                     found.append(line)
             if len(found) == MOST_FOUND:
                 return OwnLines(tuple(found), record.idx, scrub)
@@ -81,3 +84,12 @@ def own_lines(
 
 def _is_about(record: Record, log_key: bytes) -> bool:
     return f'"sref":"{log_entry.sref(log_key, record.entry_id).hex()}"'.encode() in record.body
+
+
+def own_line(conn: Connection, shard: int, log_key: bytes, index: int) -> OwnLine | None:
+    """Return one entry by its place, if it is about the person; None for anybody else's and for none."""
+    for record in ledger.read(conn, shard, index, 1):
+        if _is_about(record, log_key):
+            content = decode(record.body)
+            return OwnLine(record, content, is_own(content))
+    return None
