@@ -42,6 +42,7 @@ MODULES = (
     "bundlecheck",
     "commitment",
     "single",
+    "packagecheck",
     "verify",
 )
 OF_CERTIFICATES = ("errors", "merkle", "note", "checkpoint", "grammar", "certificate")

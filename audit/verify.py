@@ -11,7 +11,8 @@ machine can sign anew, but cannot change what others already hold.
 
 Standard library and `cryptography` only, so are the modules it imports; `audit.standalone` makes one file of them that
 runs anywhere: `python verify.py vault.sqlite --key <verifier key> --pinned <checkpoint>`, or with the folder of a published
-log, or with an evidence bundle (`bundle.zip --key <of the log> --key <of its seal>`).
+log, or with an evidence bundle (`bundle.zip --key <of the log> --key <of its seal>`). A person's access package is verified with
+`package PACKAGE.zip --key <of receipts>`.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from audit.directory import open_directory, tile_findings
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Result, Verdict, plain, report
 from audit.note import VerifierKey, parse_vkey
+from audit.packagecheck import run_package
 from audit.quorum import parse_policy
 from audit.recompute import Recomputation
 from audit.single import COMMANDS, run_single
@@ -64,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given and given[0] in COMMANDS:
         return run_single(given)
+    if given and given[0] == "package":
+        return run_package(given[1:])
     parser = argparse.ArgumentParser(prog="audit.verify", description="Verify an audit log offline.")
     parser.add_argument(
         "path", type=Path, help="SQLite data file, or a copy of it, a published folder, or a bundle (.zip)"

@@ -154,8 +154,13 @@ README: Final = """\
 How to check this archive
 
 manifest.txt is a signed note (C2SP signed-note): the lines up to the empty one are what was signed, the last line is the
-Ed25519 signature under the name it begins with. The public key of that name is published by the house; ask for it by
-another way than the one this archive came by. Each further line of the manifest is the SHA-256 of a file and its name:
+Ed25519 signature under the name it begins with. With verify.py, the one-file verifier of the vault, and Python:
+
+    python verify.py package THIS-ARCHIVE.zip --key KEY-OF-RECEIPTS
+
+It ends with one word: verified, DOES NOT HOLD, or cannot decide. The key is published by the house (`/audit/keys` of its vault,
+"receipt"); ask for it, and get verify.py, by another way than the one this archive came by. Without it, each further line of the
+manifest is the SHA-256 of a file and its name:
 
     sha256sum --check <(grep -E '^[0-9a-f]{64}  ' manifest.txt)
 

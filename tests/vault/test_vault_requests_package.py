@@ -22,7 +22,9 @@ from api.packages import sealed
 from api.packages.archive import archive_of, files_of
 from api.packages.document import Document, moment
 from api.packages.parts import told
-from audit.note import open_note, vkey
+from audit.note import open_note, parse_vkey, vkey
+from audit.packagecheck import verify_package
+from audit.receipt import receipt_key_name
 from policies.rights import Right
 from vault import restrictions
 from vault.errors import Refused
@@ -322,6 +324,14 @@ def test_the_manifest_holds_for_every_file_and_for_nothing_else(desk):
     assert dict(reversed(line.split("  ")) for line in lines) == {
         each: sha256(content).hexdigest() for each, content in files.items()
     }
+
+
+def test_whoever_has_the_key_of_receipts_verifies_it_offline(desk, tmp_path):
+    gathered, _ = delivering.hand_over(desk.vault, ready(desk).id, desk.by())
+    path = tmp_path / "package.zip"
+    path.write_bytes(archive_of(desk.vault, gathered))
+    key = vkey(receipt_key_name(desk.vault.origin), desk.vault.keys.public_key(SigningKey.RECEIPT))
+    assert verify_package(path, [parse_vkey(key)]).request == gathered.request.name
 
 
 def test_it_is_made_the_same_twice(desk):
