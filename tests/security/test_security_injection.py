@@ -161,7 +161,7 @@ def fill(browser, page, path):
 
 def test_nothing_that_was_written_becomes_markup_on_any_page(maison, person):
     claire, ines, me = officer_of(maison, "compliance"), officer_of(maison, "approver"), at_home(maison)
-    assert me.submit("/me/requests", right="access", words=EVIL).status in {200, 303}
+    assert me.submit("/me/ask/access", words=EVIL).status in {200, 303}
     with maison.vault.reading() as conn:
         (request,) = records.listed(conn, records.Wanted())
     signing = Officers(maison.vault)
@@ -203,7 +203,7 @@ def csrf_of(browser):
 
 def test_nothing_that_was_written_becomes_markup_or_a_path_in_a_package(maison, person):
     me = at_home(maison)
-    me.submit("/me/requests", right="access", words=EVIL)
+    me.submit("/me/ask/access", words=EVIL)
     with maison.vault.reading() as conn:
         (request,) = records.listed(conn, records.Wanted())
     by = by_officer(AUTHOR, Officers(maison.vault).signing(AUTHOR))

@@ -112,7 +112,7 @@ def seen_by_officers(maison, request, reference):
 def seen_by_others(maison, request):
     """The portal for somebody else and for nobody."""
     other, nobody = at_home(maison, OTHERS), Browser(maison.http.app)
-    fields = other.get("/me/requests").form("right")["fields"]
+    fields = other.get("/me/requests").form("form", action="/me/sign-out")["fields"]
     for browser in (other, nobody):
         for name in ROUTES:
             yield from told(f"portal {name}", browser.get(f"/me{name}").answer)
@@ -144,7 +144,7 @@ def written_down(maison):
 @pytest.mark.timeout(600)
 def test_no_page_file_or_header_tells_who_somebody_is(maison, prey, capfdbinary):
     me = at_home(maison, HERS)
-    me.submit("/me/requests", right="access", words=f"please, {word()}")
+    me.submit("/me/ask/access", words=f"please, {word()}")
     with maison.vault.reading() as conn:
         (request,) = records.listed(conn, records.Wanted())
     hunter = Hunter(HIDDEN)
