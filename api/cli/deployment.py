@@ -12,6 +12,7 @@ from api import bootstrap, founders
 from api.app import create_app
 from api.cli.output import Exit, Json, Output, fail, told
 from api.cli.worker import served
+from api.listening import BoundedHttp
 from api.settings import Settings, load
 from api.witnesses import read_policy
 from audit.errors import AuditError
@@ -97,7 +98,7 @@ def run_server(settings: Settings) -> None:
             proxy_headers=False,  # api.middleware.forwarded does it, and remembers who the peer was
             timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_worker_healthcheck=START_SECONDS,
-            http="httptools",
+            http=BoundedHttp,
             loop="uvloop",
             ws="none",
         )

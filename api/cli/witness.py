@@ -8,6 +8,7 @@ import uvicorn
 
 from api.cli.deployment import GRACE_SECONDS
 from api.cli.output import Exit, Json, Output, fail, told
+from api.listening import BoundedHttp
 from api.witnessd import create_witness_app, open_witness
 from audit.errors import PinUnavailable, VerificationError
 from audit.note import parse_vkey
@@ -57,6 +58,6 @@ def witness(
         date_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
     )

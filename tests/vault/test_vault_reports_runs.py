@@ -13,7 +13,7 @@ from audit.note import split_note, vkey
 from audit.reports import document
 from audit.reports.asked import Asked
 from vault import housekeeping
-from vault.errors import InvalidReport, ReportNotReady, UnknownReport
+from vault.errors import InvalidReport, Refused, ReportNotReady, UnknownReport
 from vault.keys.service import SigningKey
 from vault.reports import running, runs
 from vault.reports.runs import RunState
@@ -52,6 +52,18 @@ def test_what_cannot_be_made_is_refused_when_it_is_asked_for(busy):
     for take in (runs.standing, lambda vault, run: runs.taken(vault, run, DPO)):
         with pytest.raises(UnknownReport):
             take(busy.vault, bytes(16))
+
+
+def test_who_has_many_waiting_asks_for_no_more(busy):
+    """Each reads the whole log, the oldest first: somebody who asks without end would have everybody wait."""
+    for _ in range(runs.MOST_WAITING):
+        runs.queue(busy.vault, "refusals", asked(busy), DPO)
+    with pytest.raises(Refused) as refused:
+        runs.queue(busy.vault, "refusals", asked(busy), DPO)
+    assert refused.value.code == "too_many_requests"
+    assert runs.queue(busy.vault, "refusals", asked(busy), OPERATOR).state is RunState.QUEUED
+    assert runs.turn(busy.vault)
+    assert runs.queue(busy.vault, "refusals", asked(busy), DPO).state is RunState.QUEUED
 
 
 def test_it_is_made_once_kept_signed_and_each_taking_is_an_entry(busy):

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Row, and_, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from audit.reports import document
@@ -27,6 +27,7 @@ from vault.errors import (
     Conflict,
     InvalidReport,
     KeyHolderUnavailable,
+    Refused,
     ReportNotReady,
     Sealed,
     StoreUnavailable,
@@ -41,6 +42,7 @@ from vault.unit import UnitOfWork, Vault
 LEASE_SECONDS: Final = 60
 RENEW_SECONDS: Final = 10
 MOST_ATTEMPTS: Final = 3
+MOST_WAITING: Final = 20  # of one system or officer
 KEPT_SECONDS: Final = 30 * 86_400
 
 _ID: Final = 16
@@ -94,7 +96,10 @@ class _Over(Exception):
 
 
 def queue(vault: Vault, name: str, asked: Asked, actor: Actor) -> Run:
-    """Ask for a report. Raises `UnknownReport` and `InvalidReport`, also for one about a person: that is never kept."""
+    """Ask for a report. Raises `UnknownReport` and `InvalidReport`, also for one about a person: that is never kept.
+
+    Raises `Refused` of who has many waiting already.
+    """
     with vault.unit() as uow:
         run_id = enqueue(uow, name, asked, actor)
         uow.commit()
@@ -106,12 +111,17 @@ def enqueue(uow: UnitOfWork, name: str, asked: Asked, actor: Actor, saved: bytes
     running.check(name, asked)
     if asked.reference:
         raise InvalidReport("a report about one person is made at once and never kept")
+    by = orjson.dumps([actor.kind, actor.id, actor.via]).decode()
+    going = (RunState.QUEUED.value, RunState.RUNNING.value)
+    waiting = select(func.count()).select_from(_RUN).where(_RUN.c.actor == by, _RUN.c.state.in_(going))
+    if saved is None and (uow.conn.scalar(waiting) or 0) >= MOST_WAITING:
+        raise Refused("too_many_requests")  # each reads the whole log, and the others wait for it
     run_id = uow.vault.entropy.bytes(_ID)
     row = {
         "id": run_id,
         "name": name,
         "asked": orjson.dumps(asdict(asked)).decode(),
-        "actor": orjson.dumps([actor.kind, actor.id, actor.via]).decode(),
+        "actor": by,
         "saved": saved,
         "state": RunState.QUEUED.value,
         "attempts": 0,
