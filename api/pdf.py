@@ -115,11 +115,14 @@ def of_report(report: Report) -> bytes:
         *[(name, value) for name, value in report.filter.items()],
         ("Generated", told(report.generated_at)),
         ("Policies", report.policies),
+        ("Rows", str(len(body.rows) + body.more)),
         *[(name.replace("_", " "), str(value)) for name, value in body.totals],
     ]
     if body.more:
         facts.append(("Rows left out", str(body.more)))
     footer = "  ".join(f"{each.origin} at {each.size}, root {each.root.hex()}" for each in report.upto)
+    if report.signature:
+        facts.append(("Signature", " ".join(report.signature.split())))
     columns = [each.name.replace("_", " ") for each in body.columns]
     title = report.name.replace("_", " ").capitalize()
     return draw(Sheet(title, facts, body.notes, [Part(columns=columns, rows=body.rows)], footer))

@@ -31,6 +31,11 @@ def day(query: Mapping[str, str], name: str, *, after: bool = False) -> int | No
         raise Problem("bad_request") from None
 
 
+def day_of(at: int) -> str:
+    """Write the day of a time (UTC seconds) as a filter does."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
 def number(query: Mapping[str, str], name: str) -> int | None:
     """Return a whole number, or None. Raises `Problem`."""
     found = query.get(name, "").strip()

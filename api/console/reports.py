@@ -3,11 +3,14 @@
 Looking at a report and taking it away are both entries; taking it away takes an officer who has just proved to be there.
 """
 
+import io
+import zipfile
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
 
+from api import pdf
 from api.console import filters
 from api.console.visit import PREFIX, Visit
 from api.pages import render
@@ -19,11 +22,20 @@ from audit.reports.asked import Asked
 from audit.reports.document import Report
 from vault import systems
 from vault.errors import InvalidReport, UnknownReport
-from vault.reports import catalog, running
+from vault.officers import Role
+from vault.reports import catalog, running, runs, saved
 from vault.reports.catalog import Definition
 
 PATH: Final = f"{PREFIX}/reports"
 SHOWN: Final = 500  # rows on a page; the files have all
+# A filter that is kept is seen by all officers, and a plan costs work: an auditor, who reads, keeps none.
+KEEPERS: Final = frozenset({Role.COMPLIANCE})
+FORMATS: Final = (("html", "HTML"), ("pdf", "PDF"), ("json", "JSON"), ("zip", N_("CSV, with its signed note")))
+EVERY: Final = {
+    "0": N_("not by itself"), "1": N_("each day"), "7": N_("each week"), "30": N_("every 30 days"),
+    "90": N_("every 90 days"),
+}  # fmt: skip
+_MOST_RUNS: Final = 20
 _DAY: Final = 86_400
 _WORDS: Final = ("brand", "system", "purpose")
 
@@ -57,8 +69,15 @@ TITLES: Final = {
 
 
 def page(visit: Visit) -> Response:
-    """List the reports."""
-    return visit.page("reports.html", reports=[_title(each) for each in catalog.DEFINITIONS.values()])
+    """List the reports, the filters that are kept, and what was made in the background."""
+    return visit.page(
+        "reports.html",
+        reports=[title_of(each) for each in catalog.DEFINITIONS.values()],
+        titles={name: title_of(each) for name, each in catalog.DEFINITIONS.items()},
+        saved=saved.listed(visit.vault),
+        runs=runs.listed(visit.vault, _MOST_RUNS),
+        keeps=visit.officer.role in KEEPERS,
+    )
 
 
 def report(visit: Visit) -> Response:
@@ -73,10 +92,11 @@ def report(visit: Visit) -> Response:
         made = None
     with visit.vault.reading() as conn:
         known = systems.listed(conn)
+    say = visit.language.say
     return visit.page(
         "report.html",
         report=made,
-        title=_title(wanted),
+        title=title_of(wanted),
         knows=wanted.knows,
         kept=kept,
         shown=SHOWN,
@@ -84,6 +104,9 @@ def report(visit: Visit) -> Response:
         brands_said=[(each, each) for each in sorted({each.brand for each in known})],
         purposes_said=[(each.key, each.key) for each in visit.vault.bundle.purposes.every],
         take=filters.link(f"{PATH}/{wanted.name}/files", kept),
+        keeps=visit.officer.role in KEEPERS,
+        usual_days=wanted.days,
+        every_said=[(each, say(words)) for each, words in EVERY.items()],
     )
 
 
@@ -92,20 +115,58 @@ def files_page(visit: Visit) -> Response:
     wanted = _wanted(visit)
     kept = _kept(visit, wanted)
     back = filters.link(f"{PATH}/{wanted.name}", kept)
-    return visit.page("files.html", title=_title(wanted), kept=kept, back=back)
+    return visit.page("files.html", title=title_of(wanted), kept=kept, back=back, formats=formats_of(visit))
 
 
 def files(visit: Visit) -> Response:
-    """Hand out a report as JSON, which carries its signature or as CSV."""
-    wanted, kind = _wanted(visit), visit.form.get("format", "")
-    if kind not in {"csv", "json"}:
-        raise Problem("bad_request")
+    """Hand out a report: every form is of one query and carries what it rests on, and its signature."""
+    wanted, kind = _wanted(visit), form_of(visit)
     visit.unsealed()
     visit.query = visit.form
     made = running.run(visit.vault, wanted.name, _asked(visit, wanted, _kept(visit, wanted)), visit.actor)
     visit.record(Entry(Act.AUDIT_EXPORTED, Outcome.ALLOW, visit.actor, pol=(f"report:{wanted.name}",), n=_rows(made)))
-    content = document.to_csv(made) if kind == "csv" else document.to_json(made)
-    return render.download(content, f"ecrin-{wanted.name}.{kind}")
+    return given(visit, made, kind)
+
+
+def formats_of(visit: Visit) -> list[tuple[str, str]]:
+    """Return the forms of file by their words."""
+    return [(kind, visit.language.say(words)) for kind, words in FORMATS]
+
+
+def form_of(visit: Visit) -> str:
+    """Return the form of file that was asked for. Raises `Problem`."""
+    kind = visit.form.get("format", "")
+    if kind not in dict(FORMATS):
+        raise Problem("bad_request")
+    return kind
+
+
+def given(visit: Visit, made: Report, kind: str) -> Response:
+    """Hand a report out as a file of one of the forms. Raises `Problem`."""
+    if kind == "html":
+        frame = {
+            "report": made, "title": title_of(catalog.definition(made.name)), "deployment": visit.vault.deployment,
+            "shown": len(made.body.rows),
+        }  # fmt: skip
+        content = render.alone("report_file.html", visit.tag, frame)
+    elif kind == "pdf":
+        try:
+            content = pdf.of_report(made)
+        except pdf.PrintFailed:
+            raise Problem("internal_error") from None
+    else:
+        content = _tables(made) if kind == "zip" else document.to_json(made)
+    return render.download(content, f"ecrin-{made.name}.{kind}")
+
+
+def _tables(made: Report) -> bytes:
+    """Pack the table with what a table cannot say: its signed note, and the JSON that the same note holds for."""
+    files = {"csv": document.to_csv(made), "json": document.to_json(made), "note": made.signature.encode()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for ending, content in files.items():
+            archive.writestr(f"ecrin-{made.name}.{ending}", content)
+    return out.getvalue()
 
 
 def _wanted(visit: Visit) -> Definition:
@@ -136,7 +197,8 @@ def _asked(visit: Visit, wanted: Definition, kept: dict[str, str]) -> Asked:
         raise Problem("bad_request") from None
 
 
-def _title(wanted: Definition) -> Title:
+def title_of(wanted: Definition) -> Title:
+    """Return what a report is called; one without words of ours by its name."""
     return TITLES.get(wanted.name, Title(wanted.name, wanted.name, wanted.question))
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from api.console import control, data, door, integrity, log, policy, reports, requests, seal, today
+from api.console import control, data, door, integrity, log, plans, policy, reports, requests, seal, today
 from api.console.attempts import MOST_DOORS, Attempts
 from api.console.menu import ALL, HANDLERS, READERS
 from api.console.visit import PREFIX, Visit
@@ -77,6 +77,10 @@ PAGES: Final = (
     Page("/reports", READERS, reports.page),
     Page("/reports/{name}", READERS, reports.report),
     Page("/reports/{name}/files", READERS, reports.files_page, reports.files, raised=True),
+    Page("/reports/{name}/keep", reports.KEEPERS, None, plans.keep),
+    Page("/kept/{id}", READERS, plans.kept_page),
+    Page("/kept/{id}/step", reports.KEEPERS, None, plans.kept_step),
+    Page("/made/{id}", READERS, plans.made_page, plans.made, raised=True),
     Page("/erasures", ALL, control.erasures_page),
     Page("/budgets", ALL, control.budgets_page),
     Page("/budgets/step", _RUN, None, control.budgets, raised=True),

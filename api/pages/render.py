@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import Response
 
 from api.pages import words
@@ -32,8 +33,10 @@ HEADERS: Final[Mapping[str, str]] = {
 _KINDS: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _GIVEN_OUT: Final = {
     ".csv": "text/csv; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
     ".json": "application/json",
     ".jwe": "application/jose",
+    ".pdf": "application/pdf",
     ".zip": "application/zip",
 }
 _FOR_EVER: Final = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
@@ -43,6 +46,12 @@ def page(name: str, tag: str, content: Mapping[str, Any], status: int = 200) -> 
     """Render a template in a language."""
     text = _environment(tag).get_template(name).render(content)
     return Response(text, status, HEADERS, "text/html; charset=utf-8")
+
+
+def alone(name: str, tag: str, content: Mapping[str, Any]) -> bytes:
+    """Render a template that is kept as a file: the style is within, and nothing is fetched when it is opened."""
+    style = Markup(_files()["pages.css"].decode())  # noqa: S704 - our own file, in which nobody else writes
+    return _environment(tag).get_template(name).render({**content, "style": style}).encode()
 
 
 def elsewhere(path: str) -> Response:

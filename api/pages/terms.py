@@ -107,6 +107,10 @@ CONSENTS: Final[Mapping[str, str]] = {
     "objection_lifted": N_("objection lifted"),
 }
 
+RUNNING: Final[Mapping[str, str]] = {
+    "queued": N_("waits"), "running": N_("is being made"), "done": N_("made"), "failed": N_("could not be made"),
+}  # fmt: skip
+
 VERDICTS: Final[Mapping[str, str]] = {
     "same": N_("come out the same"),
     "flips": N_("come out otherwise"),

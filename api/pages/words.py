@@ -226,6 +226,7 @@ def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
         "consent_tone": lambda code: _CONSENT_TONES.get(str(code), "plain"),
         "change": word(terms.CHANGES),
         "verdict": word(terms.VERDICTS),
+        "running": word(terms.RUNNING),
         "answered": word({**LEVELS, "refused": OUTCOMES["deny"][0]}),
         "column": word(terms.COLUMNS),
         "titled": lambda titles: titles.get(language.tag) or titles.get("en") or next(iter(titles.values()), ""),

@@ -16,8 +16,8 @@ import orjson
 
 from audit.errors import VerificationError
 from audit.note import VerifierKey, open_note
-from audit.reports.lines import Vouched, told
-from audit.reports.table import Body
+from audit.reports.lines import Vouched, second, told
+from audit.reports.table import Body, Column, Kind
 from audit.spreadsheet import csv_bytes
 
 VERSION: Final = 1
@@ -91,6 +91,24 @@ def opened(document: bytes) -> tuple[dict[str, Any], str]:
     """Take a JSON document of ours apart: its content, and its note. Nothing is verified."""
     whole = orjson.loads(document)
     return whole["content"], whole["signature"]
+
+
+def read(document: bytes) -> Report:
+    """Read a JSON document of ours as the report it was written from. Nothing is verified."""
+    content, note = opened(document)
+    upto = tuple(
+        Vouched(shard, each["origin"], each["size"], bytes.fromhex(each["root"]), each["note"])
+        for shard, each in enumerate(content["checkpoints"])
+    )
+    body = Body(
+        tuple(Column(each["name"], Kind(each["kind"])) for each in content["columns"]),
+        tuple(tuple(tuple(cell) if isinstance(cell, list) else cell for cell in row) for row in content["rows"]),
+        content["rows_left_out"],
+        tuple(content["totals"].items()),
+        tuple(content["notes"]),
+    )
+    at = second(content["generated"])
+    return Report(content["report"], content["question"], content["filter"], at, content["policies"], upto, body, note)
 
 
 def csv_of(content: Mapping[str, Any]) -> bytes:
