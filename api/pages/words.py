@@ -182,6 +182,8 @@ ACTS: Final[Mapping[str, str]] = {
     "report.saved": N_("Report filter saved"),
     "report.dropped": N_("Report filter deleted"),
     "log.succession": N_("Log carried on from another"),
+    "log.key_added": N_("Key of the log added"),
+    "log.key_retired": N_("Key of the log ended"),
     "deployment.backed_up": N_("Backup taken"),
     "deployment.restored": N_("Backup restored"),
     "erasure.carried": N_("Erasure carried over"),
