@@ -8,8 +8,10 @@ import hashlib
 import json
 import secrets
 import socket
+import ssl
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 import uvicorn
@@ -20,6 +22,8 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey
 from oauth_parties import OPERATOR, PURPOSES, SCOPES, consent, entry, person, take_in
+from test_api_certificates import thumbprint
+from tls_proxy import HEADER, Authority, tls_proxy
 
 from api.app import create_app
 from api.settings import load
@@ -33,6 +37,30 @@ pytestmark = [
 ]
 
 CLIENT = "aurelle-repair"
+COURIER = "aurelle-courier"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+KIND = "urn:ietf:params:oauth:token-type:access_token"
+
+
+@contextmanager
+def serving(opener, listening, **settings):
+    """A real server on a socket, until the block ends; gives its vault."""
+    app = create_app(load({"log_level": "error", **settings}), opener=opener)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none", proxy_headers=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    try:
+        yield app.state.services.vault
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def address_of(listening):
+    host, port = listening.getsockname()
+    return f"{host}:{port}"
 
 
 @pytest.fixture
@@ -41,17 +69,28 @@ def server(opening, bundle, clock, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     clock.seconds = int(time.time())
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        settings = load({"public_url": url, "checkpoint_file": tmp_path / "checkpoint", "log_level": "error"})
-        app = create_app(settings, opener=lambda _: opening(bundle))
-        serving = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
-        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not serving.started and thread.is_alive():
-            time.sleep(0.01)
-        yield url, app.state.services.vault
-        serving.should_exit = True
-        thread.join()
+        url = f"http://{address_of(listening)}"
+        own = {"public_url": url, "checkpoint_file": tmp_path / "checkpoint"}
+        with serving(lambda _: opening(bundle), listening, **own) as vault:
+            yield url, vault
+
+
+@pytest.fixture
+def behind_tls(opening, bundle, clock, tmp_path, monkeypatch):
+    """The same behind a proxy that ends TLS and tells clients' certificates on; with who issues these."""
+    monkeypatch.chdir(tmp_path)
+    clock.seconds = int(time.time())
+    authority = Authority(tmp_path)
+    outer, inner = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    with outer, inner:
+        url = f"https://{address_of(outer)}"
+        own = {"public_url": url, "checkpoint_file": tmp_path / "checkpoint"}
+        own |= {"trusted_proxies": ("127.0.0.1/32",), "client_certificate_header": HEADER}
+        with (
+            serving(lambda _: opening(bundle), inner, **own) as vault,
+            tls_proxy(authority, outer, inner.getsockname()),
+        ):
+            yield url, vault, authority
 
 
 @pytest.fixture(params=["ES256", "EdDSA"])
@@ -63,10 +102,10 @@ def keys(request):
     return request.param, draw(), draw()
 
 
-def register(vault, key):
+def register(vault, key, name=CLIENT):
     jwks = {"keys": [key.as_dict(private=False) | {"kid": "k1"}]}
     with vault.unit() as uow:
-        new = NewSystem(CLIENT, "aurelle", "Repair desk", jwks, SCOPES, PURPOSES)
+        new = NewSystem(name, "aurelle", "Repair desk", jwks, SCOPES, PURPOSES)
         systems.register(uow, new, OPERATOR)
         uow.commit()
 
@@ -83,7 +122,7 @@ class FreshAssertion(PrivateKeyJWT):
         return super().sign(auth, token_endpoint)
 
 
-def client_of(metadata, algorithm, key, proof_key):
+def client_of(metadata, algorithm, key, proof_key, name=CLIENT, **transport):
     given = {}  # the server's nonce, from its last answer (RFC 9449 §8)
 
     def keep(response):
@@ -106,7 +145,7 @@ def client_of(metadata, algorithm, key, proof_key):
         request.headers["dpop"] = jwt.encode(header, claims, proof_key, algorithms=[algorithm])
 
     client = OAuth2Client(
-        CLIENT,
+        name,
         key,
         token_endpoint_auth_method="private_key_jwt",
         revocation_endpoint_auth_method="private_key_jwt",
@@ -114,9 +153,30 @@ def client_of(metadata, algorithm, key, proof_key):
         grant_type="client_credentials",
         event_hooks={"request": [prove], "response": [keep]},
         trust_env=False,
+        **transport,
     )
     client.register_client_auth_method(FreshAssertion(metadata["issuer"], algorithm))
     return client
+
+
+def look(client, url, token):
+    headers = {"Authorization": f"DPoP {token['access_token']}"}
+    return client.request("POST", f"{url}/v1/disclosures", json={}, headers=headers, withhold_token=True, auth=None)
+
+
+def configured(url, algorithm, key, proof_key, **transport):
+    """What the server says of itself, read as the library reads it."""
+    with client_of({"issuer": url, "token_endpoint": ""}, algorithm, key, proof_key, **transport) as plain:
+        where = f"{url}/.well-known/oauth-authorization-server"
+        answer = plain.request("GET", where, withhold_token=True, auth=None)
+    return AuthorizationServerMetadata(answer.json())
+
+
+def with_nonce(fetch):
+    """Ask once to be given the nonce, and once with it."""
+    with pytest.raises(OAuthError, match="use_dpop_nonce"):
+        fetch()
+    return fetch()
 
 
 def test_an_ordinary_oauth_client_configures_itself_gets_tokens_and_looks(server, keys):
@@ -125,17 +185,12 @@ def test_an_ordinary_oauth_client_configures_itself_gets_tokens_and_looks(server
     register(vault, key)
     (known,) = take_in(vault, person(consent("clienteling"), consent("clienteling.aftercare")))
 
-    with client_of({"issuer": url, "token_endpoint": ""}, algorithm, key, proof_key) as plain:
-        metadata = AuthorizationServerMetadata(
-            plain.request("GET", f"{url}/.well-known/oauth-authorization-server", withhold_token=True, auth=None).json()
-        )
+    metadata = configured(url, algorithm, key, proof_key)
     assert metadata.issuer == url
     assert metadata.token_endpoint_auth_methods_supported == ["private_key_jwt"]
 
     with client_of(metadata, algorithm, key, proof_key) as client:
-        with pytest.raises(OAuthError, match="use_dpop_nonce"):
-            client.fetch_token(scope="lookup")
-        service = client.fetch_token(scope="lookup")
+        service = with_nonce(lambda: client.fetch_token(scope="lookup"))
         assert service["token_type"] == "DPoP"
         assert service["scope"] == "lookup"
         assert client.introspect_token(metadata["introspection_endpoint"], service["access_token"]).json()["active"]
@@ -144,19 +199,18 @@ def test_an_ordinary_oauth_client_configures_itself_gets_tokens_and_looks(server
         assert dead.json() == {"active": False}
 
         # A narrower token (RFC 8693), made of one that is then good for one look less.
-        kind = "urn:ietf:params:oauth:token-type:access_token"
         wish = entry(
             known, ("ring_size", "generalised"), ("phone", "masked"), purpose="clienteling.aftercare", max_uses=2
         )
         parent = client.fetch_token(authorization_details=json.dumps([wish]))
         narrower = entry(known, ("phone", "masked"), purpose="clienteling.aftercare")
         child = client.fetch_token(
-            grant_type="urn:ietf:params:oauth:grant-type:token-exchange",
+            grant_type=EXCHANGE,
             subject_token=parent["access_token"],
-            subject_token_type=kind,
+            subject_token_type=KIND,
             authorization_details=json.dumps([narrower]),
         )
-        assert child["issued_token_type"] == kind
+        assert child["issued_token_type"] == KIND
         assert [field["name"] for field in child["authorization_details"][0]["fields"]] == ["phone"]
 
         # A raw value: its redemption needs the nonce too.
@@ -164,17 +218,11 @@ def test_an_ordinary_oauth_client_configures_itself_gets_tokens_and_looks(server
         token = client.fetch_token(authorization_details=json.dumps([wish]))
         granted = {field["name"]: field["level"] for field in token["authorization_details"][0]["fields"]}
         assert granted == {"ring_size": "raw", "phone": "masked"}
-        headers = {"Authorization": f"DPoP {token['access_token']}"}
-
-        def look():
-            where = f"{url}/v1/disclosures"
-            return client.request("POST", where, json={}, headers=headers, withhold_token=True, auth=None)
-
-        looked = look()
+        looked = look(client, url, token)
         assert looked.status_code == 200, looked.text
         values = {field["name"]: field["value"] for field in looked.json()["fields"]}
         assert values["ring_size"] == {"value": "52", "system": "eu"}
-        assert look().json()["code"] == "uses_exhausted"
+        assert look(client, url, token).json()["code"] == "uses_exhausted"
 
 
 def test_the_librarys_default_audience_is_refused(server, keys):
@@ -188,3 +236,89 @@ def test_the_librarys_default_audience_is_refused(server, keys):
             client.fetch_token(scope="lookup")
         with pytest.raises(OAuthError, match="invalid_client"):
             client.fetch_token(scope="lookup")
+
+
+def test_one_client_hands_a_narrower_token_over_to_another(server, keys):
+    """RFC 8693 §2.1: `actor_token` names who shall act. The new token is the other's, under the other's key."""
+    url, vault = server
+    algorithm, key, proof_key = keys
+    theirs, their_proof_key = type(key).generate_key(key.curve_name), type(key).generate_key(key.curve_name)
+    register(vault, key)
+    register(vault, theirs, COURIER)
+    (known,) = take_in(vault, person(consent("clienteling"), consent("clienteling.aftercare")))
+    metadata = configured(url, algorithm, key, proof_key)
+    mine = client_of(metadata, algorithm, key, proof_key)
+    other = client_of(metadata, algorithm, theirs, their_proof_key, COURIER)
+    with mine, other:
+        actor = with_nonce(lambda: other.fetch_token(scope="lookup"))
+        wish = entry(
+            known, ("ring_size", "generalised"), ("phone", "masked"), purpose="clienteling.aftercare", max_uses=2
+        )
+        parent = with_nonce(lambda: mine.fetch_token(authorization_details=json.dumps([wish])))
+        narrower = json.dumps([entry(known, ("phone", "masked"), purpose="clienteling.aftercare")])
+        handing = {"grant_type": EXCHANGE, "subject_token": parent["access_token"], "subject_token_type": KIND}
+        handed = handing | {"actor_token": actor["access_token"], "actor_token_type": KIND}
+
+        # Only the holder hands over: who shall act cannot fetch it.
+        with pytest.raises(OAuthError, match="invalid_request"):
+            other.fetch_token(**handed, authorization_details=narrower)
+        with pytest.raises(OAuthError, match="invalid_request"):
+            mine.fetch_token(**handed | {"actor_token": parent["access_token"]}, authorization_details=narrower)
+        child = mine.fetch_token(**handed, authorization_details=narrower)
+        assert child["issued_token_type"] == KIND
+
+        assert look(mine, url, child).json()["code"] == "invalid_token"
+        looked = look(other, url, child)
+        assert looked.status_code == 200, looked.text
+        assert [field["name"] for field in looked.json()["fields"]] == ["phone"]
+        seen = other.introspect_token(metadata["introspection_endpoint"], child["access_token"]).json()
+        assert not seen["active"]  # its one use is gone
+        again = mine.fetch_token(**handed, authorization_details=narrower)
+        told = other.introspect_token(metadata["introspection_endpoint"], again["access_token"]).json()
+        assert (told["client_id"], told["sub"], told["act"]) == (COURIER, CLIENT, {"sub": COURIER})
+        assert look(mine, url, parent).json()["code"] == "uses_exhausted"  # both went over with the tokens
+
+
+def test_a_token_is_bound_to_the_certificate_of_the_clients_connection(behind_tls, keys):
+    """RFC 8705 §3, over real TLS: another certificate, and none, is refused with the very same key and token."""
+    url, vault, authority = behind_tls
+    algorithm, key, proof_key = keys
+    register(vault, key)
+    (known,) = take_in(vault, person(consent("clienteling"), consent("clienteling.aftercare")))
+    (own, certificate), (stranger, _) = authority.issue("own"), authority.issue("stranger")
+
+    def trusting(file=None):
+        context = ssl.create_default_context(cafile=authority.file)
+        if file is not None:
+            context.load_cert_chain(file)
+        return context
+
+    metadata = configured(url, algorithm, key, proof_key, verify=trusting())
+    assert metadata["tls_client_certificate_bound_access_tokens"] is True
+    wish = json.dumps([entry(known, ("phone", "masked"), purpose="clienteling.aftercare", max_uses=9)])
+    with client_of(metadata, algorithm, key, proof_key, verify=trusting(own)) as client:
+        token = with_nonce(lambda: client.fetch_token(authorization_details=wish))
+        seen = client.introspect_token(metadata["introspection_endpoint"], token["access_token"]).json()
+        assert seen["cnf"]["x5t#S256"] == thumbprint(certificate)
+        assert look(client, url, token).status_code == 200
+        narrower = json.dumps([entry(known, ("phone", "presence"), purpose="clienteling.aftercare")])
+        child = client.fetch_token(
+            grant_type=EXCHANGE,
+            subject_token=token["access_token"],
+            subject_token_type=KIND,
+            authorization_details=narrower,
+        )
+        assert look(client, url, child).status_code == 200
+    for file in (stranger, None):
+        with client_of(metadata, algorithm, key, proof_key, verify=trusting(file)) as client:
+            refused = look(client, url, token)
+            assert (refused.status_code, refused.json()["code"]) == (401, "invalid_token")
+            with pytest.raises(OAuthError, match="invalid_request"):
+                with_nonce(
+                    lambda held=client: held.fetch_token(
+                        grant_type=EXCHANGE,
+                        subject_token=token["access_token"],
+                        subject_token_type=KIND,
+                        authorization_details=narrower,
+                    )
+                )
