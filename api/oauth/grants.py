@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit.entry import Act, Actor, Entry, Outcome
 from policies.model import Decision, FieldAnswer, Level, Reason, Wanted
 
 
@@ -43,7 +44,15 @@ class GrantedEntry:
     @property
     def policies(self) -> tuple[str, ...]:
         """Every rule and floor that decided, for the log."""
-        return tuple(sorted({name for each in self.fields for name in each.policies}))
+        return _policies(self.fields)
+
+    def refusal(self, actor: Actor, purpose: str) -> Entry | None:
+        """Say what of the wish is not in the token, for the log: as asked for, by what was decided; None for all of it."""
+        refused = [each for each in self.fields if each.level is None]
+        if not refused:
+            return None
+        names = tuple(f"{each.wanted.field}:{each.wanted.level}" for each in refused)
+        return Entry(Act.TOKEN_REFUSED, Outcome.DENY, actor, names, purpose, pol=_policies(refused))
 
     def stored(self) -> list[dict[str, str]]:
         """Shape the granted fields as the token keeps them, to be decided again at redemption."""
@@ -75,6 +84,10 @@ def _combine_field(wanted: Wanted, answers: Sequence[FieldAnswer]) -> GrantedFie
     mute = level is None and any(not each.told for each in deciding)
     told = () if mute else _union(each.told for each in deciding)
     return GrantedField(wanted, level, _union(each.policies for each in deciding), told, reason)
+
+
+def _policies(fields: Sequence[GrantedField]) -> tuple[str, ...]:
+    return tuple(sorted({name for each in fields for name in each.policies}))
 
 
 def _union(names: Any) -> tuple[str, ...]:

@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from api import rar
 from api.authn.dpop import Proof
-from api.oauth import detail, narrowing
+from api.oauth import detail, evidence, narrowing
 from api.oauth.clients import ClientCredential, actor_of, authenticate
 from api.oauth.errors import OAuthError
 from api.oauth.grants import GrantedEntry, combine
 from api.oauth.narrowing import Exchange, Narrowed
 from api.trail import request_macs
-from audit.entry import Act, Asker, Entry, Outcome
+from audit.entry import Asker
 from policies.decision import decide
 from policies.errors import PolicyError
 from policies.model import Caller, Decision, DecisionRequest
@@ -260,42 +260,12 @@ def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     for item, req in zip(items, request_macs(uow, [item.request.client.request_id for item in items]), strict=True):
         if item.system is not None:
             single = len(item.log_keys) == 1 and bool(item.decisions)
-            uow.record(_entry(item, item.system, req), log_key=item.log_keys[0] if single else None)
-
-
-def _entry(item: _Item, system: SystemRecord, req: bytes) -> Entry:
-    asked, actor = item.request.disclosure, actor_of(system)
-    count = len(asked.subjects) if asked is not None and not asked.single else None
-    token = b"" if item.issued is None else item.issued.token_hash
-    asker = Asker(system.brand, bytes.fromhex(item.staff), token)
-    if item.error is not None:
-        policies = item.granted.policies if item.granted is not None else (f"token.{item.error.audit}",)
-        # Names are written only once the catalogue is found to know them.
-        known = asked is not None and item.granted is not None
-        fields = tuple(f"{want.field}:{want.level}" for want in asked.wanted) if asked is not None and known else ()
-        purpose = asked.purpose if asked is not None and known else ""
-        return Entry(
-            Act.TOKEN_REFUSED, Outcome.DENY, actor, fields, purpose, pol=policies, n=count, req=req, asker=asker
-        )
-    if asked is None or item.granted is None:
-        scopes = tuple(f"scope:{each}" for each in item.request.scopes)
-        return Entry(Act.TOKEN_ISSUED, Outcome.ALLOW, actor, pol=scopes, req=req)
-    act, rules = Act.TOKEN_ISSUED, item.granted.policies
-    if item.narrowed is not None:
-        chain = (*item.narrowed.actors, item.narrowed.holder.id)
-        act, rules = Act.TOKEN_EXCHANGED, (*rules, *(f"act.{place}:{each}" for place, each in enumerate(chain)))
-    return Entry(
-        act,
-        Outcome.ALLOW,
-        actor,
-        item.granted.names,
-        asked.purpose,
-        item.granted.basis,
-        rules,
-        n=count,
-        req=req,
-        asker=asker,
-    )
+            wish, actor = item.request, actor_of(item.system)
+            token = b"" if item.issued is None else item.issued.token_hash
+            asker = Asker(item.system.brand, bytes.fromhex(item.staff), token)
+            outcome = item.granted, item.narrowed, item.error
+            for entry in evidence.entries(wish.disclosure, wish.scopes, *outcome, actor, req, asker):
+                uow.record(entry, log_key=item.log_keys[0] if single else None)
 
 
 def _answer(item: _Item, now: int) -> dict[str, Any]:

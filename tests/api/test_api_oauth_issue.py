@@ -199,6 +199,21 @@ def test_a_disclosure_token_says_field_by_field_what_was_granted(vault, clock, p
     assert len(last["sref"]) == 64
 
 
+def test_what_a_token_does_not_grant_of_a_wish_is_an_entry_of_its_own(vault, clock, pos, known):
+    request = pos.disclosure(
+        clock.now(), known, ("phone", "masked"), ("ring_size", "generalised"), ("allergies", "raw")
+    )
+    (answer,) = ask(vault, request)
+    decided = [each["decision"] for each in answer["authorization_details"][0]["fields"]]
+    assert decided == ["granted", "refused", "refused"]
+    refused, issued = entries(vault)[-2:]
+    assert (refused["act"], refused["out"], refused["pur"]) == ("token.refused", "deny", "clienteling.in_store")
+    assert refused["fld"] == ["allergies:raw", "ring_size:generalised"]
+    assert issued["fld"] == ["phone:masked"]
+    assert issued["req"] == refused["req"]
+    assert len(refused["sref"]) == 64
+
+
 def test_what_the_token_keeps_is_what_was_granted_and_no_word_of_the_caller(vault, clock, pos, known):
     request = pos.disclosure(
         clock.now(), known, ("phone", "raw"), ("allergies", "raw"), reason=CANARY, staff="adv-canary"
