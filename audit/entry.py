@@ -93,6 +93,7 @@ class Act(StrEnum):
     JOIN_PROPOSED = "join.proposed", "S11"
     JOIN_APPROVED = "join.approved", "S12"
     JOIN_WITHDRAWN = "join.withdrawn", "S13"
+    JOIN_EXPIRED = "join.expired", "S15"
 
     SUBJECT_RESTRICTION_LIFTED = "subject.restriction_lifted", "S14"
 
@@ -111,6 +112,7 @@ class Act(StrEnum):
     BUDGET_RAISED = "budget.raised", "G02"
     BUDGET_WITHDRAWN = "budget.withdrawn", "G03"
     BUDGET_LOWERED = "budget.lowered", "G04"
+    BUDGET_EXPIRED = "budget.expired", "G05"
 
     OFFICER_CREATED = "officer.created", "I05"
     OFFICER_ROLE_CHANGED = "officer.role_changed", "I06"
@@ -163,6 +165,7 @@ class Act(StrEnum):
     BREAKGLASS_DENIED = "breakglass.denied", "X05"
     BREAKGLASS_REVIEWED = "breakglass.reviewed", "X06"
     BREAKGLASS_SHOWN = "breakglass.shown", "X07"
+    BREAKGLASS_EXPIRED = "breakglass.expired", "X08"
 
     REPORT_SAVED = "report.saved", "R01"
     REPORT_DROPPED = "report.dropped", "R02"

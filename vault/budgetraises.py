@@ -25,7 +25,9 @@ LONGEST: Final = 7 * 86_400  # seconds: what is needed for longer is no raise bu
 
 _TABLE: Final = BudgetRaise.__table__  # type: ignore[attr-defined]
 
-RAISES: Final = Kind(proposals.matter("raise", {Role.OPERATOR, Role.COMPLIANCE, Role.APPROVER}), _TABLE)
+RAISES: Final = Kind(
+    proposals.matter("raise", {Role.OPERATOR, Role.COMPLIANCE, Role.APPROVER}), _TABLE, Act.BUDGET_EXPIRED
+)
 
 
 @dataclass(frozen=True, slots=True)

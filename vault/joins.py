@@ -33,7 +33,9 @@ _SALT: Final = 32
 _LABEL: Final = "join/named"
 _TABLE: Final = BrandJoin.__table__  # type: ignore[attr-defined]
 
-JOINS: Final = Kind(proposals.matter("join", {Role.COMPLIANCE, Role.APPROVER}), _TABLE, (("named", b""),))
+JOINS: Final = Kind(
+    proposals.matter("join", {Role.COMPLIANCE, Role.APPROVER}), _TABLE, Act.JOIN_EXPIRED, (("named", b""),)
+)
 
 
 class JoinReason(StrEnum):

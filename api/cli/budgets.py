@@ -1,20 +1,22 @@
 """Commands on budgets: show, lower; propose and approve a raise, which takes two officers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Json, Output, moment
-from api.cli.signing import Key, Officer, OwnKey, Signature, signs
+from api.cli.proposing import Kind, proposed, register
+from api.cli.signing import Officer, OwnKey, signs
 from vault import budgetraises, systems
 from vault.budgetraises import Proposal
 from vault.errors import UnknownSystem
+from vault.governance.signatures import Sign
+from vault.unit import Vault
 
 app = typer.Typer(help="Budgets of systems: show, lower; propose and approve raises.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The client id of the system.")]
-ProposalId = Annotated[str, typer.Argument(help="The id of the proposal.")]
 Limits = Annotated[
     list[str], typer.Option("--limit", help="<system|staff|purpose[=key]>:<people|weight>:<quota>/<window>; repeat.")
 ]
@@ -66,38 +68,12 @@ def propose(
     sign = signs(key, None)
     with opened() as vault:
         made = budgetraises.propose(vault, system_id, tuple(limit), hours * 3600, officer, sign)
-    Output(json=json).result(_shown(made), f"Proposal {made.id} waits for another officer.")
+    proposed(RAISES, made, Output(json=json), f"Proposal {made.id}")
 
 
-@app.command()
-def approve(
-    proposal: ProposalId, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
-) -> None:
-    """Approve a raise that another officer proposed."""
-    sign = signs(key, signature)
-    with opened() as vault:
-        made = budgetraises.approve(vault, proposal, officer, sign)
-    Output(json=json).result(_shown(made), f"Raised until {moment(made.until_at)}.")
-
-
-@app.command()
-def withdraw(
-    proposal: ProposalId, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
-) -> None:
-    """Take a proposal back, or end a raise before its time."""
-    sign = signs(key, signature)
-    with opened() as vault:
-        made = budgetraises.withdraw(vault, proposal, officer, sign)
-    Output(json=json).result(_shown(made), f"Proposal {made.id} is withdrawn.")
-
-
-@app.command("list")
-def list_(*, json: Json = False) -> None:
-    """List proposals and raises, newest first."""
-    with opened() as vault, vault.reading() as conn:
-        rows = [_shown(each) for each in budgetraises.listed(conn)]
-    columns = ("id", "system", "limits", "hours", "state", "proposed_by", "approved_by", "until")
-    Output(json=json).rows("raises", columns, rows)
+def _approve(vault: Vault, proposal: str, officer: str, sign: Sign, output: Output) -> None:
+    made = budgetraises.approve(vault, proposal, officer, sign)
+    output.result(_shown(made), f"Raised until {moment(made.until_at)}.")
 
 
 def _shown(proposal: Proposal) -> dict[str, Any]:
@@ -111,3 +87,16 @@ def _shown(proposal: Proposal) -> dict[str, Any]:
         "approved_by": proposal.approved_by or "",
         "until": moment(proposal.until_at),
     }
+
+
+RAISES: Final = Kind(
+    "raises",
+    ("id", "system", "limits", "hours", "state", "proposed_by", "approved_by", "until"),
+    _shown,
+    _approve,
+    "Approve a raise that another officer proposed.",
+    budgetraises.withdraw,
+    "Take a proposal back, or end a raise before its time.",
+    budgetraises.listed,
+)
+register(app, RAISES)

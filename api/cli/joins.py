@@ -1,19 +1,20 @@
 """`ecrin join`: what references of one brand are as another's, told once, for those named, by two officers."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail, moment
-from api.cli.signing import Key, Officer, OwnKey, Signature, signs
+from api.cli.proposing import Kind, proposed, register
+from api.cli.signing import Officer, OwnKey, signs
 from vault import joins
+from vault.governance.signatures import Sign
 from vault.joins import Join, JoinReason
+from vault.unit import Vault
 
 app = typer.Typer(help="Joins of two brands' references, by two officers.", no_args_is_help=True)
-
-JoinId = Annotated[str, typer.Argument(help="The id of the join.")]
 
 
 @app.command()
@@ -35,39 +36,13 @@ def propose(
     sign = signs(key, None)
     with opened() as vault:
         made = joins.propose(vault, brand, other, named, reason, officer, sign)
-    Output(json=json).result(_shown(made), f"Join {made.id} of {made.count} references waits for another officer.")
+    proposed(JOINS, made, Output(json=json), f"Join {made.id} of {made.count} references")
 
 
-@app.command()
-def approve(
-    join: JoinId, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
-) -> None:
-    """Approve a join that another officer asked for, and print it. It is told once."""
-    sign = signs(key, signature)
-    with opened() as vault:
-        made, told = joins.approve(vault, join, officer, sign)
+def _approve(vault: Vault, join: str, officer: str, sign: Sign, output: Output) -> None:
+    made, told = joins.approve(vault, join, officer, sign)
     rows = [{made.brand: mine, made.other: theirs} for mine, theirs in told.items()]
-    Output(json=json).rows("references", (made.brand, made.other), rows)
-
-
-@app.command()
-def withdraw(
-    join: JoinId, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
-) -> None:
-    """Take a proposed join back."""
-    sign = signs(key, signature)
-    with opened() as vault:
-        made = joins.withdraw(vault, join, officer, sign)
-    Output(json=json).result(_shown(made), f"Join {made.id} is withdrawn.")
-
-
-@app.command("list")
-def list_(*, json: Json = False) -> None:
-    """List joins, newest first; no reference is shown."""
-    with opened() as vault, vault.reading() as conn:
-        rows = [_shown(each) for each in joins.listed(conn)]
-    columns = ("id", "brand", "other", "reason", "count", "state", "proposed_by", "approved_by", "proposed")
-    Output(json=json).rows("joins", columns, rows)
+    output.rows("references", (made.brand, made.other), rows)
 
 
 def _shown(join: Join) -> dict[str, Any]:
@@ -82,3 +57,16 @@ def _shown(join: Join) -> dict[str, Any]:
         "approved_by": join.approved_by or "",
         "proposed": moment(join.proposed_at),
     }
+
+
+JOINS: Final = Kind(
+    "joins",
+    ("id", "brand", "other", "reason", "count", "state", "proposed_by", "approved_by", "proposed"),
+    _shown,
+    _approve,
+    "Approve a join that another officer asked for, and print it. It is told once.",
+    joins.withdraw,
+    "Take a proposed join back.",
+    joins.listed,
+)
+register(app, JOINS)

@@ -386,6 +386,9 @@ def test_what_a_case_said_goes_a_month_after_it_was_closed_and_its_leaf_with_it(
     housekeeping.purge(vault)
     with vault.reading() as conn:
         assert {each.id: each.state for each in cases.listed(conn)}[forgotten] is State.EXPIRED
+    ran_out = ("breakglass.expired", "allow", vault.deployment, (f"case:{forgotten.hex()}",))
+    housekeeping.purge(vault)
+    assert acts(vault, "breakglass.expired") == [ran_out]  # once
     assert all(row.sealed is not None for row in sealed(vault))
     assert show(two, reviewed).reason == REASON  # a review may itself be asked about
     clock.advance(cases.KEPT_SECONDS)

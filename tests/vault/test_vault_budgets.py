@@ -378,3 +378,6 @@ def test_a_raise_may_be_ended_early_and_an_old_proposal_is_void(store, hour, des
     with store.reading() as conn:
         states = {each.id: each.state for each in budgetraises.listed(conn)}
     assert states == {first.id: "withdrawn", second.id: "expired"}
+    housekeeping.purge(store)
+    ran_out = ("budget.expired", "allow", store.deployment, (f"raise:{second.id}",))
+    assert acts(store, "budget.expired") == [ran_out]  # once

@@ -146,6 +146,12 @@ def test_what_was_named_goes_when_a_join_is_closed_void_or_about_somebody_being_
     with vault.reading() as conn:
         states = {each.id: each.state for each in joins.listed(conn)}
     assert states == {taken.id: State.WITHDRAWN, both.id: State.EXPIRED, kept.id: State.EXPIRED}
+    expired = [each for each in entries(vault) if each["act"] == "join.expired"]
+    assert [(each["pol"], each["out"], each["actor"]["k"]) for each in expired] == [
+        ([f"join:{kept.id}"], "allow", "vault")
+    ]
+    housekeeping.purge(vault)
+    assert [each["act"] for each in entries(vault)].count("join.expired") == 1
 
 
 def test_the_restricted_and_the_erased_are_left_out(vault, people):

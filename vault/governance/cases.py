@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, bindparam, select, update
 
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import Catalogue
 from policies.levels import Level
 from policies.model import Wanted
@@ -222,12 +223,16 @@ def forget_people(uow: UnitOfWork, subjects: Collection[bytes]) -> None:
 def expire(uow: UnitOfWork) -> int:
     """Close what nobody decided on in time, drop what was closed long ago. Returns how many cases that concerned."""
     waiting = (_TABLE.c.state == State.ASKED.value, _TABLE.c.asked_at <= uow.now - WAITING_SECONDS)
-    closing = update(_TABLE).where(*waiting).values(state=State.EXPIRED.value, closed_at=uow.now)
-    closed = uow.conn.execute(closing).rowcount
+    due = [row.id for row in uow.conn.execute(select(_TABLE.c.id).where(*waiting).with_for_update(skip_locked=True))]
+    for each in due:
+        closing = update(_TABLE).where(_TABLE.c.id == each)
+        uow.conn.execute(closing.values(state=State.EXPIRED.value, closed_at=uow.now))
+        actor = Actor(ActorKind.VAULT, uow.vault.deployment)
+        uow.record(Entry(Act.BREAKGLASS_EXPIRED, Outcome.ALLOW, actor, pol=(f"case:{each.hex()}",)))
     over = (_TABLE.c.closed_at <= uow.now - KEPT_SECONDS, _TABLE.c.sealed.is_not(None))
     ids = [row.id for row in uow.conn.execute(select(_TABLE.c.id).where(*over))]
     _drop(uow, ids)
-    return closed + len(ids)
+    return len(due) + len(ids)
 
 
 def _drop(uow: UnitOfWork, ids: Collection[bytes]) -> None:

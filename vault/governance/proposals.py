@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table, insert, select, update
 
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from vault.errors import IntegrityFailure, UnknownProposal
 from vault.governance import signatures
 from vault.governance.signatures import Matter, Sign, Thing
@@ -46,10 +47,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of proposal: its matter, its table, and what else goes from a row when it is decided or void."""
+    """A kind of proposal: its matter, its table, the act of running out, and what else goes from a row that is over."""
 
     matter: Matter
     table: Table
+    expired: Act
     emptied: tuple[tuple[str, object], ...] = ()
 
 
@@ -139,10 +141,16 @@ def void(uow: UnitOfWork, kind: Kind, identifier: bytes) -> None:
 
 
 def expire(uow: UnitOfWork, kind: Kind) -> int:
-    """Make void what nobody approved in time. Returns how many there were."""
+    """Make void what nobody approved in time, with an entry for each. Returns how many there were."""
     table = kind.table
     old = (table.c.state == State.PROPOSED.value, table.c.proposed_at <= uow.now - WAITING_SECONDS)
-    return uow.conn.execute(update(table).where(*old).values(state=State.EXPIRED.value, **dict(kind.emptied))).rowcount
+    # Whoever is deciding on one at this moment has its row, and finds it too late.
+    due = list(uow.conn.scalars(select(table.c.id).where(*old).order_by(table.c.id).with_for_update(skip_locked=True)))
+    for identifier in due:
+        void(uow, kind, identifier)
+        said = (f"{kind.matter.name}:{identifier.hex()}",)
+        uow.record(Entry(kind.expired, Outcome.ALLOW, Actor(ActorKind.VAULT, uow.vault.deployment), pol=said))
+    return len(due)
 
 
 def _move(uow: UnitOfWork, kind: Kind, row: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
