@@ -13,12 +13,12 @@ from api.acts import Answer, guarded, once
 from api.packages import sealed
 from audit.entry import Act, Entry, Outcome
 from policies.rights import Assurance, Right
-from vault.errors import InvalidFields, VaultError
+from vault.errors import InvalidFields, UnknownRequest, VaultError
 from vault.requests import records
 from vault.requests.content import Content
 from vault.requests.intake import Ask, receive
 from vault.requests.records import Outcome as Ended
-from vault.requests.records import Request, Requester, Source, UnknownRequest, protocol_reason
+from vault.requests.records import Request, Requester, Source, protocol_reason
 from vault.requests.states import Move, State
 from vault.requests.steps import By, lock, take
 from vault.tokens import Session

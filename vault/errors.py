@@ -258,6 +258,12 @@ class UnknownSystem(VaultError):
     code = "unknown_system"
 
 
+class UnknownRequest(VaultError):
+    """No such request of a data subject, or not this brand's: one answer."""
+
+    code = "unknown_request"
+
+
 class UnknownProposal(VaultError):
     """No proposal of this id waits for approval: never made, decided already, or out of date."""
 

@@ -13,6 +13,7 @@ from api.packages.handing import file_of
 from api.packages.sealed import InvalidKey
 from policies.deadlines import days_left
 from policies.rights import Assurance, Right
+from vault.governance import desk
 from vault.keys.private_file import write_private
 from vault.requests import acts, codes, delivering, erasing, handling, records, statistics
 from vault.requests.erasing import Plan
@@ -112,12 +113,17 @@ def advance(
 
 @app.command()
 def message(
-    request: Name, move: Move, *, said: Annotated[str, typer.Option(help="Its codes, separated by spaces.")] = ""
+    request: Name,
+    move: Move,
+    officer: Officer,
+    *,
+    said: Annotated[str, typer.Option(help="Its codes, separated by spaces.")] = "",
 ) -> None:
-    """Print the text of the next step, for a signature made elsewhere."""
+    """Print the text of the officer's next step, for a signature made elsewhere."""
     with opened() as vault, vault.reading() as conn:
         found = records.get(conn, records.identifier(request))
-        text = records.message(vault.deployment, found.id, found.version + 1, move, tuple(said.split()))
+        step = records.step(found.id, found.version + 1, said.split())
+        text = desk.next_text(vault, conn, step, move, officer)
     typer.echo(text.decode(), nl=False)
 
 

@@ -15,11 +15,11 @@ from api.console.visit import PREFIX, Visit
 from api.pages.terms import GROUNDS, SAID
 from api.problems import Problem
 from policies.rights import Assurance, Right
-from vault.errors import IntegrityFailure
+from vault.errors import IntegrityFailure, UnknownRequest
 from vault.requests import acts, delivering, erasing, handling, records
 from vault.requests.content import Content
 from vault.requests.delivering import GOOD_FOR
-from vault.requests.records import Ground, Request, UnknownRequest, Wanted
+from vault.requests.records import Ground, Request, Wanted
 from vault.requests.states import Move, State, moves_from
 from vault.requests.steps import By, by_officer
 

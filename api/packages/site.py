@@ -23,9 +23,8 @@ from api.problems import KINDS, Problem, request_id_of
 from api.services import Services, services_of
 from api.trail import tells
 from audit.entry import UNKNOWN, Act, Entry, Outcome
-from vault.errors import Conflict, IntegrityFailure, KeyHolderUnavailable, Refused, Sealed
+from vault.errors import Conflict, IntegrityFailure, KeyHolderUnavailable, Refused, Sealed, UnknownRequest
 from vault.requests import delivering
-from vault.requests.records import UnknownRequest
 from vault.requests.states import IllegalMove
 
 PREFIX: Final = "/package"

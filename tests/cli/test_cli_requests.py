@@ -128,8 +128,8 @@ def test_the_register_names_nobody_and_content_takes_a_key(ecrin, desk):
 def test_a_step_can_be_signed_elsewhere(ecrin, desk, tmp_path):
     by, made = desk
     request, text, signed = made[Right.COMPLAINT], tmp_path / "text", tmp_path / "signed"
-    text.write_text(ecrin("request", "message", request, "collect").out)
-    assert "move: collect\nsaid: \n" in text.read_text()
+    text.write_text(ecrin("request", "message", request, "collect", "--officer", "m.lefevre").out)
+    assert f"act: request.collect\non: {request}." in text.read_text()
     sign = ["openssl", "pkeyutl", "-sign", "-inkey", by["m.lefevre"][3], "-rawin", "-in", text, "-out", signed]
     subprocess.run(sign, check=True, capture_output=True)
     how = ("--officer", "m.lefevre", "--signature", signed)

@@ -10,12 +10,20 @@ from policies.rights import Assurance, Right
 from vault import consents
 from vault.consents import Change
 from vault.erasure import requests as erasures
-from vault.errors import IntegrityFailure, InvalidFields, NotSigned, Refused, UnknownOfficer, UnknownReference
+from vault.errors import (
+    IntegrityFailure,
+    InvalidFields,
+    NotSigned,
+    Refused,
+    UnknownOfficer,
+    UnknownReference,
+    UnknownRequest,
+)
 from vault.officers import FOUNDERS, Role
 from vault.requests import content, handling
 from vault.requests.content import Content
 from vault.requests.intake import MOST_OPEN, of_system
-from vault.requests.records import Ground, Outcome, Requester, Source, UnknownRequest, Wanted, protocol_reason
+from vault.requests.records import Ground, Outcome, Requester, Source, Wanted, protocol_reason
 from vault.requests.states import IllegalMove, Move, State
 from vault.requests.steps import STOPPING, by_officer, by_vault
 from vault.store.tables import metadata

@@ -15,6 +15,7 @@ from vault.governance.proposals import Part
 from vault.governance.signatures import Signed, Thing
 from vault.governance.versionsigning import Part as As
 from vault.governance.versionsigning import version_of
+from vault.requests import records
 
 SALT = bytes(range(32))
 KEY = Ed25519PrivateKey.from_private_bytes(SALT)  # published, and so nobody's
@@ -33,6 +34,7 @@ CASE_SAYS = says(
     b"Found unconscious in the boutique.",
 )  # fmt: skip
 SYSTEM = says(b"aurelle-paris", b"2")
+STEP = says(b"ground:unfounded", b"kept:purchases")
 TEXT = f"""ecrin-officer-act v1
 deployment: ecrin
 act: raise.approve
@@ -71,7 +73,9 @@ def test_what_things_say():
     assert budgetraises._says(row) == RAISE
     row = {"brand": "aurelle", "other": "vantier", "reason": "merger"}
     assert joins._says(row, SALT + b"ref_00000000000000000000000000") == JOIN
-    for each in (CASE_SAYS, RAISE, JOIN, SYSTEM):
+    step = records.step(bytes(16), 7, ("ground:unfounded", "kept:purchases"))
+    assert step == Thing(records.REQUESTS, f"{'00' * 16}.7", STEP)
+    for each in (CASE_SAYS, RAISE, JOIN, SYSTEM, STEP):
         assert shown(each.hex())
 
 
@@ -85,7 +89,7 @@ def test_a_system_says_its_id_and_epoch():
 
 def test_every_part_is_listed():
     table = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
-    for matter in (CASE, joins.JOINS.matter, budgetraises.RAISES.matter, enabling.SYSTEM):
+    for matter in (CASE, joins.JOINS.matter, budgetraises.RAISES.matter, enabling.SYSTEM, records.REQUESTS):
         for part in matter.may:
             assert re.search(rf"`{matter.name}\.{part}`", table), part
     assert {str(each) for each in CASE.may} == {str(each) for each in Step}

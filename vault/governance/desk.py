@@ -39,8 +39,12 @@ _BEGINS: Final[dict[str, tuple[Matter, str]]] = {
 def text(vault: Vault, conn: Connection, act: Elsewhere, on: str, officer_id: str) -> bytes:
     """Return what an officer signs next for an act on a thing. Raises `UnknownProposal`, `UnknownSystem`."""
     name, _, part = act.partition(".")
-    signed = Signed(_thing(conn, name, on), part, officer_id, signatures.next_number(conn, officer_id))
-    return signed.text(vault.deployment)
+    return next_text(vault, conn, _thing(conn, name, on), part, officer_id)
+
+
+def next_text(vault: Vault, conn: Connection, thing: Thing, part: str, officer_id: str) -> bytes:
+    """Return what an officer signs next for a part of a thing."""
+    return Signed(thing, part, officer_id, signatures.next_number(conn, officer_id)).text(vault.deployment)
 
 
 def _thing(conn: Connection, name: str, on: str) -> Thing:

@@ -6,7 +6,7 @@ line, has none of it. Signatures are kept with what they cover, so that what two
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,14 +19,16 @@ from vault import officers
 from vault.errors import (
     NotSigned,
     UnknownCase,
+    UnknownOfficer,
     UnknownProposal,
+    UnknownRequest,
     UnknownSystem,
     UnknownVersion,
     VaultError,
 )
 from vault.governance import officerkeys
 from vault.governance.officerkeys import Signatory
-from vault.officers import Role
+from vault.officers import OfficerStatus, Role
 from vault.store.bulk import insert_rows
 from vault.store.tables import OfficerSignature
 from vault.unit import UnitOfWork, Vault, record_apart
@@ -34,7 +36,7 @@ from vault.unit import UnitOfWork, Vault, record_apart
 Sign = Callable[[bytes], bytes]
 """Makes a signature over a text: with a key at hand, or by handing over one made elsewhere."""
 
-_UNKNOWN_THING: Final = (UnknownCase, UnknownProposal, UnknownSystem, UnknownVersion)
+_UNKNOWN_THING: Final = (UnknownCase, UnknownProposal, UnknownRequest, UnknownSystem, UnknownVersion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,19 @@ def add(uow: UnitOfWork, thing: Thing, part: str, officer_id: str, sign: Sign) -
 
 def signatory(conn: Connection, matter: Matter, part: str, officer_id: str) -> Signatory:
     """Return an officer who may take a part. Raises `UnknownOfficer`, or `NotSigned` for another role or a founder."""
-    signer = officerkeys.signatory(conn, officer_id)
+    entitled(conn, matter, part, officer_id)
+    return officerkeys.signatory(conn, officer_id)
+
+
+def entitled(conn: Connection, matter: Matter, part: str, officer_id: str) -> None:
+    """Raise as `signatory` unless the officer may take a part, with a key or, where a session vouches, without one."""
+    officer = officers.get(conn, officer_id)
+    if officer is None or officer.status is not OfficerStatus.ACTIVE:
+        raise UnknownOfficer
     if officer_id in officers.FOUNDERS and not matter.founders:
         raise NotSigned("a founder signs policy versions and nothing else")
-    if signer.role not in matter.may[part]:
-        raise NotSigned(f"the role {signer.role} does not cover this")
-    return signer
+    if officer.role not in matter.may[part]:
+        raise NotSigned(f"the role {officer.role} does not cover this")
 
 
 def check(conn: Connection, deployment: str, thing: Thing, parts: Collection[str]) -> None:
@@ -153,8 +162,13 @@ def actor(officer_id: str) -> Actor:
     return Actor(ActorKind.OFFICER, officer_id)
 
 
+def denials(vault: Vault, act: Act, officer_id: str, said: tuple[str, ...]) -> AbstractContextManager[None]:
+    """Record an officer's act that was turned away: `turned_away`."""
+    return turned_away(vault, act, actor(officer_id), said)
+
+
 @contextmanager
-def denials(vault: Vault, act: Act, officer_id: str, said: tuple[str, ...]) -> Iterator[None]:
+def turned_away(vault: Vault, act: Act, by: Actor, said: tuple[str, ...]) -> Iterator[None]:
     """Record an act that was turned away, as `act` with the outcome `deny`, in a unit of its own.
 
     An id that is no officer's is not repeated, nor is the name of a thing that there is not: they are whatever somebody
@@ -165,14 +179,13 @@ def denials(vault: Vault, act: Act, officer_id: str, said: tuple[str, ...]) -> I
     except (VaultError, PolicyError) as error:
         if isinstance(error, VaultError) and error.retryable:
             raise
-        with vault.reading() as conn:
-            known = officers.is_id(officer_id) and officers.get(conn, officer_id) is not None
+        if by.kind is ActorKind.OFFICER:
+            with vault.reading() as conn:
+                known = officers.is_id(by.id) and officers.get(conn, by.id) is not None
+            by = by if known else UNKNOWN
         named = () if isinstance(error, _UNKNOWN_THING) else said
         prefix = act.partition(".")[0]
-        entry = Entry(
-            act, Outcome.DENY, actor(officer_id) if known else UNKNOWN, pol=(*named, f"{prefix}.{error.code}")
-        )
-        record_apart(vault, [(entry, None)])
+        record_apart(vault, [(Entry(act, Outcome.DENY, by, pol=(*named, f"{prefix}.{error.code}")), None)])
         raise
 
 

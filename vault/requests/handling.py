@@ -137,11 +137,11 @@ def view(vault: Vault, request_id: bytes, by: By) -> tuple[Request, Content]:
     `UnknownOfficer`, `IntegrityFailure`.
     """
     with vault.unit() as uow:
-        handling(uow, by.actor.id)
+        handling(uow, by.actor.id, Move.VIEW)
         held = lock(uow, request_id)
-        vouched(uow, by, held.request, Move.VIEW)
+        signed = vouched(uow, by, held.request, Move.VIEW)
         sealed = content.stored(uow, request_id)
-        pol = (f"request:{held.request.name}", f"right:{held.request.right}")
+        pol = (f"request:{held.request.name}", f"right:{held.request.right}", *signed)
         uow.record(Entry(Act.REQUEST_VIEWED, Ended.ALLOW, by.actor, pol=pol), log_key=held.log_key)
         uow.commit()
     if sealed is None or held.request.subject is None:

@@ -15,21 +15,22 @@ from sqlalchemy import Connection, select
 
 from policies.deadlines import Clock, Deadline, due_at
 from policies.rights import Assurance, Right, Rights
-from vault.errors import VaultError
+from vault.errors import UnknownRequest
+from vault.governance import signatures
+from vault.governance.proposals import digest
+from vault.governance.signatures import Matter, Thing
+from vault.officers import Role
 from vault.requests.states import OVER, Move, State
 from vault.store.tables import metadata
 
 ID_BYTES: Final = 16
 PAGE: Final = 500
 
+REQUESTS: Final = Matter("request", dict.fromkeys(Move, frozenset({Role.COMPLIANCE, Role.APPROVER})))
+"""Every step of a request that is an officer's, and reading what the person wrote (`view`)."""
+
 _REQUEST: Final = metadata.tables["subject_request"]
 _STEP: Final = metadata.tables["request_step"]
-
-
-class UnknownRequest(VaultError):
-    """No such request, or not this brand's: one answer."""
-
-    code = "unknown_request"
 
 
 class Source(StrEnum):
@@ -226,7 +227,8 @@ def listed(conn: Connection, wanted: Wanted) -> list[Request]:
 
 def steps(conn: Connection, request_id: bytes) -> list[Step]:
     """Return every step of a request, in order."""
-    rows = conn.execute(select(_STEP).where(_STEP.c.request_id == request_id).order_by(_STEP.c.number))
+    rows = conn.execute(select(_STEP).where(_STEP.c.request_id == request_id).order_by(_STEP.c.number)).all()
+    signed = signatures.signers(conn, REQUESTS, [step(request_id, row.number, ()).id for row in rows])
     return [
         Step(
             row.number,
@@ -235,24 +237,16 @@ def steps(conn: Connection, request_id: bytes) -> list[Step]:
             row.actor_kind,
             row.actor_id,
             tuple(row.said.split()),
-            row.signature is not None,
+            row.move in signed.get(step(request_id, row.number, ()).id, {}),
             row.at,
         )
         for row in rows
     ]
 
 
-def message(deployment: str, request_id: bytes, number: int, move: Move, said: Sequence[str]) -> bytes:
-    """Return the text that an officer signs for a step, ASCII (docs/formats.md). The number makes it good once."""
-    lines = (
-        "ecrin-request v1",
-        f"deployment: {deployment}",
-        f"request: {request_id.hex()}",
-        f"step: {number}",
-        f"move: {move}",
-        f"said: {' '.join(said)}",
-    )
-    return ("\n".join(lines) + "\n").encode("ascii")
+def step(request_id: bytes, number: int, said: Sequence[str]) -> Thing:
+    """Name a step for a signature: by its request and number, so that it is good for one, and by all it says."""
+    return Thing(REQUESTS, f"{request_id.hex()}.{number}", digest(*(each.encode() for each in said)))
 
 
 def read(row: Any) -> Request:

@@ -4,8 +4,7 @@ A subject's row is locked before its request's row, as everywhere else where bot
 each other.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -14,17 +13,15 @@ from sqlalchemy import select, update
 from audit.entry import Act, Actor, ActorKind, Entry
 from audit.entry import Outcome as Ended
 from policies.deadlines import Clock, due_at, may_pause, running_pause
-from policies.errors import PolicyError
 from policies.rights import Right
 from vault import locked, officers
-from vault.errors import Conflict, InvalidFields, NotSigned, Refused, UnknownOfficer, VaultError
-from vault.governance import officerkeys
+from vault.errors import Conflict, InvalidFields, NotSigned, Refused, UnknownOfficer
+from vault.governance import signatures
 from vault.governance.signatures import Sign
 from vault.locked import Locked
-from vault.officers import OfficerStatus, Role
 from vault.requests import content, letters, records
 from vault.requests.letters import LetterKind
-from vault.requests.records import Outcome, Request
+from vault.requests.records import REQUESTS, Outcome, Request
 from vault.requests.states import OVER, IllegalMove, Move, State, after
 from vault.store.bulk import insert_rows
 from vault.store.tables import metadata
@@ -35,7 +32,6 @@ PORTAL: Final = "portal"
 _REQUEST: Final = metadata.tables["subject_request"]
 _STEP: Final = metadata.tables["request_step"]
 
-_HANDLING: Final = frozenset({Role.COMPLIANCE, Role.APPROVER})
 # What is not an officer's to do: a brand hands a person's word on, the vault itself does what follows by rule.
 _OF_SYSTEMS: Final = frozenset({Move.RECEIVE, Move.WITHDRAW})
 _OF_VAULT: Final = frozenset(
@@ -63,7 +59,6 @@ _TOLD: Final = {
     Move.CARRY_OUT: LetterKind.DONE,
     Move.PREPARE: LetterKind.READY,
 }
-_DENIED: Final = (VaultError, PolicyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +117,7 @@ def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ..
     """
     request, number = held.request, held.request.version + 1
     to = after(request.right, request.state, move, request.held_from)
-    fingerprint, signature = _vouch(uow, by, request, number, move, said)
+    signed = _vouch(uow, by, request, number, move, said)
     clock = _moved(uow, request, move, to)
     changes["held_from"] = _held_from(request, to)
     if to in OVER:
@@ -139,20 +134,20 @@ def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ..
     unmoved = (_REQUEST.c.id == request.id, _REQUEST.c.version == request.version)
     if uow.conn.execute(update(_REQUEST).where(*unmoved).values(**changes)).rowcount != 1:
         raise Conflict("subject_request")
-    note(uow, request.id, number, move, to, by.actor, said, fingerprint, signature)
-    pol = (f"request:{request.name}", f"right:{request.right}", f"move:{move}", f"state:{to}", *said)
+    note(uow, request.id, number, move, to, by.actor, said)
+    pol = (f"request:{request.name}", f"right:{request.right}", f"move:{move}", f"state:{to}", *said, *signed)
     act = _ACT.get(move, Act.REQUEST_ADVANCED)
     uow.record(Entry(act, Ended.ALLOW, by.actor, pol=pol), log_key=held.log_key)
     _tell(uow, held, move)
     return replace(held, request=records.get(uow.conn, request.id))
 
 
-def vouched(uow: UnitOfWork, by: By, request: Request, move: Move) -> None:
+def vouched(uow: UnitOfWork, by: By, request: Request, move: Move) -> tuple[str, ...]:
     """Check who is there for something that is no step: the officer, and a signature over the next number if one is made.
 
-    Raises as `take`.
+    Returns what an entry says of the signature. Raises as `take`.
     """
-    _vouch(uow, by, request, request.version + 1, move, ())
+    return _vouch(uow, by, request, request.version + 1, move, ())
 
 
 def note(
@@ -163,8 +158,6 @@ def note(
     to: State,
     actor: Actor,
     said: tuple[str, ...],
-    fingerprint: str = "",
-    signature: bytes | None = None,
 ) -> None:
     """Keep a step."""
     row = {
@@ -175,8 +168,6 @@ def note(
         "actor_kind": actor.kind.value,
         "actor_id": actor.id,
         "said": " ".join(said),
-        "fingerprint": fingerprint,
-        "signature": signature,
         "at": uow.now,
     }
     insert_rows(uow.conn, _STEP, [row])
@@ -195,47 +186,30 @@ def another(uow: UnitOfWork, request: Request, by: By, *moves: Move) -> None:
         raise NotSigned("nobody approves their own")
 
 
-@contextmanager
-def denials(vault: Vault, request_id: bytes, move: Move, by: By) -> Iterator[None]:
-    """Record `request.denied` for a step that was turned away, in a unit of its own."""
-    try:
-        yield
-    except _DENIED as error:
-        pol = (f"request:{request_id.hex()}", f"move:{move}", f"request.{error.code}")
-        with vault.unit() as uow:
-            uow.record(Entry(Act.REQUEST_DENIED, Ended.DENY, by.actor, pol=pol))
-            uow.commit()
-        raise
+def denials(vault: Vault, request_id: bytes, move: Move, by: By) -> AbstractContextManager[None]:
+    """Record `request.denied` for a step that was turned away, as `vault.governance.signatures` does of every act."""
+    said = (f"request:{request_id.hex()}", f"move:{move}")
+    return signatures.turned_away(vault, Act.REQUEST_DENIED, by.actor, said)
 
 
-def handling(uow: UnitOfWork, officer_id: str) -> None:
-    """Raise `UnknownOfficer` or `NotSigned` unless the officer may handle requests: active, no founder, of the role."""
-    found = officers.get(uow.conn, officer_id)
-    if found is None or found.status is not OfficerStatus.ACTIVE:
-        raise UnknownOfficer
-    if officer_id in officers.FOUNDERS:
-        raise NotSigned("a founder signs policy versions and nothing else")
-    if found.role not in _HANDLING:
-        raise NotSigned(f"the role {found.role} does not cover this")
+def handling(uow: UnitOfWork, officer_id: str, move: Move) -> None:
+    """Raise `UnknownOfficer` or `NotSigned` unless the officer may take this step: active, no founder, of the role."""
+    signatures.entitled(uow.conn, REQUESTS, move, officer_id)
 
 
 def _vouch(
     uow: UnitOfWork, by: By, request: Request, number: int, move: Move, said: tuple[str, ...]
-) -> tuple[str, bytes | None]:
+) -> tuple[str, ...]:
     kind = by.actor.kind
     if kind is not ActorKind.OFFICER:
         own = _OF_VAULT | _AT_ONCE if request.right in STOPPING else _OF_VAULT
         if move not in (_OF_SYSTEMS if kind is ActorKind.SYSTEM else own):
             raise Refused("not_permitted")
-        return "", None
-    handling(uow, by.actor.id)
+        return ()
+    handling(uow, by.actor.id, move)
     if by.sign is None:
-        return "", None
-    signer = officerkeys.signatory(uow.conn, by.actor.id)
-    text = records.message(uow.vault.deployment, request.id, number, move, said)
-    signature = by.sign(text)
-    signer.check(text, signature)
-    return signer.fingerprint, signature
+        return ()
+    return signatures.add(uow, records.step(request.id, number, said), move, by.actor.id, by.sign)
 
 
 def _tell(uow: UnitOfWork, held: Held, move: Move) -> None:

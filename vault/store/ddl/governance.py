@@ -67,7 +67,7 @@ class OfficerSignature(Row, table=True):
 
     officer_id: str = Field(primary_key=True, sa_type=String(64))
     number: int = Field(primary_key=True, sa_type=BigInteger)
-    matter: str = Field(sa_type=String(16))  # policy, case, join, raise, system
+    matter: str = Field(sa_type=String(16))  # policy, case, join, raise, system, request
     thing: str = Field(sa_type=String(64))
     part: str = Field(sa_type=String(16))
     says: bytes = Field(sa_type=LargeBinary(32))  # hash of all that the thing says

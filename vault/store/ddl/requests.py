@@ -50,7 +50,7 @@ class SubjectRequest(Row, table=True):
 
 
 class RequestStep(Row, table=True):
-    """One step of a request: which, by whom, when, and an officer's signature where a key was used. Names nobody."""
+    """One step of a request: which, by whom, when. An officer's signature over it is in `officer_signature`. Names nobody."""
 
     __tablename__ = "request_step"
     __table_args__ = (Index(None, "at"),)
@@ -62,8 +62,6 @@ class RequestStep(Row, table=True):
     actor_kind: str = Field(sa_type=String(16))
     actor_id: str = Field(sa_type=String(64))
     said: str = Field(sa_type=Text)  # a ground, a reason, names: codes
-    fingerprint: str = Field(sa_type=String(64))  # of the officer's key; empty where a session vouched
-    signature: bytes | None = Field(default=None, sa_type=LargeBinary)
     at: int = Field(sa_type=BigInteger)
 
 
