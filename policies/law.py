@@ -42,11 +42,21 @@ class ProspectRule:
 
 
 @dataclass(frozen=True, slots=True)
+class SuppressionRule:
+    """From `since` on, an address whose owner said no to marketing stays on the list for `days`."""
+
+    days: int
+    since: dt.date
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Law:
     """Every rule, with the newest that has begun in force."""
 
     ages: tuple[AgeRule, ...] = ()
     prospects: tuple[ProspectRule, ...] = ()
+    suppressions: tuple[SuppressionRule, ...] = ()
 
     def age_of_majority(self, places: tuple[str, ...], on: dt.date) -> int:
         """Return the age below which somebody is a minor: of the first of `places` that has a rule on that day."""
@@ -61,20 +71,29 @@ class Law:
         begun = [each for each in self.prospects if each.since <= on]
         return max(begun, key=lambda each: each.since) if begun else None
 
+    def suppression_rule(self, on: dt.date) -> SuppressionRule | None:
+        """Return the rule on the list of those not to be solicited in force on a day; None: no list is kept."""
+        begun = [each for each in self.suppressions if each.since <= on]
+        return max(begun, key=lambda each: each.since) if begun else None
+
 
 def read_law(file: str, content: bytes, find: Finder) -> Law:
     """Parse `law.toml`. Reports faults through `find`; the result is only meaningful if nothing was reported."""
     document = read_toml(file, content, find)
-    unknown_keys(document, {"majority", "prospects"}, file, find)
+    unknown_keys(document, {"majority", "prospects", "suppression"}, file, find)
     ages = tuple(_age(table, where, find) for table, where in _tables(document, "majority", file, find))
     prospects = tuple(_prospects(table, where, find) for table, where in _tables(document, "prospects", file, find))
+    suppressions = tuple(
+        _suppression(table, where, find) for table, where in _tables(document, "suppression", file, find)
+    )
     for name, keys in (
         ("majority", [(each.region, each.since) for each in ages]),
         ("prospects", [("", each.since) for each in prospects]),
+        ("suppression", [("", each.since) for each in suppressions]),
     ):
         if len(set(keys)) < len(keys):
             find(f"{file} [{name}]: two rules begin on one day")
-    return Law(ages, prospects)
+    return Law(ages, prospects, suppressions)
 
 
 def _tables(document: Mapping[str, Any], name: str, file: str, find: Finder) -> list[tuple[dict[str, Any], str]]:
@@ -99,12 +118,23 @@ def _age(table: dict[str, Any], where: str, find: Finder) -> AgeRule:
 
 def _prospects(table: dict[str, Any], where: str, find: Finder) -> ProspectRule:
     unknown_keys(table, {"days", "since", "client_categories", "source"}, where, find)
-    days = member(table, "days", int, where, find, 1)
-    if days < 1:
-        find(f"{where}: `days` must be at least 1")
+    days = _days(table, where, find)
     categories = member(table, "client_categories", list, where, find, [])
     if not categories or not all(isinstance(each, str) for each in categories):
         find(f"{where}: `client_categories` names categories of the catalogue")
         categories = []
     since = member(table, "since", dt.date, where, find, dt.date.min)
     return ProspectRule(days, since, tuple(categories), member(table, "source", str, where, find, ""))
+
+
+def _suppression(table: dict[str, Any], where: str, find: Finder) -> SuppressionRule:
+    unknown_keys(table, {"days", "since", "source"}, where, find)
+    since = member(table, "since", dt.date, where, find, dt.date.min)
+    return SuppressionRule(_days(table, where, find), since, member(table, "source", str, where, find, ""))
+
+
+def _days(table: dict[str, Any], where: str, find: Finder) -> int:
+    days = member(table, "days", int, where, find, 1)
+    if days < 1:
+        find(f"{where}: `days` must be at least 1")
+    return days

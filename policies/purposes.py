@@ -89,6 +89,11 @@ class Purpose:
         """Whether consent is the basis somewhere: then there must be a notice."""
         return any(basis.needs_consent for basis in self.basis.values())
 
+    @property
+    def is_heading(self) -> bool:
+        """Whether it only groups others, everywhere."""
+        return all(basis is Basis.HEADING for basis in self.basis.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Purposes:
@@ -98,11 +103,15 @@ class Purposes:
     jurisdictions: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # region -> jurisdiction
     _by_key: Mapping[str, Purpose] = field(init=False, compare=False, repr=False)
     _paths: Mapping[str, tuple[Purpose, ...]] = field(init=False, compare=False, repr=False)
+    _soliciting: Mapping[str, tuple[str, ...]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         by_key = {each.key: each for each in self.every}
         object.__setattr__(self, "_by_key", MappingProxyType(by_key))
         object.__setattr__(self, "_paths", {key: _path(key, by_key) for key in by_key})
+        asked = [each.key for each in self.every if self.is_marketing(each.key) and not each.is_heading]
+        under = {key: tuple(each for each in asked if by_key[key] in self._paths[each]) for key in by_key}
+        object.__setattr__(self, "_soliciting", under)
 
     def get(self, key: str) -> Purpose:
         """Return the purpose of that key. Raises `UnknownPurpose`."""
@@ -132,6 +141,10 @@ class Purposes:
         return key.partition(".")[0] == MARKETING or any(
             each.dpv in MARKETING_LABELS or bool(each.channel) for each in path
         )
+
+    def soliciting(self, key: str) -> tuple[str, ...]:
+        """Return the marketing purposes at and below `key` that can be asked about; none for an unknown key."""
+        return self._soliciting.get(key, ())
 
     def jurisdiction(self, region: str) -> str:
         """Return the jurisdiction a subject's region belongs to: the region itself unless the bundle groups it.

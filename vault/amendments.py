@@ -18,7 +18,7 @@ from sqlalchemy import update as sql_update
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.bundle import Bundle
 from policies.catalogue import Catalogue, Field, FieldKind
-from vault import intake, locked, search
+from vault import carried, intake, locked, search
 from vault.compartments import Row, Writing
 from vault.errors import InvalidFields, UnknownReference, VaultError, VersionConflict
 from vault.intake import Correction, Given, Problem, day_of
@@ -198,6 +198,7 @@ class _Amending:
         """Store everything."""
         self.writing.flush()
         search.index(self.uow, self._indexed, self._forgotten)
+        carried.to_known(self.uow, self.uow.vault.bundle, self._stepped, self._indexed)
         if self._stepped:
             self.uow.conn.execute(
                 _STEP,

@@ -73,6 +73,7 @@ class Source(StrEnum):
     NOTICE = "notice"  # a material change of the text
     MAJORITY = "majority"  # the minor has come of age
     BRAND = "brand"  # the controller itself
+    SUPPRESSION = "suppression"  # an address that must not be solicited came again
 
 
 GIVING: Final = frozenset({ConsentAct.GIVEN, ConsentAct.RENEWED})

@@ -21,14 +21,14 @@ from typing import Any, Final
 from policies.model import ConsentStatus
 from vault.consentevents import ConsentAct, Source, Who
 
-_STANDS: Final = frozenset({ConsentStatus.GIVEN, ConsentStatus.GUARDED})
-_LAPSED: Final = _STANDS | {ConsentStatus.EXPIRED, ConsentStatus.NEEDS_RENEWAL, ConsentStatus.REQUESTED}
+STANDS: Final = frozenset({ConsentStatus.GIVEN, ConsentStatus.GUARDED})
+_LAPSED: Final = STANDS | {ConsentStatus.EXPIRED, ConsentStatus.NEEDS_RENEWAL, ConsentStatus.REQUESTED}
 _FINAL: Final = frozenset({ConsentStatus.WITHDRAWN, ConsentStatus.OBJECTED})
 _PERMISSIONS: Final = frozenset(
     {ConsentAct.GIVEN, ConsentAct.RENEWED, ConsentAct.OBJECTION_LIFTED, ConsentAct.ESTABLISHED, ConsentAct.REQUESTED}
 )
 # A consent may be renewed from here: not from a withdrawal, which only a consent given anew replaces.
-RENEWABLE: Final = _STANDS | {ConsentStatus.EXPIRED, ConsentStatus.NEEDS_RENEWAL}
+RENEWABLE: Final = STANDS | {ConsentStatus.EXPIRED, ConsentStatus.NEEDS_RENEWAL}
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ def fold(state: Projected, event: Mapping[str, Any]) -> None:
     left = _left(state, event) if act not in _PERMISSIONS else ""
     if left:
         state.points = left
-    elif following in _STANDS:
+    elif following in STANDS:
         _stand(state, following, event)
     else:
         state.state, state.until_at, state.points = following, event["valid_until"], ""
@@ -91,9 +91,9 @@ def _following(act: ConsentAct, event: Mapping[str, Any], held: ConsentStatus) -
         case ConsentAct.REQUESTED:
             return ConsentStatus.REQUESTED if held is ConsentStatus.NONE else None
         case ConsentAct.EXPIRED:
-            return ConsentStatus.EXPIRED if held in _STANDS else None
+            return ConsentStatus.EXPIRED if held in STANDS else None
         case ConsentAct.INVALIDATED if event["source"] in {Source.NOTICE, Source.MAJORITY}:
-            return ConsentStatus.NEEDS_RENEWAL if held in _STANDS else None
+            return ConsentStatus.NEEDS_RENEWAL if held in STANDS else None
         case ConsentAct.INVALIDATED:
             return ConsentStatus.INVALIDATED if held in _LAPSED else None
         case ConsentAct.ENDED:
@@ -104,7 +104,7 @@ def _following(act: ConsentAct, event: Mapping[str, Any], held: ConsentStatus) -
 
 def _left(state: Projected, event: Mapping[str, Any]) -> str:
     """Return the points that still stand after a restriction that names some; "" if it falls on the whole."""
-    if not event["points"] or state.state not in _STANDS:
+    if not event["points"] or state.state not in STANDS:
         return ""
     return " ".join(sorted(set(points_of(state.points)) - set(points_of(event["points"]))))
 

@@ -5,7 +5,7 @@ one unit of work. Events are append-only; each steps its purpose's epoch, which 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
@@ -14,16 +14,17 @@ from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.bundle import Bundle
 from policies.model import ConsentStatus
 from policies.purposes import Basis, Purpose
-from vault import consentchain, contactpoints, outbox, references
+from vault import consentchain, contactpoints, outbox, references, suppression
 from vault.consentchain import RECORD, EventRow
 from vault.consentevents import GIVING, ConsentAct, ConsentEvent, Notice, Who
-from vault.consentfold import Projected, fold
+from vault.consentfold import STANDS, Projected, fold
 from vault.contactpoints import Point
 from vault.locked import Locked
 from vault.outbox import EventKind, Happened
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import metadata
+from vault.suppression import NOES, Said
 from vault.unit import UnitOfWork
 
 _EVENT = metadata.tables["consent_event"]
@@ -102,6 +103,19 @@ class Recorded:
     contacts: int | None = None
 
 
+_REFUSING: Final = frozenset({ConsentAct.WITHDRAWN, ConsentAct.OBJECTED, ConsentAct.REFUSED})
+_LETTING: Final = GIVING | {ConsentAct.OBJECTION_LIFTED}
+
+
+@dataclass(slots=True)
+class _Said:
+    """What a person said of a purpose in this unit: whether no, for which addresses by name, and whether yes."""
+
+    refuses: bool = False
+    refused: set[str] = field(default_factory=set)
+    lets: bool = False
+
+
 @dataclass(slots=True)
 class _State:
     held: Projected
@@ -116,7 +130,7 @@ class Recording:
     Subjects made by this unit need no `load`. The rows of all others must be locked by the unit before it.
     """
 
-    __slots__ = ("_bundle", "_events", "_felled", "_heads", "_known", "_states", "_uow")
+    __slots__ = ("_bundle", "_events", "_felled", "_heads", "_known", "_said", "_states", "_uow")
 
     def __init__(self, uow: UnitOfWork, bundle: Bundle) -> None:
         self._uow = uow
@@ -126,6 +140,7 @@ class Recording:
         self._states: dict[tuple[bytes, str, str], _State] = {}
         self._known: set[bytes] = set()
         self._felled: list[tuple[bytes, str, str]] = []
+        self._said: dict[tuple[bytes, str, str], _Said] = {}
 
     def load(self, subjects: Collection[bytes]) -> None:
         """Read where the chains of `subjects` end, and what stands."""
@@ -152,6 +167,14 @@ class Recording:
             purpose
             for (who, where, purpose), state in self._states.items()
             if (who, where) == (subject, brand) and state.held.state == ConsentStatus.GUARDED
+        )
+
+    def refused(self, subject: bytes, brand: str) -> list[str]:
+        """Return the purposes that the person says no to."""
+        return sorted(
+            purpose
+            for (who, where, purpose), state in self._states.items()
+            if (who, where) == (subject, brand) and state.held.state in NOES
         )
 
     def add(
@@ -203,6 +226,13 @@ class Recording:
         held = self._project(row)
         if event.act in _FELLING and subject.subject in self._known:
             self._felled.append((subject.subject, brand, purpose.key))
+        if event.actor is not Who.SYSTEM:
+            said = self._said.setdefault((subject.subject, brand, purpose.key), _Said())
+            if event.act in _LETTING:
+                said.lets = True
+            elif event.act in _REFUSING:
+                said.refuses = True
+                said.refused.update(row["points"].split())
         entry = Entry(
             _ENTRY_ACT[event.act],
             Outcome.ALLOW,
@@ -260,6 +290,7 @@ class Recording:
             if not state.stored
         ]
         insert_rows(conn, _STATE, made)
+        self._heed()
         self._tell()
 
     def _tell(self) -> None:
@@ -273,6 +304,22 @@ class Recording:
                 if reference is not None
             ],
         )
+
+    def _heed(self) -> None:
+        """Have the suppression list know what people said, who are here: of those just made nobody has said no before."""
+        noes, yeses = [], []
+        for at, said in self._said.items():
+            held = self._states[at].held
+            standing = frozenset(held.points.split())
+            if said.refuses and held.state in NOES:
+                noes.append(Said(*at))
+                continue
+            if refused := frozenset(said.refused) - standing:
+                noes.append(Said(*at, refused))
+            if said.lets and at[0] in self._known and (held.state in STANDS or held.state == ConsentStatus.NONE):
+                yeses.append(Said(*at, standing))
+        suppression.heed_no(self._uow, self._bundle, noes)
+        suppression.heed_yes(self._uow, self._bundle, yeses)
 
     def _notice_hash(self, notice: Notice) -> bytes:
         return self._bundle.notices[notice.id, notice.version, notice.language].hash

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, select, tuple_
 from policies.bundle import Bundle
 from policies.law import ProspectRule
 from policies.model import ConsentStatus
-from vault import contactactivity, guardians, locked
+from vault import contactactivity, guardians, locked, suppression
 from vault.consentevents import ConsentAct, ConsentEvent, Method, Source, Who
 from vault.consents import Recording
 from vault.store.keysets import padded
@@ -64,10 +64,11 @@ class Stands(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many consents have come to an end, by cause; and how many minors came of age."""
+    """How many consents have come to an end, by cause; how many minors came of age; what left the suppression list."""
 
     ended: Mapping[str, int]
     matured: int
+    unlisted: int = 0
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ def sweep(vault: Vault, *, dry_run: bool = False) -> Swept:
             ended.update(str(terms.cause(each)) for each in due)
         elif due:
             ended.update(_end(vault, due))
-    return Swept(dict(ended), matured)
+    return Swept(dict(ended), matured, 0 if dry_run else suppression.sweep(vault))
 
 
 def _end(vault: Vault, due: Sequence[Stands]) -> list[str]:

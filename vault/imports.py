@@ -8,7 +8,7 @@ were taken in are kept; a refused row may be mended and sent again under the sam
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
@@ -76,7 +76,7 @@ def take_in(uow: UnitOfWork, system_id: str, key: str, rows: Sequence[Row]) -> l
             results[place] = RowMismatch()
         else:
             fresh[each[0].key] = place
-    registered = subjects.register(uow, [rows[place].new for place in fresh.values()])
+    registered = subjects.register(uow, [replace(rows[place].new, listed=True) for place in fresh.values()])
     done: list[tuple[int, Mapping[str, str]]] = []
     for place, outcome in zip(fresh.values(), registered, strict=True):
         if isinstance(outcome, Registered):

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment
 from policies.bundle import Bundle
-from vault import consents, contactpoints, honey, intake, references, search
+from vault import carried, consents, contactpoints, honey, intake, references, search, suppression
 from vault.amendments import Amended, Update, adult_age, is_minor, pages, update
 from vault.compartments import Writing
 from vault.consentevents import GIVING
@@ -30,6 +30,7 @@ from vault.search import Indexed
 from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import metadata
+from vault.suppression import Said
 from vault.unit import UnitOfWork, settled
 
 __all__ = [
@@ -77,6 +78,7 @@ class NewSubject:
     region: str
     holdings: tuple[Holding, ...]
     honey: bool = False  # nobody: whoever looks at them is frozen (`vault.honey`)
+    listed: bool = False  # came with others by an import: their consents answer no earlier objection (`vault.carried`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +235,26 @@ def _store(
     bits = [gulp[start : start + references.RANDOM_BYTES] for start in range(0, len(gulp), references.RANDOM_BYTES)]
     spelt = references.draft(uow, pairs, bits, [uow.vault.shard_of(subject) for subject, _ in pairs])
     search.index(uow, indexed)
+    answers = _carry(uow, bundle, recording, arrivals, indexed)
     recording.flush()
+    suppression.heed_yes(uow, bundle, answers)
     place = count()
     for arrival, entry in zip(arrivals, entries, strict=True):
         own = {brand: spelt[next(place)] for brand, _ in arrival.given}
         outcomes[arrival.place] = Registered(arrival.row.subject, own, arrival.row.version, entry)
+
+
+def _carry(
+    uow: UnitOfWork, bundle: Bundle, recording: Recording, arrivals: Sequence[_Arrival], indexed: Sequence[Indexed]
+) -> list[Said]:
+    """Have the objections come along that the suppression list has for these addresses; return what answers them."""
+    met = suppression.met(uow, bundle, indexed)
+    of = {arrival.row.subject: arrival for arrival in arrivals} if met else {}
+    answers: list[Said] = []
+    for (subject, brand), said in met.items():
+        arrival = of[subject]
+        answers += carried.to_new(uow, recording, arrival.row, brand, said, listed=arrival.new.listed)
+    return answers
 
 
 def _record(uow: UnitOfWork, arrival: _Arrival) -> bytes:

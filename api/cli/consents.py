@@ -24,11 +24,20 @@ def expire(
 ) -> None:
     """Put on record what is over: terms, consents to older words, prospects' silence, guardians' word at majority.
 
+    What has been on the suppression list for as long as the law says leaves it.
     The service does the same each hour. Nothing depends on it for a refusal.
     """
     with opened() as vault:
         swept = consentterms.sweep(vault, dry_run=dry_run)
-    document = {"dry_run": dry_run, "ended": dict(swept.ended), "come_of_age": swept.matured}
+    document = {
+        "dry_run": dry_run,
+        "ended": dict(swept.ended),
+        "come_of_age": swept.matured,
+        "unlisted": swept.unlisted,
+    }
     causes = ", ".join(f"{count} by {cause}" for cause, count in sorted(swept.ended.items())) or "none"
     done = "would end" if dry_run else "ended"
-    Output(json=json).result(document, f"Consents that {done}: {causes}. Come of age: {swept.matured}.")
+    Output(json=json).result(
+        document,
+        f"Consents that {done}: {causes}. Come of age: {swept.matured}. Off the list of those not to be solicited: {swept.unlisted}.",
+    )

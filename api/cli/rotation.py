@@ -67,6 +67,7 @@ def rekey(
         "log_keys": progress.log_keys,
         "requests": progress.requests,
         "emergencies": progress.emergencies,
+        "lists": progress.lists,
     }
     told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in moved.items())
     text = f"On fresh leaf keys: {told}."

@@ -47,11 +47,11 @@ def test_rekeying_moves_everything_says_what_and_names_its_job(peopled, ecrin, t
     assert (done.code, done.err) == (0, "")
     assert done.json == {
         "job": max(old), "done": len(old), "left": 0,
-        "compartments": len(old) - 3, "log_keys": 3, "requests": 0, "emergencies": 0,
+        "compartments": len(old) - 3, "log_keys": 3, "requests": 0, "emergencies": 0, "lists": 0,
     }  # fmt: skip
     assert not old & slots(peopled)
     again = ecrin("rekey", "--continue", done.json["job"])
-    nothing = "On fresh leaf keys: 0 compartments, 0 log keys, 0 requests, 0 emergencies."
+    nothing = "On fresh leaf keys: 0 compartments, 0 log keys, 0 requests, 0 emergencies, 0 lists."
     assert (again.code, again.out) == (0, f"{nothing} Now `ecrin backup data`: the old leaf keys wait for it.\n")
     assert again.err == f"job {done.json['job']}: 0 leaf keys to be replaced\n"
     assert log_of(peopled) == [("keys.rekeyed", len(old)), ("keys.rekeyed", 0)]

@@ -8,7 +8,7 @@ Only after COMMIT are the leaves given to the key service, which refuses them fr
 repeats that for a process that died in between.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select, update
 
 from audit.entry import Act, Actor, Entry, Outcome, commitment
 from policies.catalogue import Catalogue, field_ids
-from vault import joins, leftleaves, outbox, references, searchepochs
+from vault import joins, leftleaves, outbox, references, searchepochs, suppression
 from vault.compartments import ACTIVE, ERASING
 from vault.erasure import keeping, records, statements
 from vault.erasure.keeping import Filled, Kept
@@ -24,6 +24,7 @@ from vault.erasure.records import LOG_LEAF, Cause, ErasureState, Leaf, LeafState
 from vault.erasure.rekeying import delete_field
 from vault.erasure.settling import queue
 from vault.errors import KeyUnavailable, NothingToErase, UnknownReference, VaultError
+from vault.findable import Findable
 from vault.governance import cases
 from vault.keys.service import Slot
 from vault.requests import content
@@ -118,7 +119,7 @@ def request(uow: UnitOfWork, asked: Sequence[Erase]) -> list[Requested | VaultEr
     searchepochs.writing(uow)
     people = records.lock_people(uow, {each.subject for each in asked})
     answers: list[Requested | VaultError] = []
-    requests = _Requests(uow, people)
+    requests = _Requests(uow, people, {each.subject for each in asked if each.cause is Cause.REQUEST} & people.keys())
     for each in asked:
         person = people.get(each.subject)
         answers.append(UnknownReference() if person is None else requests.take(each, person))
@@ -129,9 +130,13 @@ def request(uow: UnitOfWork, asked: Sequence[Erase]) -> list[Requested | VaultEr
 class _Requests:
     """The requests of one unit, in order: a later one sees what an earlier one closed."""
 
-    def __init__(self, uow: UnitOfWork, people: dict[bytes, Person]) -> None:
+    def __init__(self, uow: UnitOfWork, people: dict[bytes, Person], asking: Collection[bytes]) -> None:
         self.uow = uow
-        self.catalogue = uow.vault.bundle.catalogue
+        self.bundle = uow.vault.bundle  # once: a policy load may swap it while the batch runs
+        self.catalogue = self.bundle.catalogue
+        # Of people who ask themselves; and now, because a single field's values are gone once it is taken.
+        self.addresses = suppression.held(uow, self.bundle, asking)
+        self.suppressed: list[Findable] = []
         self.filled = keeping.filled(uow.conn, list(people))
         self.kept = keeping.kept(uow.conn, self.catalogue, self.filled, uow.now)
         self.log_keys = records.log_keys(uow, list(people.values()))
@@ -180,6 +185,7 @@ class _Requests:
             conn.execute(statements.CLOSE, self.closed)
         if self.stepped:
             conn.execute(_STEP, [{"of_subject": each, "to_state": state} for each, state in self.stepped.items()])
+        suppression.enter_erased(self.uow, self.bundle, self.suppressed)
         insert_rows(conn, _ERASURE, self.erasures)
         insert_rows(conn, _LEAF, self.leaves)
         leftleaves.release(self.uow, [Slot(row["slot"], row["generation"]) for row in self.leaves if _goes(row)])
@@ -281,7 +287,11 @@ class _Requests:
         self.leaves += [records.leaf_row(erasure, each) for each in leaves]
         names = records.what_log(self.catalogue, asked.scope, asked.category_id, asked.field_id)
         back = (f"kept.{each.because}:{keeping.name_of(self.catalogue, each.category_id)}" for each in kept)
-        why = (f"erasure.{asked.cause}", f"erasure.{asked.scope}", *back)
+        held = self.addresses if asked.cause is Cause.REQUEST else []
+        going = suppression.going(held, asked.subject, asked.category_id, asked.field_id)
+        self.suppressed += going
+        listed = ("erasure.suppressed",) if going else ()
+        why = (f"erasure.{asked.cause}", f"erasure.{asked.scope}", *listed, *back)
         entry = Entry(Act.ERASURE_REQUESTED, Outcome.ALLOW, asked.actor, names, pol=why, n=len(leaves))
         recorded = uow.record(entry, log_key=log_key)
         if asked.scope is Scope.FIELD and leaves:

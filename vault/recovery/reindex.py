@@ -5,14 +5,12 @@ after, and stands in the index once. May be stopped anywhere and repeated.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, select
 
-from vault import search, searchepochs, values
+from vault import findable, search, searchepochs
 from vault.compartments import ACTIVE
-from vault.normalise import NotNormalisable
-from vault.openings import STORED, Stored, opened
 from vault.search import Indexed
 from vault.store.keysets import padded
 from vault.store.tables import metadata
@@ -21,8 +19,6 @@ from vault.unit import UnitOfWork, Vault
 SUBJECTS_PER_UNIT: Final = 200
 
 _SUBJECT: Final = metadata.tables["subject"]
-_COMPARTMENT: Final = metadata.tables["compartment"]
-_VALUE: Final = metadata.tables["field_value"]
 _TOKEN: Final = metadata.tables["search_token"]
 _RESTRICTION: Final = metadata.tables["restriction"]
 
@@ -38,13 +34,6 @@ _DOUBTED: Final = select(_RESTRICTION.c.subject_id).where(
     _RESTRICTION.c.brand == "",
     _RESTRICTION.c.lifted_at.is_(None),
 )
-_FINDABLE: Final = STORED.where(
-    _VALUE.c.subject_id.in_(bindparam("subjects", expanding=True)),
-    _VALUE.c.field_id.in_(bindparam("fields", expanding=True)),
-    _VALUE.c.current,
-    _COMPARTMENT.c.state == ACTIVE,
-)
-
 Noted = Callable[[UnitOfWork, bytes, int], None]
 """Called in each unit with the last subject dealt with and how many tokens were made, before it commits."""
 
@@ -64,7 +53,6 @@ def rebuild(vault: Vault, *, after: bytes = b"", noted: Noted = _unnoted) -> int
 
     Subjects that are being erased, or in doubt since a restore (`in_doubt`), are in no index.
     """
-    fields = {each.id: each for each in vault.bundle.catalogue.searchable}
     made = 0
     while True:
         with vault.unit() as uow:
@@ -76,19 +64,17 @@ def rebuild(vault: Vault, *, after: bytes = b"", noted: Noted = _unnoted) -> int
             uow.conn.execute(delete(_TOKEN).where(_TOKEN.c.subject_id.in_(padded([row.id for row in found]))))
             doubted = in_doubt(uow.conn, [row.id for row in found])
             seen = [row.id for row in found if row.state == ACTIVE and row.id not in doubted]
-            additions = _additions(uow, seen, fields) if seen and fields else []
-            search.index(uow, additions)
-            made += len(additions)
-            noted(uow, after, len(additions))
+            count = _index(uow, seen)
+            made += count
+            noted(uow, after, count)
             uow.commit()
 
 
 def again(uow: UnitOfWork, subjects: Sequence[bytes]) -> None:
     """Make the search tokens of locked, active subjects anew, in this unit of work."""
-    fields = {each.id: each for each in uow.vault.bundle.catalogue.searchable}
     searchepochs.writing(uow)
     uow.conn.execute(delete(_TOKEN).where(_TOKEN.c.subject_id.in_(padded(list(subjects)))))
-    search.index(uow, _additions(uow, subjects, fields) if fields else [])
+    _index(uow, subjects)
 
 
 def in_doubt(conn: Connection, subjects: Sequence[bytes]) -> frozenset[bytes]:
@@ -96,17 +82,9 @@ def in_doubt(conn: Connection, subjects: Sequence[bytes]) -> frozenset[bytes]:
     return frozenset(conn.scalars(_DOUBTED, {"subjects": padded(list(subjects))})) if subjects else frozenset()
 
 
-def _additions(uow: UnitOfWork, subjects: Sequence[bytes], fields: dict[int, Any]) -> list[Indexed]:
-    asked = {"subjects": padded(list(subjects)), "fields": padded(sorted(fields))}
-    rows = [Stored._make(row) for row in uow.conn.execute(_FINDABLE, asked)]
-    additions = []
-    for row, plain in zip(rows, opened(uow.vault.keys, uow.vault.deployment, rows), strict=True):
-        if plain is None:
-            continue  # altered, or retired in this moment: nobody is to be found by it
-        value = values.decode(plain).value
-        try:
-            message = search.message(fields[row.field_id], value)
-        except NotNormalisable:
-            continue
-        additions.append(Indexed(row.subject, row.shard, row.holder, fields[row.field_id], row.item, message))
-    return additions
+def _index(uow: UnitOfWork, subjects: Sequence[bytes]) -> int:
+    found = findable.stored(uow, subjects, uow.vault.bundle.catalogue.searchable)
+    search.index(
+        uow, [Indexed(each.subject, each.shard, each.brand, each.field, each.item, each.message) for each in found]
+    )
+    return len(found)

@@ -14,7 +14,7 @@ from policies.catalogue import Catalogue
 from policies.errors import UnknownField, UnknownPurpose
 from policies.levels import Level
 from policies.parties import Parties
-from policies.purposes import Basis, Purpose
+from policies.purposes import Purpose
 from vault.reports.view import View
 
 COLUMNS: Final = (
@@ -58,7 +58,7 @@ class _Seen:
 def processing(view: View) -> Body:
     """Make the record for the period asked for."""
     seen = _seen(uses(view.lines(ACTS), view.actors, view.asked))
-    declared = {each.key: each for each in view.bundle.purposes.every if not _is_heading(each)}
+    declared = {each.key: each for each in view.bundle.purposes.every if not each.is_heading}
     registered: dict[tuple[str, str], list[str]] = {}
     for system in view.systems.values():
         for purpose in system.purposes:
@@ -135,7 +135,3 @@ def _opens(catalogue: Catalogue, purpose: Purpose | None, name: str, level: str)
         return ceiling is not None and Level(level).rank <= ceiling.rank
     except (UnknownField, UnknownPurpose, ValueError):
         return False
-
-
-def _is_heading(purpose: Purpose) -> bool:
-    return all(basis is Basis.HEADING for basis in purpose.basis.values())

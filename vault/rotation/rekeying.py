@@ -1,7 +1,7 @@
 """Moving everything to fresh leaves, in the background: for leaves that may be known, as after a stolen keystore.
 
 Everything: compartments and log keys of subjects, also those that a hold or a law keeps after an erasure was asked for, and
-the words of requests and of emergencies. What an erasure has queued is left where it is: its leaf dies.
+the words of requests and of emergencies, and the keys of the suppression list. What an erasure has queued is left where it is: its leaf dies.
 
 What is due hangs on a leaf that was given out before the job began: leaves are given out in rising order, so the highest
 one in use at the beginning says which. Nothing else has to be remembered, and whoever carries the job on names that leaf
@@ -26,7 +26,7 @@ from vault.ownleaf import WRAPPED
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
 
-ROWS_PER_UNIT: Final = 100  # subjects, requests, or emergencies
+ROWS_PER_UNIT: Final = 100  # subjects, requests, emergencies, or keys of the list
 
 _SUBJECT: Final = metadata.tables["subject"]
 _COMPARTMENT: Final = metadata.tables["compartment"]
@@ -61,6 +61,7 @@ _LOG_KEY: Final = _Hanging("log_keys", _SUBJECT, "log_key", "log_")
 _OWN: Final = (
     _Hanging("requests", metadata.tables["subject_request"], "content", "content_"),
     _Hanging("emergencies", metadata.tables["break_glass_case"], "sealed", ""),
+    _Hanging("lists", metadata.tables["suppression_key"], "sealed", ""),
 )
 
 _COMPARTMENT_DUE: Final = (_COMPARTMENT.c.slot <= bindparam("last"), _COMPARTMENT.c.state == ACTIVE)
@@ -119,11 +120,12 @@ class Rekeyed:
     log_keys: int = 0
     requests: int = 0
     emergencies: int = 0
+    lists: int = 0
 
     @property
     def done(self) -> int:
         """Count everything that was moved."""
-        return self.compartments + self.log_keys + self.requests + self.emergencies
+        return self.compartments + self.log_keys + self.requests + self.emergencies + self.lists
 
 
 def rekey_all(vault: Vault, last: int | None = None, *, rows: int = ROWS_PER_UNIT) -> Iterator[Rekeyed]:

@@ -18,7 +18,14 @@ from vault.store.ddl.access import (
     TokenSubject,
 )
 from vault.store.ddl.budgets import BudgetMark, BudgetMeter, BudgetRaise, PredicateDay
-from vault.store.ddl.consents import ConsentEvent, ConsentState, ContactActivity, GuardianLink
+from vault.store.ddl.consents import (
+    ConsentEvent,
+    ConsentState,
+    ContactActivity,
+    GuardianLink,
+    Suppression,
+    SuppressionKey,
+)
 from vault.store.ddl.deployment import Deployment, Errand, EventEndpoint, OutgoingEvent
 from vault.store.ddl.erasures import Erasure, ErasureLeaf, Hold, LeftLeaf, Restoration, Restriction
 from vault.store.ddl.governance import (
@@ -98,6 +105,8 @@ __all__ = [
     "Signer",
     "Subject",
     "SubjectRequest",
+    "Suppression",
+    "SuppressionKey",
     "System",
     "TokenSubject",
     "metadata",

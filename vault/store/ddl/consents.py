@@ -1,4 +1,4 @@
-"""Consent: the chain of events, what holds now, activity on contact points, guardians."""
+"""Consent: the chain of events, what holds now, activity on contact points, guardians, and who must not be solicited."""
 
 from typing import ClassVar
 
@@ -112,3 +112,28 @@ class GuardianLink(Row, table=True):
     linked_at: int = Field(sa_type=BigInteger)
     due_at: int | None = Field(default=None, sa_type=BigInteger)
     ended_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class SuppressionKey(Row, table=True):
+    """The key of the suppressions that half a year brings, under a leaf of its own that ends with the last of them."""
+
+    __tablename__ = "suppression_key"
+    __table_args__: ClassVar = CLUSTERED
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(8))  # UTC seconds at which the half-year began
+    shard: int = Field(sa_type=SmallInteger)
+    sealed: bytes = Field(sa_type=LargeBinary)
+    slot: int = Field(sa_type=BigInteger)
+    generation: int = Field(sa_type=BigInteger)
+
+
+class Suppression(Row, table=True):
+    """An address that a brand may not use for a marketing purpose, as a keyed hash: of whom, it does not say."""
+
+    __tablename__ = "suppression"
+    __table_args__ = (Index(None, "day_at"), CLUSTERED)
+
+    mac: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    purpose: str = Field(primary_key=True, sa_type=String(64))
+    shard: int = Field(sa_type=SmallInteger)
+    day_at: int = Field(sa_type=BigInteger)  # the end of the day on which it was entered
