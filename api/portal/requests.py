@@ -14,7 +14,7 @@ from api.portal.words import ABOUT, STANDS
 from api.problems import Problem
 from policies.rights import Right
 from vault.erasure import certificates
-from vault.errors import UnknownErasure
+from vault.errors import UnknownErasure, UnknownRequest
 from vault.requests import delivering, handling, records
 from vault.requests.records import Request, Step, Wanted
 from vault.requests.states import Move, State, moves_from
@@ -103,7 +103,7 @@ def _named(call: Call) -> Request:
         for each in _mine(uow, call):
             if each.id == request_id:
                 return each
-    raise records.UnknownRequest
+    raise UnknownRequest
 
 
 def _mine(uow: UnitOfWork, call: Call) -> list[Request]:
