@@ -9,7 +9,9 @@ from test_browser_console import DESK, PHONE, Watched, faults, picture
 
 from api.demo.group import Group
 from api.portal.site import COOKIE, ROUTES
+from audit.scrub import FULL
 from policies.rights import Right
+from vault import scrubbing
 from vault.requests import letters
 from vault.signin import visitors
 from vault.signin.visitors import Stage
@@ -24,6 +26,7 @@ PICTURES = {"": "me", "/looks": "me-looks", "/consents": "me-consents", "/prefer
 @pytest.fixture(scope="module")
 def inside(served):
     """The cookie of the lady of the story, as if she had just returned her code."""
+    scrubbing.run(served.vault, FULL)  # so that there is a last one to tell of
     with served.vault.unit() as uow:
         visitor = visitors.opened(uow, visitors.begin(uow), "aurelle", served.reference)
         uow.commit()
@@ -148,6 +151,7 @@ def test_without_script_everything_is_done(chromium, served, inside, tmp_path):
         names = unpacked(download.value, tmp_path)
         assert any(each.endswith(".receipt") for each in names)
         page.goto("/me/proof")
+        assert "It was whole when it was last checked" in page.inner_text("main")
         with page.expect_download() as download:
             page.click("text=Take the proof")
         assert "log.vkey" in unpacked(download.value, tmp_path)
