@@ -169,6 +169,7 @@ class Act(StrEnum):
 
     REPORT_SAVED = "report.saved", "R01"
     REPORT_DROPPED = "report.dropped", "R02"
+    ALERT_REVIEWED = "alert.reviewed", "R03"
 
     IMPORT_STARTED = "import.started", "B01"
     IMPORT_COMPLETED = "import.completed", "B02"

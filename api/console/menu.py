@@ -59,6 +59,7 @@ GROUPS: Final[tuple[tuple[str, tuple[Item, ...]], ...]] = (
     (
         N_("Control"),
         (
+            Item("/console/alerts", N_("Alerts"), READERS | HANDLERS),
             Item("/console/budgets", N_("Budgets")),
             Item("/console/break-glass", N_("Break-glass")),
             Item("/console/officers", N_("Officers")),

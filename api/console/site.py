@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from api.console import control, data, door, integrity, log, plans, policy, reports, requests, seal, today
+from api.console import alerts, control, data, door, integrity, log, plans, policy, reports, requests, seal, today
 from api.console.attempts import MOST_DOORS, Attempts
 from api.console.menu import ALL, HANDLERS, READERS
 from api.console.visit import PREFIX, Visit
@@ -82,6 +82,8 @@ PAGES: Final = (
     Page("/kept/{id}/step", reports.KEEPERS, None, plans.kept_step),
     Page("/made/{id}", READERS, plans.made_page, plans.made, raised=True),
     Page("/erasures", ALL, control.erasures_page),
+    Page("/alerts", READERS | HANDLERS, alerts.page),
+    Page("/alerts/step", alerts.DECIDES, None, alerts.decide, raised=True),
     Page("/budgets", ALL, control.budgets_page),
     Page("/budgets/step", _RUN, None, control.budgets, raised=True),
     Page("/break-glass", ALL, control.cases_page),

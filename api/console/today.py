@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from api.console.menu import HANDLERS, READERS
 from api.console.visit import Visit
 from audit.entry import Act, Outcome
 from audit.reports.lines import lines, vouched
@@ -49,6 +50,7 @@ def page(visit: Visit) -> Response:
         loud=list(reversed(loud))[:10],
         hours=[(f"{hour:02}:00", hours[hour]) for hour in _last_hours(now)],
         erasures=progress.counted(vault),
+        alerts_page=visit.officer.role in READERS | HANDLERS,
         open=visit.services.sealing is None or visit.services.sealing.open,
     )
 

@@ -107,6 +107,23 @@ CONSENTS: Final[Mapping[str, str]] = {
     "objection_lifted": N_("objection lifted"),
 }
 
+ANOMALIES: Final[Mapping[str, str]] = {
+    "volume": N_("Volume"),
+    "new_field": N_("A field never given before"),
+    "refusals_then_look": N_("Refused until it worked"),
+    "vain_searches": N_("Searches in vain"),
+    "failed_authentication": N_("Failed to authenticate"),
+    "night": N_("By night"),
+    "emergency_not_reviewed": N_("Emergency without a review"),
+    "honey": N_("Somebody who does not exist"),
+}
+SEVERITIES: Final[Mapping[str, str]] = {"high": N_("high"), "medium": N_("medium"), "low": N_("low")}
+FINDINGS: Final[Mapping[str, str]] = {
+    "explained": N_("it was that day’s work"),
+    "mistaken": N_("the rule was mistaken"),
+    "dealt_with": N_("it was wrong, and dealt with"),
+}
+
 RUNNING: Final[Mapping[str, str]] = {
     "queued": N_("waits"), "running": N_("is being made"), "done": N_("made"), "failed": N_("could not be made"),
 }  # fmt: skip

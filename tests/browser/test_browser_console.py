@@ -15,7 +15,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 PAGES = (
     "", "/requests", "/person", "/systems", "/systems/aurelle-paris", "/purposes", "/consents", "/policy", "/policy/1",
     "/log?act=field", "/log/1", "/log/export", "/integrity", "/reports", "/reports/access", "/reports/processing",
-    "/reports/refusals/files", "/erasures", "/budgets", "/break-glass", "/officers", "/seal", "/account",
+    "/reports/refusals/files", "/erasures", "/budgets", "/break-glass", "/officers", "/seal", "/alerts", "/account",
     "/nowhere", "/policy/2", "/requests/{ready}", "/requests/{ready}?tab=answer", "/requests/{rehearsed}?tab=answer",
     "/break-glass/{case}",
 )  # fmt: skip

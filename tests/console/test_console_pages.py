@@ -20,7 +20,7 @@ PERSONAL = ("Rousselin", "Apolline", "+33639981234", "apolline.rousselin@example
 PLAIN = (
     "", "/requests", "/requests?show=all", "/person", "/systems", "/systems/aurelle-pos", "/purposes", "/consents", "/policy",
     "/log", "/log?act=field&outcome=allow", "/log/export?act=field", "/log/0", "/integrity", "/reports",
-    "/erasures", "/budgets", "/break-glass", "/officers", "/account", *[f"/reports/{name}" for name in DEFINITIONS],
+    "/erasures", "/alerts", "/budgets", "/break-glass", "/officers", "/seal", "/account", *[f"/reports/{name}" for name in DEFINITIONS],
 )  # fmt: skip
 
 
