@@ -37,6 +37,7 @@ from vault.signin import passkeys
 ROOT = Path(__file__).parents[2]
 EVIL = "\"'><x-evil onclick=e()><script>e()</script><img src=x onerror=e()>{{7*191}}"
 ADDRESS = "Apolline.Rousselin@example.com"
+HERE = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"}
 PRODUCT = ("api", "vault", "audit", "policies")
 
 
@@ -211,8 +212,7 @@ def test_nothing_that_was_written_becomes_markup_or_a_path_in_a_package(maison, 
         handling.advance(maison.vault, request.id, move, by)
     delivering.prepare(maison.vault, request.id, by)
     (form,) = [each for each in me.get("/me/requests").forms if each["action"] == "/me/package"]
-    headers = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"}
-    answer = me.http.post("/me/package", data=form["fields"], headers=headers)
+    answer = me.http.post("/me/package", data=form["fields"], headers=HERE)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as package:
         names = package.namelist()
         assert all(re.fullmatch(r"(?:[a-z0-9_]+/)?[A-Za-z0-9_.]+", name) and ".." not in name for name in names)
