@@ -5,7 +5,7 @@ given, and what was refused.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from api.oauth import detail
 from audit.entry import UNKNOWN, Act, Actor, ActorKind, Asker, Entry, Outcome
@@ -134,7 +134,37 @@ def _entry(
     req: bytes | None,
 ) -> Entry:
     fields = tuple([f"{each.wanted.field}:{each.granted or each.wanted.level}" for each in answers])
-    return Entry(act, out, actor, fields, session.purpose, decision.basis, policies, req=req, asker=asker_of(session))
+    return Entry(
+        act,
+        out,
+        actor,
+        fields,
+        session.purpose,
+        decision.basis,
+        policies,
+        req=req,
+        asker=asker_of(session),
+        detail=explained(decision, answers),
+    )
+
+
+def explained(decision: Decision, answers: Sequence[FieldAnswer]) -> dict[str, Any] | None:
+    """Explain a decision field by field where it gave less than was asked for; else the entry says it all."""
+    if all(each.granted is each.wanted.level for each in answers):
+        return None
+    return {
+        "policies": decision.policy_hash.hex(),
+        "fields": [
+            {
+                "field": each.wanted.field,
+                "asked": each.wanted.level.value,
+                "given": each.granted and each.granted.value,
+                "rules": list(each.policies),
+                "reason": each.reason and each.reason.value,
+            }
+            for each in answers
+        ],
+    }
 
 
 def _policies(answers: Iterable[FieldAnswer]) -> tuple[str, ...]:

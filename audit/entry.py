@@ -10,6 +10,7 @@ The bytes are built from checked parts, in key order, and are canonical by const
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -240,7 +241,9 @@ class Entry:
     `fld` names fields of the catalogue, with a level where one was given out (`phone:masked`). `pol` names the rules
     that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 or 32 bytes).
     `com` is the commitment to the subject's log key, logged at registration and at erasure; in `log.succession` it is
-    the root of the log before. Nowhere else. `asker` is who stood behind a brand's system.
+    the root of the log before. Nowhere else. `asker` is who stood behind a brand's system. `detail`
+    is what goes beside the entry of one person, sealed for as long as their log key lives (JSON values); about nobody it
+    is not kept.
     """
 
     act: Act
@@ -254,6 +257,7 @@ class Entry:
     req: bytes | None = None
     com: bytes | None = None
     asker: Asker | None = None
+    detail: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
 
 
 def sref(log_key: bytes, entry_id: bytes) -> bytes:

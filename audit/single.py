@@ -20,10 +20,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from audit.checkpoint import Checkpoint, open_checkpoint, parse
 from audit.commitment import subject_commitment
+from audit.detail import with_details
 from audit.directory import hash_tile_of, open_directory
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Result, Verdict, plain, report
@@ -181,6 +181,7 @@ def run_single(arguments: Sequence[str]) -> int:
     parser.add_argument("--token", type=Path, help="time-stamp response (DER)")
     parser.add_argument("--roots", type=Path, help="root certificates of the time-stamping authority (PEM)")
     parser.add_argument("--subject-key", type=Path, help="file with the person's key, in hex")
+    parser.add_argument("--details", type=Path, help="file with the details of that person's entries")
     parser.add_argument("--pinned", action="append", default=[], type=Path, help="signed checkpoint kept elsewhere")
     options = parser.parse_args(arguments)
     try:
@@ -240,7 +241,7 @@ def _subject(options: argparse.Namespace, keys: Sequence[VerifierKey]) -> int:
         if len(mine) != 1:
             raise CannotDecide("the file holds no log of this key, or several")
         seen = verify_subject(mine[0], keys, log_key, [_file(each) for each in options.pinned])
-    rows: list[dict[str, Any]] = [{"index": index, "entry": json.loads(body)} for index, body in seen.entries]
+    rows = with_details(seen.entries, None if options.details is None else _bytes_of(options.details))
     sys.stdout.write(f"{json.dumps({'log': plain(seen.log), 'entries': rows})}\n")
     sys.stderr.write(report(seen.log))
     return seen.log.verdict

@@ -41,6 +41,7 @@ MODULES = (
     "bundleparts",
     "bundlecheck",
     "commitment",
+    "detail",
     "single",
     "packagecheck",
     "verify",

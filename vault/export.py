@@ -19,6 +19,7 @@ from audit import bundleparts as parts
 from audit import inclusion, ledger, published
 from audit.archive import write_archive
 from audit.checkpoint import parse
+from audit.detail import hand_over
 from audit.entry import Act, Actor, Entry, Outcome, decode
 from audit.entryschema import entry_schema
 from audit.errors import SigningRefused, VerificationError
@@ -29,7 +30,7 @@ from audit.reports.lines import told as told_at
 from audit.selection import Selection, rows_csv, write_filter
 from audit.tiles import TILE_WIDTH, Place, bundle_path, tile_path, tiles_of
 from audit.tlogproof import format_proof
-from vault import evidence, systems, timestamping, witnessing
+from vault import details, evidence, systems, timestamping, witnessing
 from vault.errors import InvalidReport
 from vault.keys.service import SigningKey
 from vault.reports.running import person_of
@@ -121,6 +122,20 @@ def rows_of(vault: Vault, exported: Exported) -> bytes:
     """Return `rows.csv` as it will be in the bundle."""
     with vault.reading() as conn:
         return rows_csv(_chosen(conn, exported.selection, exported.subject_key))
+
+
+def details_of(vault: Vault, exported: Exported) -> bytes:
+    """Return the details of a person's entries in the bundle, as they are handed over beside the key. Empty ones are none.
+
+    They are read under the export's own entry. Raises `InvalidReport` for a bundle about nobody, and `IntegrityFailure`.
+    """
+    key = exported.subject_key
+    if key is None:
+        raise InvalidReport("details are of a person's entries")
+    with vault.reading() as conn:
+        ids = [bytes.fromhex(entry["id"]) for index, entry in _chosen(conn, exported.selection, key) if "dc" in entry]
+        found = details.opened(conn, vault.deployment, key, ids)
+    return hand_over((each, *found[each]) for each in ids if each in found)
 
 
 def seal_key_name(vault: Vault) -> str:

@@ -18,9 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from audit import entry as log_entry
 from audit import ledger
+from audit.detail import SALT_SIZE
 from audit.entry import Asker, Entry
 from audit.pseudonym import token_mark, veiled
 from policies.bundle import Bundle
+from vault import details
 from vault.crowds import Crowds
 from vault.errors import Conflict, SchemaMismatch, Sealed, StoreUnavailable, Unexpected, VaultError, WrongDeployment
 from vault.failures import Failures
@@ -139,7 +141,7 @@ class Vault:
 class UnitOfWork:
     """One transaction. `conn` runs statements, `now` is the time of the whole unit, `record` adds log entries."""
 
-    __slots__ = ("_alarms", "_bodies", "_done", "_opened", "_staff_keys", "conn", "now", "shard", "vault")
+    __slots__ = ("_alarms", "_bodies", "_details", "_done", "_opened", "_staff_keys", "conn", "now", "shard", "vault")
 
     conn: Connection
 
@@ -149,6 +151,7 @@ class UnitOfWork:
         self.now = vault.clock.now()
         self._bodies: list[tuple[bytes, bytes]] = []
         self._alarms: list[Alarm] = []
+        self._details: list[details.Kept] = []
         self._staff_keys: dict[str, bytes] = {}
         self._opened = False
         self._done = False
@@ -186,7 +189,14 @@ class UnitOfWork:
         entry_id = self.vault.entropy.bytes(ENTRY_ID_BYTES)
         sref = None if log_key is None else log_entry.sref(log_key, entry_id)
         stf, tok = self._marks(entry.asker, entry_id, log_key)
-        self._bodies.append((entry_id, log_entry.encode(entry, entry_id, self.now, sref, stf=stf, tok=tok)))
+        dc = None
+        if entry.detail is not None and log_key is not None:
+            # Why safe: 256 random bits a detail, so its commitment lets nobody try guesses.
+            salt = self.vault.entropy.bytes(SALT_SIZE)
+            kept = details.seal(self.vault.deployment, log_key, entry_id, entry.detail, salt, self.now)
+            self._details.append(kept)
+            dc = kept.dc
+        self._bodies.append((entry_id, log_entry.encode(entry, entry_id, self.now, sref, dc=dc, stf=stf, tok=tok)))
         return entry_id
 
     def _marks(self, asker: Asker | None, entry_id: bytes, log_key: bytes | None) -> tuple[bytes | None, bytes | None]:
@@ -216,6 +226,8 @@ class UnitOfWork:
         first = size = 0
         leaves: tuple[bytes, ...] = ()
         with translate():
+            if self._details:
+                details.store(self.conn, self._details)
             if self._bodies:
                 appended = ledger.append(self.conn, self.shard, self._bodies, self.now)
                 first, size, leaves = appended.first_index, appended.size, appended.leaves

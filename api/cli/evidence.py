@@ -79,6 +79,9 @@ def export(
     subject_key: Annotated[
         Path | None, typer.Option(help="Where that person's log key goes: hand it over apart.")
     ] = None,
+    details: Annotated[
+        Path | None, typer.Option(help="Where the details of that person's entries go: hand them over apart too.")
+    ] = None,
     policy: Annotated[
         Path | None, typer.Option(help="Witness policy file to put in for the reader; ours if left out.")
     ] = None,
@@ -89,7 +92,7 @@ def export(
     The export is in the log first, with filter, range, rows and recipient. Of whom a bundle is about says a key that
     relates that person's entries: whoever has it finds them in every copy of the log.
     """
-    if bool(reference) != (subject_key is not None) or (reference and not brand):
+    if bool(reference) != (subject_key is not None) or (reference and not brand) or (details and not reference):
         raise fail("a bundle about one person takes --brand, --reference and --subject-key", Exit.USAGE)
     if not _RECIPIENT.fullmatch(recipient):
         raise fail("name the recipient by letters, digits, dots and hyphens", Exit.USAGE)
@@ -114,6 +117,9 @@ def export(
         if subject_key is not None and done.subject_key is not None:
             with subject_key.open("x", encoding="ascii") as secret:
                 secret.write(done.subject_key.hex())
+        if details is not None:
+            with details.open("xb") as secrets:
+                secrets.write(exports.details_of(vault, done))
     except FileExistsError:
         raise fail("the file is there already", Exit.USAGE) from None
     except OSError:

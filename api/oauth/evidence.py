@@ -1,6 +1,8 @@
 """How token requests ended, as the log tells it: what was issued, for what, under which rules, and what was refused."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from api import rar
 from api.oauth.errors import OAuthError
@@ -18,10 +20,12 @@ def entries(
     actor: Actor,
     req: bytes,
     asker: Asker,
+    why: Mapping[str, Any] | None,
 ) -> list[Entry]:
     """Say how a request ended; before a token that grants less than the wish, also what it does not.
 
-    `asked` or `scopes` is the wish, `granted` what was decided if it came to that, `narrowed` what an exchange started from.
+    `asked` or `scopes` is the wish, `granted` what was decided if it came to that, `narrowed` what an exchange started from,
+    `why` the decision explained, for the last of the entries.
     """
     if error is not None:
         found = [_refused(asked, granted, error, actor)]
@@ -31,6 +35,7 @@ def entries(
     else:
         found = _issued(asked, granted, narrowed, actor)
     count = len(asked.subjects) if asked is not None and not asked.single else None
+    found[-1] = replace(found[-1], detail=why)
     return [replace(each, n=count, req=req, asker=asker) for each in found]
 
 

@@ -20,7 +20,7 @@ from api.oauth.clients import ClientCredential, actor_of, authenticate
 from api.oauth.errors import OAuthError
 from api.oauth.grants import GrantedEntry, combine
 from api.oauth.narrowing import Exchange, Narrowed
-from api.trail import request_macs
+from api.trail import explained, request_macs
 from audit.entry import Asker
 from policies.decision import decide
 from policies.errors import PolicyError
@@ -263,8 +263,9 @@ def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
             wish, actor = item.request, actor_of(item.system)
             token = b"" if item.issued is None else item.issued.token_hash
             asker = Asker(item.system.brand, bytes.fromhex(item.staff), token)
+            why = explained(item.decisions[0], item.decisions[0].answers) if single else None
             outcome = item.granted, item.narrowed, item.error
-            for entry in evidence.entries(wish.disclosure, wish.scopes, *outcome, actor, req, asker):
+            for entry in evidence.entries(wish.disclosure, wish.scopes, *outcome, actor, req, asker, why):
                 uow.record(entry, log_key=item.log_keys[0] if single else None)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,8 @@ from api.client.answers import VerifierKeys
 from api.client.receipts import verify_receipt
 from audit.merkle import leaf_hash
 from audit.pseudonym import token_mark, veiled
-from vault.staff import staff_keys
+from vault import details, locked
+from vault.staff import staff_keys, staff_told
 
 SPEND = {"amount": "18250.00", "currency": "EUR"}
 
@@ -130,9 +132,6 @@ def test_a_change_of_the_values_is_seen_and_does_not_end_the_token(pos, known):
 
 
 def test_entries_bear_who_asked_and_by_which_token_and_two_of_them_share_neither(maison, pos, known):
-    from vault import locked
-    from vault.staff import staff_told
-
     def hash_of(token):
         return hashlib.sha256(token.encode()).digest()
 
@@ -166,6 +165,29 @@ def test_where_nobody_was_named_the_log_says_nobody(maison, pos, known):
     assert pos.disclose(pos.granted(known, ("phone", "masked"))).status_code == 200
     entry = maison.entries()[-1].read
     assert "stf" not in entry and "tok" in entry
+
+
+def test_a_decision_that_gave_less_is_explained_field_by_field_beside_the_entry(maison, pos, known):
+    asked = [("phone", "masked"), ("allergies", "raw"), ("name", "raw")]
+    token = pos.granted(known, *asked, purpose="clienteling.aftercare")
+    assert pos.disclose(token).status_code == 200
+    found = [each.read for each in maison.entries() if "dc" in each.read]
+    with maison.vault.unit() as uow:
+        (person,) = locked.by_reference(uow, [("aurelle", known)])
+        ids = [bytes.fromhex(each["id"]) for each in found]
+        opened = details.opened(uow.conn, maison.vault.deployment, person.log_key, ids)
+    assert len(opened) == len(found)
+    for entry, told_apart in zip(found, (json.loads(opened[each].detail) for each in ids), strict=True):
+        assert told_apart["policies"] == maison.vault.bundle.hash.hex()
+        levels = {f"{each['field']}:{each['given'] or each['asked']}" for each in told_apart["fields"]}
+        assert levels == set(entry["fld"])
+        assert {rule for each in told_apart["fields"] for rule in each["rules"]} <= set(entry["pol"])
+        assert any(each["given"] != each["asked"] for each in told_apart["fields"])
+
+
+def test_a_decision_that_gave_what_was_asked_for_needs_no_detail(maison, pos, known):
+    assert pos.disclose(pos.granted(known, ("phone", "masked"))).status_code == 200
+    assert "dc" not in maison.entries()[-1].read
 
 
 # --- done ------------------------------------------------------------------------------------------------------------

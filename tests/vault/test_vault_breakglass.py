@@ -1,17 +1,19 @@
 """Break-glass: two officers, minutes, a reason, loud in the log, reviewed by a third; and floors that stay."""
 
+import json
 from dataclasses import replace
 
 import pytest
-from maison_people import AURELLE, VANTIER, one, person, take_in
+from maison_people import AURELLE, VANTIER, one, person, rows, take_in
 from policy_officers import APPROVER, AUTHOR, Officers, acts
 from sqlalchemy import text
 
+from audit.detail import detail_commitment
 from audit.entry import decode
 from policies.errors import UnknownField
 from policies.levels import Level
 from policies.model import Wanted
-from vault import disclosure, housekeeping, officers, systems
+from vault import details, disclosure, housekeeping, locked, officers, systems
 from vault.erasure import requests
 from vault.errors import (
     CaseClosed,
@@ -431,3 +433,19 @@ def test_a_review_is_due_three_days_after_the_minutes_are_over(vault, two, asked
     review(two, case, Finding.UNJUSTIFIED)
     with vault.reading() as conn:
         assert cases.overdue(conn, clock.now()) == []
+
+
+def test_the_reason_stays_beside_the_look_sealed_for_the_person_when_the_case_forgets_it(
+    vault, two, guest, asked, clock
+):
+    case = ask(two, asked)
+    approve(two, case)
+    look(two, case)
+    entries = [decode(bytes(body)) for (body,) in rows(vault, "SELECT body FROM log_entry ORDER BY idx")]
+    (looked,) = [each for each in entries if each["act"] == "breakglass.disclosed"]
+    with vault.unit() as uow:
+        key = locked.by_id(uow, {guest.subject})[guest.subject].log_key
+        ((entry_id, found),) = details.opened(uow.conn, vault.deployment, key, [bytes.fromhex(looked["id"])]).items()
+    assert json.loads(found.detail) == {"case": case.hex(), "reason": asked.reason}
+    assert detail_commitment(found.salt, found.detail).hex() == looked["dc"]
+    assert looked["id"] == entry_id.hex()

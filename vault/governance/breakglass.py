@@ -6,6 +6,7 @@ can be registered for it, so nothing but an open case leads here. Each step is a
 refused ones too, and `ecrin doctor` tells of every review that is overdue.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -112,7 +113,10 @@ def disclose(vault: Vault, case_id: bytes, officer_id: str, sign: Sign) -> tuple
         log_key = facts.log_keys(vault.keys, [known])[0]
         rules = [rule for each in decision.answers if each.granted is not None for rule in each.policies]
         said = (*_said(case_id), *signed, *rules)
-        recorded = uow.record(_looked(Outcome.ALLOW, officer_id, decision, said), log_key=log_key)
+        # The case forgets its reason after a while; beside the look it stays as long as anybody may ask about the look.
+        why = {"reason": asked.reason, "case": case.name}
+        looked = _looked(Outcome.ALLOW, officer_id, decision, said, why=why)
+        recorded = uow.record(looked, log_key=log_key)
         commit = uow.commit()
     try:
         (revealed,) = disclosure.reveal(vault, commit, selection, [recorded])
@@ -184,14 +188,19 @@ def _known(uow: UnitOfWork, asked: Asked) -> Known | None:
 
 
 def _looked(
-    out: Outcome, officer_id: str, decision: Decision, said: tuple[str, ...], names: frozenset[str] | None = None
+    out: Outcome,
+    officer_id: str,
+    decision: Decision,
+    said: tuple[str, ...],
+    names: frozenset[str] | None = None,
+    why: Mapping[str, str] | None = None,
 ) -> Entry:
     given = [
         each for each in decision.answers if each.granted is not None and (names is None or each.wanted.field in names)
     ]
     fields = tuple(f"{each.wanted.field}:{each.granted}" for each in given)
     act = Act.BREAKGLASS_DENIED if out is Outcome.DENY else Act.BREAKGLASS_DISCLOSED
-    return Entry(act, out, actor(officer_id), fields, BREAK_GLASS, decision.basis, said)
+    return Entry(act, out, actor(officer_id), fields, BREAK_GLASS, decision.basis, said, detail=why)
 
 
 def _failed(

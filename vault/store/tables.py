@@ -37,6 +37,7 @@ from vault.store.ddl.governance import (
     OfficerSignature,
     PolicyVersion,
 )
+from vault.store.ddl.log import LogDetail
 from vault.store.ddl.reports import ReportRun, SavedReport
 from vault.store.ddl.requests import IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
 from vault.store.ddl.row import CLUSTERED, Row, metadata
@@ -80,6 +81,7 @@ __all__ = [
     "ImportRow",
     "LeftLeaf",
     "Letter",
+    "LogDetail",
     "Officer",
     "OfficerCode",
     "OfficerInvitation",
