@@ -242,8 +242,7 @@ class Entry:
     that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 or 32 bytes).
     `com` is the commitment to the subject's log key, logged at registration and at erasure; in `log.succession` it is
     the root of the log before. Nowhere else. `asker` is who stood behind a brand's system. `detail`
-    is what goes beside the entry of one person, sealed for as long as their log key lives (JSON values); about nobody it
-    is not kept.
+    (JSON values) goes beside the entry of one person, sealed; about nobody it is not kept.
     """
 
     act: Act

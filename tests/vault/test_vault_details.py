@@ -5,10 +5,9 @@ from maison_people import FIELDS, one, person, rows, take_in
 
 from audit.detail import detail_commitment, hand_over, with_details, write_detail
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
-from audit.note import vkey
 from vault import details, evidence, locked
 from vault.errors import IntegrityFailure
-from vault.keys.service import SigningKey, Slot
+from vault.keys.service import Slot
 
 OFFICER = Actor(ActorKind.OFFICER, "m.lefevre")
 WORDS = {"reason": "Malaise signalé à la boutique, allergie possible"}
@@ -131,5 +130,4 @@ def test_after_the_erasure_no_copy_of_a_detail_opens_and_the_log_still_verifies(
     with pytest.raises(IntegrityFailure), vault.reading() as conn:
         details.opened(conn, vault.deployment, opened_now[stays.subject], [told[goes.subject]])
     notes = evidence.sign_checkpoints(vault, scene.outside)
-    key = vkey(vault.origin, vault.keys.public_key(SigningKey.LOG))
-    assert evidence.verify(vault, 0, key, notes).verdict == 0
+    assert evidence.verify(vault, 0, notes).verdict == 0
