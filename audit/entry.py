@@ -219,10 +219,9 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Behind whom on the brand's side an act stands. Never written as it is: an entry bears pseudonyms of its own of both.
+    """Behind whom on the brand's side an act stands; an entry bears pseudonyms of its own of both.
 
-    `staff` is the keyed hash of the brand's word for its member of staff (16 bytes), `token` the SHA-256 of the token that
-    was presented (32 bytes); empty where there is none.
+    `staff`: keyed hash of the brand's word for its member of staff (16 bytes); `token`: SHA-256 of the token (32 bytes).
     """
 
     brand: str
@@ -284,9 +283,8 @@ def encode(
 ) -> bytes:
     """Return the canonical bytes of an entry, at most 4 KiB. `t` is whole UTC seconds, `entry_id` 16 random bytes.
 
-    Random, not counted: it blinds the leaf hash of an entry that could otherwise be guessed. `dc` is the commitment to a
-    detail kept beside the entry, `stf` and `tok` what it bears of the member of staff and the token (`audit.pseudonym`).
-    Raises `InvalidEntry`.
+    Random, not counted: it blinds the leaf hash of an entry that could otherwise be guessed. `dc` commits to a detail kept
+    beside it, `stf` and `tok` stand for staff and token (`audit.pseudonym`). Raises `InvalidEntry`.
     """
     _sized("id", entry_id, ID_SIZE)
     if entry.com is not None and entry.act not in _COMMITTING:
