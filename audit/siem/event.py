@@ -47,7 +47,7 @@ _OBJECTS: Final[Mapping[str, Field]] = {
     "erasure": DATA, "import": DATA, "crowd": DATA, "contact": DATA, "breakglass": DATA, "request": DATA,
     "consent": IDENTITY, "basis": IDENTITY, "guardian": IDENTITY, "system": IDENTITY, "officer": IDENTITY, "budget": IDENTITY,
     "hold": IDENTITY, "auth": AUTHENTICATION, "session": AUTHENTICATION,
-    "policy": CONFIGURATION, "keys": CONFIGURATION, "audit": CONFIGURATION, "report": CONFIGURATION, "event": CONFIGURATION,
+    "policy": CONFIGURATION, "keys": CONFIGURATION, "audit": CONFIGURATION, "report": CONFIGURATION, "alert": CONFIGURATION, "event": CONFIGURATION,
     "log": SERVICE, "deployment": SERVICE,
 }  # fmt: skip
 _VERBS: Final[Mapping[str, Deed]] = {

@@ -56,6 +56,8 @@ def to_ocsf(event: Event) -> dict[str, Any]:
     elif event.field is AUTHENTICATION:
         found |= {"user": _user(event), "service": {"name": event.origin}}
     elif event.field is SERVICE:
+        # The class has no place for who did it: what it does not know it refuses.
+        found["unmapped"] |= {"actor": found.pop("actor")["user"], "through": found.pop("src_endpoint")["uid"]}
         found["app"] = product
     else:
         found["api"] = {"operation": event.act}

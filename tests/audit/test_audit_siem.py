@@ -1,13 +1,15 @@
 """The four shapes: frozen vectors, the rules of each schema as published, and nothing in them that the log does not say.
 
-The classes, activities and required attributes below are transcribed from the public schema repositories (OCSF, classes as
-of its 1.x line; ECS, allowed values of event.category and event.type); the CloudEvents rules from its 1.0 specification.
+OCSF is held against the published schema of the release that events name (tests/vectors/ocsf_1_6_0.json). The classes and
+activities below, and the allowed values of ECS, are transcribed from the public schema repositories; the CloudEvents rules
+from its 1.0 specification.
 """
 
 import json
 import re
 from pathlib import Path
 
+import jsonschema_rs
 import pytest
 from tamperable_log import body, entry_id
 
@@ -20,7 +22,7 @@ from audit.siem.cef import to_cef
 from audit.siem.cloudevents import to_cloudevent
 from audit.siem.ecs import EXPECTED, to_ecs
 from audit.siem.event import event_of
-from audit.siem.ocsf import to_ocsf
+from audit.siem.ocsf import OCSF_VERSION, to_ocsf
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "siem_v1.json").read_text())
 
@@ -48,6 +50,23 @@ def test_frozen_vectors(name):
     found = event_of(VECTORS["origin"], Record(VECTORS["index"], b"", leaf_hash(content), content))
     shapes = {"ocsf": to_ocsf, "ecs": to_ecs, "cef": lambda each: to_cef(each, "0.1.0"), "cloudevents": to_cloudevent}
     assert json.loads(json.dumps(shapes[name](found))) == VECTORS[name]
+
+
+@pytest.mark.parametrize("kind", ActorKind)
+def test_every_event_fits_the_published_schema_of_its_class(kind):
+    """The whole schema of the release that we name, not what we read in it: it refuses what it does not know."""
+    published = json.loads((Path(__file__).parents[1] / "vectors" / "ocsf_1_6_0.json").read_text())
+    assert OCSF_VERSION == "1.6.0"
+    fits = {
+        int(uid): jsonschema_rs.validator_for(each | {"$defs": published["defs"]})
+        for uid, each in published["classes"].items()
+    }
+    more = {"fld": ("phone:masked",), "pur": "clienteling", "bas": "consent", "pol": ("store.contact",), "n": 3}
+    for act, out in EVERY:
+        found = to_ocsf(made(act, out, kind, **more))
+        assert [each.message for each in fits[found["class_uid"]].iter_errors(found)] == [], act
+    assert not fits[6005].is_valid(to_ocsf(made(Act.FIELD_DISCLOSED)) | {"severity_id": 77})
+    assert not fits[6005].is_valid(to_ocsf(made(Act.FIELD_DISCLOSED)) | {"invented": 1})
 
 
 @pytest.mark.parametrize(("act", "out"), EVERY, ids=str)
