@@ -119,6 +119,7 @@ def _page(call: Call, right: Right, status: int = 200, problem: str = "") -> Res
         right=right,
         about=ABOUT,
         problem=problem,
+        given=call.form,
         categories=bundle.catalogue.categories if right in CATEGORIES else (),
         purposes=_purposes(call, me, right) if right in PURPOSES else (),
         grounds=list(GROUNDS.items()) if right is Right.RESTRICTION else (),

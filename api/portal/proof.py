@@ -22,6 +22,7 @@ from vault.requests.steps import by_person
 from vault.unit import Vault
 
 MOST_PROOFS: Final = 6  # archives of proofs in five minutes
+MOST_RECEIPTS: Final = 30
 
 
 def receipts_page(call: Call) -> Response:
@@ -34,7 +35,7 @@ def receipts_page(call: Call) -> Response:
 
 def receipt(call: Call) -> Response:
     """Give the receipt of one act, or those of a stretch."""
-    call.bounded("prove", MOST_PROOFS * 5)
+    call.bounded("receipt", MOST_RECEIPTS)
     given, log_key = call.form.get("entry", ""), _looked(call)
     if not given:
         return _archive(call, _lines(call, log_key, None, own=True), "receipts")

@@ -240,6 +240,16 @@ def test_a_second_person_of_the_house_sees_none_of_it(maison, pos, browser):
     assert listed(maison)[0].is_open
 
 
+def test_what_was_written_is_still_there_when_something_was_missing(maison, browser):
+    signed_in(maison, browser)
+    words = f"Many words, {SCRIPT} written with care."
+    page = send(browser, "restriction", ground="", words=words)
+    assert page.status == 422
+    assert "Many words, &lt;script&gt;" in page.answer.text
+    page = send(browser, "objection", words="x" * 4001)
+    assert 'name="purpose:clienteling" value="on" checked' in page.answer.text
+
+
 def test_a_flood_of_requests_ends(maison, browser):
     signed_in(maison, browser)
     statuses = [send(browser, "complaint", words=f"Complaint {number}").status for number in range(22)]

@@ -174,3 +174,4 @@ def test_what_a_press_costs_is_bounded(maison, pos, reference, browser, monkeypa
     read.clear()
     assert [take(browser, "/me/proof").status_code for _ in range(3)] == [200, 200, 429]
     assert sum(read) <= 10
+    assert take(browser, "/me/receipts").status_code == 200  # counted by themselves
