@@ -21,7 +21,7 @@ class Vouching:
             evidence.vouch(vault, settings.checkpoint_file, settings.publish_folder)
 
         def beat() -> None:
-            clockwatch.heartbeat(vault)
+            clockwatch.heartbeat_due(vault)
 
         def scrub() -> None:
             if found := scrubbing.turn(vault):
@@ -31,7 +31,7 @@ class Vouching:
         self.witnesses: Witnesses | None = None
         jobs = [
             Periodic(clockwatch.LOOK_SECONDS, clock.look, log, Event.CLOCK_UNREADABLE, last=False),
-            Periodic(clockwatch.HEARTBEAT_SECONDS, beat, log, Event.HEARTBEAT_FAILED, last=False, door=door),
+            Periodic(clockwatch.HEARTBEAT_LOOK_SECONDS, beat, log, Event.HEARTBEAT_FAILED, last=False, door=door),
             Periodic(scrubbing.LOOK_SECONDS, scrub, log, Event.SCRUB_FAILED, last=False, door=door),
             Periodic(settings.checkpoint_seconds, sign, log, Event.CHECKPOINT_REFUSED, door=door),
         ]

@@ -52,6 +52,7 @@ class Witnesses:
         self._log = log
         self._second = second
         self._since: int | None = None  # when a quorum was first found missing
+        self._told: bool | None = None  # what this process last put on record, or found there
         self.missing = False
 
     def turn(self) -> None:
@@ -74,6 +75,7 @@ class Witnesses:
             self._settle(missing=True)
 
     def _settle(self, *, missing: bool) -> None:
-        if missing is not self.missing:
+        self.missing = missing
+        if missing is not self._told:
             witnessing.record(self._vault, lost=missing)
-            self.missing = missing
+            self._told = missing

@@ -9,9 +9,11 @@ from typing import Final
 
 from audit import ledger
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from vault import errands
 from vault.unit import Vault
 
-HEARTBEAT_SECONDS: Final = 3600.0
+HEARTBEAT_SECONDS: Final = 3600
+HEARTBEAT_LOOK_SECONDS: Final = 60
 LOOK_SECONDS: Final = 5.0
 TOLERATED: Final = 2  # seconds that a clock may be set by without an entry: what keeping time does to it
 
@@ -25,6 +27,11 @@ def note_start(vault: Vault) -> None:
             if behind > TOLERATED:
                 uow.record(_step(vault, -behind, "clock.start"))
             uow.commit()
+
+
+def heartbeat_due(vault: Vault) -> None:
+    """Log that the log is alive if it is time, and no other process does."""
+    errands.run(vault, "heartbeat", HEARTBEAT_SECONDS, lambda: heartbeat(vault), retry=HEARTBEAT_LOOK_SECONDS)
 
 
 def heartbeat(vault: Vault) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from vault.store.lookup import run as run_statement
-from vault.unit import Vault
+from vault.unit import UnitOfWork, Vault
 
 T = TypeVar("T")
 
 _CLAIM: Final = "UPDATE errand SET due_at = {mark} WHERE name = {mark} AND due_at <= {mark}"
 _PLAN: Final = "INSERT INTO errand (name, due_at) VALUES ({mark}, {mark}) ON CONFLICT DO NOTHING"
+_MARK: Final = "UPDATE errand SET due_at = {mark} WHERE name = {mark} AND due_at <> {mark}"
 _PUT_OFF: Final = "UPDATE errand SET due_at = {mark} WHERE name = {mark}"
 
 
@@ -50,6 +51,18 @@ def put_off(vault: Vault, name: str, seconds: int) -> None:
     with vault.unit() as uow:
         run_statement(uow.conn, _PUT_OFF.format(mark=_mark(vault)), [uow.now + seconds, name])
         uow.commit()
+
+
+def marked(uow: UnitOfWork, name: str, *, stands: bool) -> bool:
+    """Set a mark that all processes share, and tell whether it was otherwise before. Durable with the unit, or not at all.
+
+    For what is true of the deployment and seen by each of its processes: whoever changes the mark puts it on record. Never
+    set is not standing.
+    """
+    mark, value = _mark(uow.vault), int(stands)
+    if run_statement(uow.conn, _MARK.format(mark=mark), [value, name, value]).rowcount:
+        return True
+    return stands and bool(run_statement(uow.conn, _PLAN.format(mark=mark), [name, value]).rowcount)
 
 
 def _mark(vault: Vault) -> str:

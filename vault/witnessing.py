@@ -20,12 +20,14 @@ from audit.errors import CannotDecide, VerificationError
 from audit.note import split_note
 from audit.quorum import KnownWitness, QuorumPolicy
 from audit.witnessed import Kept
+from vault import errands
 from vault.secondsigner import SecondSigner
 from vault.store.engine import translate
 from vault.unit import Vault
 
 LATE_SECONDS: Final = 120  # without a quorum for so long: an entry says so, and readiness
 
+_QUORUM: Final = "quorum_lost"  # the mark that all processes share
 _OK: Final = 200
 _CONFLICT: Final = 409
 
@@ -110,14 +112,20 @@ def lag(vault: Vault, shard: int = 0) -> int:
     return max(0, vault.clock.now() - waiting)
 
 
-def record(vault: Vault, *, lost: bool) -> None:
-    """Put on record that no quorum of witnesses stands any more, or that one does again."""
+def record(vault: Vault, *, lost: bool) -> bool:
+    """Put on record that no quorum of witnesses stands any more, or that one does again; False if that is on record.
+
+    Each process sees it for itself, and one of them says so.
+    """
     kept = newest(vault)
     act, out = (Act.LOG_QUORUM_LOST, Outcome.ERROR) if lost else (Act.LOG_QUORUM_REGAINED, Outcome.ALLOW)
     with vault.unit() as uow:
+        if not errands.marked(uow, _QUORUM, stands=lost):
+            return False
         actor = Actor(ActorKind.VAULT, vault.deployment)
         uow.record(Entry(act, out, actor, n=0 if kept is None else kept.size))
         uow.commit()
+    return True
 
 
 class _Asking:

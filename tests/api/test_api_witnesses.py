@@ -259,6 +259,23 @@ def test_a_missing_quorum_is_an_alarm_and_an_entry_and_no_request_waits_for_it(
     assert (last["act"], last["out"], last["n"]) == ("log.quorum_regained", "allow", 0)
 
 
+def test_a_process_that_died_missing_the_quorum_leaves_the_end_to_the_next(maison, grow, log_key, tmp_path, clock):
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {log_key}\nwitness anna {_stranger()} http://127.0.0.1:1/\nquorum anna\n")
+    grow()
+    for number in range(3):  # each sees it, one says so
+        watching = Witnesses(maison.vault, policy, Log(clock, stream=io.BytesIO()))
+        watching.turn()
+        clock.advance(witnessing.LATE_SECONDS)
+        watching.turn()
+        assert watching.missing, number
+    policy.write_text(f"log {log_key}\nquorum none\n")
+    for _ in range(2):
+        Witnesses(maison.vault, policy, Log(clock, stream=io.BytesIO())).turn()
+    acts = [each.read["act"] for each in maison.entries()]
+    assert (acts.count("log.quorum_lost"), acts.count("log.quorum_regained")) == (1, 1)
+
+
 def test_readiness_says_whether_a_quorum_stands(maison, pos):
     assert pos.http.get("/readyz").json() == {"status": "ready"}
     services = maison.http.app.state.services

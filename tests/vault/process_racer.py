@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from vault import budgets, predicates, systems, tokens
+from vault import budgets, clockwatch, predicates, systems, tokens, witnessing
 from vault.budgets import Looked
 from vault.predicates import Questions
 from vault.runtime import SystemEntropy
@@ -57,7 +57,23 @@ def _proofs(unit, _till, attempt, _number, detail):
     return isinstance(tokens.authenticate(unit, [shown])[0], Session)
 
 
-PRIZES = {"people": _people, "questions": _questions, "uses": _uses, "proofs": _proofs}
+def _losses(unit, _till, attempt, _number, _detail):
+    return witnessing.record(unit.vault, lost=attempt % 2 == 0)
+
+
+def _heartbeats(unit, _till, _attempt, _number, _detail):
+    clockwatch.heartbeat_due(unit.vault)
+    return 0
+
+
+PRIZES = {
+    "people": _people,
+    "questions": _questions,
+    "uses": _uses,
+    "proofs": _proofs,
+    "losses": _losses,
+    "heartbeats": _heartbeats,
+}
 
 
 def main():

@@ -45,6 +45,15 @@ def test_a_heartbeat_tells_how_long_the_log_is(store):
     assert (last["act"], last["out"], last["n"], last["actor"]["k"]) == ("log.heartbeat", "allow", before, "vault")
 
 
+def test_a_heartbeat_is_due_an_hour_after_the_last_whoever_asks(store, opening, clock):
+    other = opening()
+    for minute in range(0, 121, 20):
+        for each in (store, other):
+            clockwatch.heartbeat_due(each)
+        assert len([each for each in told(store) if each["act"] == "log.heartbeat"]) == minute // 60
+        clock.advance(1200)
+
+
 @pytest.mark.parametrize(("step", "way"), [(-3, "clock.back"), (3, "clock.forward"), (-86_400, "clock.back")])
 def test_a_step_while_running_is_an_entry_once(store, clock, step, way):
     steady = Steady()
