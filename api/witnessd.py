@@ -6,7 +6,8 @@ the verifier keys of those logs. It holds nothing about anybody: an origin, a si
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,8 @@ _LOCK_FILE: Final = "lock"
 _SEED: Final = 32
 _UNAVAILABLE: Final = 503
 _TOO_LARGE: Final = 413
+_TOO_MANY: Final = 429
+_MINUTE: Final = 60
 
 
 class WitnessKey:
@@ -70,10 +73,36 @@ def open_witness(folder: Path, name: str, logs: Sequence[VerifierKey], *, clock:
     return Witness(WitnessKey(folder, name, entropy), logs, folder, clock.now)
 
 
-def create_witness_app(witness: Witness) -> Starlette:
+class Allowance:
+    """How many submissions a minute are looked at, of all logs together: each may cost a signature and a write to disk.
+
+    `steady` gives seconds from an arbitrary beginning.
+    """
+
+    def __init__(self, per_minute: int, steady: Callable[[], float]) -> None:
+        self._per_minute = per_minute
+        self._steady = steady
+        self._began = steady()
+        self._taken = 0
+
+    def wait(self) -> int:
+        """Take one, or tell in how many seconds there is one again; 0: it is taken. For one thread."""
+        now = self._steady()
+        if now - self._began >= _MINUTE:
+            self._began, self._taken = now, 0
+        if self._taken >= self._per_minute:
+            return max(1, ceil(self._began + _MINUTE - now))
+        self._taken += 1
+        return 0
+
+
+def create_witness_app(witness: Witness, allowance: Allowance) -> Starlette:
     """Build the application: `POST /add-checkpoint`, `GET /<hash>/checkpoint`, and `GET /key`."""
 
     async def add(request: Request) -> Response:
+        if wait := allowance.wait():
+            headers = {"Retry-After": str(wait), "Connection": "close"}
+            return PlainTextResponse("too many\n", _TOO_MANY, headers)
         body = b""
         async for piece in request.stream():
             body += piece

@@ -2,7 +2,7 @@
 
     proof      is this entry in the log?                        python verify.py proof PROOF --key K --entry FILE
     receipt    did the log promise this entry?                  python verify.py receipt NOTE --key K --entry FILE
-    extend     does the newer checkpoint extend the one I kept? python verify.py extend OLD NEW --key K --folder DIR
+    extend     does the newer checkpoint extend the one I kept? python verify.py extend OLD [NEW] --key K --log PLACE
     witnessed  did a quorum of witnesses cosign it?             python verify.py witnessed NOTE --policy FILE
     timestamp  by when was it signed?                           python verify.py timestamp NOTE --token T --roots PEM --key K
     subject    all and only the entries about one person        python verify.py subject LOG --key K --subject-key FILE
@@ -24,19 +24,19 @@ from pathlib import Path
 from audit.checkpoint import Checkpoint, open_checkpoint, parse
 from audit.commitment import subject_commitment
 from audit.detail import with_details
-from audit.directory import hash_tile_of, open_directory
+from audit.directory import open_directory
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Result, Verdict, plain, report
-from audit.merkle import HASH_SIZE, Frontier, leaf_hash, verify_consistency, verify_inclusion
+from audit.merkle import HASH_SIZE, leaf_hash, verify_consistency, verify_inclusion
 from audit.note import VerifierKey, parse_vkey, split_note
 from audit.pseudonym import pseudonym
 from audit.quorum import QuorumPolicy, Witnessed, parse_policy
 from audit.receipt import open_receipt
 from audit.recompute import Recomputation
+from audit.served import PublishedLog
 from audit.stamp import stamped_bytes, verify_stamp
 from audit.stored import StoredEntry, StoredLog, open_sqlite
 from audit.targets import claims_known_key
-from audit.tiles import tiles_of
 from audit.tlogproof import parse_proof
 
 COMMANDS = ("proof", "receipt", "extend", "witnessed", "timestamp", "subject")
@@ -104,7 +104,11 @@ def verify_promise(note: str, leaf: bytes, keys: Sequence[VerifierKey]) -> int:
 
 
 def verify_extension(
-    old: str, new: str, keys: Sequence[VerifierKey], proof: Sequence[bytes] | None = None, folder: Path | None = None
+    old: str,
+    new: str,
+    keys: Sequence[VerifierKey],
+    proof: Sequence[bytes] | None = None,
+    log: PublishedLog | None = None,
 ) -> tuple[Checkpoint, Checkpoint]:
     """Check that one signed checkpoint extends another, by a consistency proof or by the hash tiles of a published log.
 
@@ -121,8 +125,8 @@ def verify_extension(
         return before, after
     if proof is not None:
         verify_consistency(before.size, after.size, before.root, after.root, proof)
-    elif folder is not None:
-        _by_tiles(before, after, folder)
+    elif log is not None:
+        log.check_growth(before, after)
     else:
         raise CannotDecide("there is neither a proof nor tiles")
     return before, after
@@ -177,7 +181,7 @@ def run_single(arguments: Sequence[str]) -> int:
     parser.add_argument("--policy", type=Path, help="policy file: the witnesses that must have cosigned")
     parser.add_argument("--entry", type=Path, help="of a proof or a receipt: the entry's bytes")
     parser.add_argument("--leaf", help="of a proof or a receipt: the leaf hash in hex")
-    parser.add_argument("--folder", type=Path, help="of an extension: a published log, for its hash tiles")
+    parser.add_argument("--log", "--folder", help="of an extension: a published log, its folder or address")
     parser.add_argument("--token", type=Path, help="time-stamp response (DER)")
     parser.add_argument("--roots", type=Path, help="root certificates of the time-stamping authority (PEM)")
     parser.add_argument("--subject-key", type=Path, help="file with the person's key, in hex")
@@ -206,9 +210,11 @@ def _answer(options: argparse.Namespace, keys: Sequence[VerifierKey], policy: Qu
     if options.question == "receipt":
         return _told(Verdict.FINE, f"promised to the log at {verify_promise(_file(files[0]), _leaf(options), keys)}")
     if options.question == "extend":
-        if len(files) != 2:  # noqa: PLR2004 - the older and the newer
-            raise CannotDecide("two checkpoints are needed, the older first")
-        before, after = verify_extension(_file(files[0]), _file(files[1]), keys, folder=options.folder)
+        log = None if options.log is None else PublishedLog(options.log)
+        if len(files) > 2 or (len(files) == 1 and log is None):  # noqa: PLR2004 - the older and the newer
+            raise CannotDecide("two checkpoints are needed, or an older one and a log")
+        newer = _file(files[1]) if len(files) > 1 or log is None else log.checkpoint()
+        before, after = verify_extension(_file(files[0]), newer, keys, log=log)
         return _told(Verdict.FINE, f"{after.origin} at {after.size} entries extends itself at {before.size}")
     if options.question == "witnessed":
         if policy is None:
@@ -245,21 +251,6 @@ def _subject(options: argparse.Namespace, keys: Sequence[VerifierKey]) -> int:
     sys.stdout.write(f"{json.dumps({'log': plain(seen.log), 'entries': rows})}\n")
     sys.stderr.write(report(seen.log))
     return seen.log.verdict
-
-
-def _by_tiles(before: Checkpoint, after: Checkpoint, folder: Path) -> None:
-    grown = Frontier()
-    for index, width in tiles_of(0, after.size):
-        hashes = hash_tile_of(folder, index, width)
-        if hashes is None:
-            raise CannotDecide(f"hash tile {index} is not there, or not whole")
-        if grown.size < before.size <= grown.size + width:
-            head = grown.extend(hashes[: before.size - grown.size])
-            if head.root() != before.root:
-                raise VerificationError(f"the tiles do not lead to the root signed at {before.size} entries")
-        grown = grown.extend(hashes)
-    if grown.root() != after.root:
-        raise VerificationError(f"the tiles do not lead to the root signed at {after.size} entries")
 
 
 def _is_about(body: bytes, log_key: bytes) -> bool:

@@ -29,6 +29,7 @@ MODULES = (
     "strangers",
     "recompute",
     "directory",
+    "served",
     "cosignature",
     "quorum",
     "tlogproof",

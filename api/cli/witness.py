@@ -1,7 +1,8 @@
 """The command that runs a witness of other people's logs (`api.witnessd`)."""
 
 from pathlib import Path
-from typing import Annotated
+from time import monotonic
+from typing import Annotated, Final
 
 import typer
 import uvicorn
@@ -9,11 +10,13 @@ import uvicorn
 from api.cli.deployment import GRACE_SECONDS
 from api.cli.output import Exit, Json, Output, fail, told
 from api.listening import BoundedHttp
-from api.witnessd import create_witness_app, open_witness
+from api.witnessd import Allowance, create_witness_app, open_witness
 from audit.errors import PinUnavailable, VerificationError
 from audit.note import parse_vkey
 from vault.errors import Conflict, VaultError
 from vault.runtime import SystemClock, SystemEntropy
+
+PER_MINUTE: Final = 600
 
 
 def install(app: typer.Typer) -> None:
@@ -30,6 +33,9 @@ def witness(
     log: Annotated[list[str], typer.Option(help="Verifier key of a log that it watches. Repeat.")],
     host: Annotated[str, typer.Option(help="Address to bind; end TLS in front of it.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to bind.", min=1, max=65535)] = 8430,
+    per_minute: Annotated[
+        int, typer.Option(help="Submissions a minute that it looks at; more are told to wait.", min=1)
+    ] = PER_MINUTE,
     key: Annotated[bool, typer.Option("--key", help="Print its verifier key, and end.")] = False,
     json: Json = False,
 ) -> None:
@@ -49,7 +55,7 @@ def witness(
     if key:
         return
     uvicorn.run(
-        create_witness_app(opened),
+        create_witness_app(opened, Allowance(per_minute, monotonic)),
         host=host,
         port=port,
         access_log=False,

@@ -1,8 +1,12 @@
 """Single questions to the verifier: each answered 0, 1 and 2, and none of the three taken for another."""
 
+import http.server
 import json
+import socket
 import subprocess
 import sys
+import threading
+from functools import partial
 
 import pytest
 from tamperable_log import ORIGIN, START, Ed25519Signer, make_log, signed
@@ -238,3 +242,40 @@ def test_the_one_file_answers_too(folder, tmp_path):
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr, done.stdout.startswith("verified")) == (0, "", True)
+
+
+@pytest.fixture
+def address(folder):
+    """The published log behind an address, as any static server has it."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_growth_is_shown_by_a_log_in_a_folder_or_behind_an_address(ask, folder, address):
+    for log in (folder, address, f"{address}/"):
+        assert ask("extend", note(100), "--log", log)[0] == 0  # its own newest checkpoint
+        assert ask("extend", note(100), note(256), "--log", log)[0] == 0
+        assert ask("extend", note(200, FORK), "--log", log)[0] == 1
+        assert ask("extend", note(SIZE + 1, [*LEAVES, LEAVES[0]]), "--log", log)[0] == 1  # it went back
+    tile = folder / tile_path(0, 0)
+    tile.write_bytes(tile.read_bytes()[:-32])
+    assert ask("extend", note(100), "--log", address)[0] == 2
+    tile.write_bytes(bytes(32 * 256))
+    assert ask("extend", note(100), "--log", address)[0] == 1
+    (folder / "checkpoint").write_text("x" * 1_000_001)
+    assert ask("extend", note(100), "--log", address)[0] == 2
+
+
+def test_an_address_at_which_nobody_answers_decides_nothing(ask):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        assert ask("extend", note(100), "--log", f"http://127.0.0.1:{probe.getsockname()[1]}")[0] == 2
