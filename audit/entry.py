@@ -1,11 +1,11 @@
 """Entries: what the log says about one act, and the canonical bytes that say it.
 
-An entry names who did what, for which purpose, to which *fields*; never a value, a hash of a value, a search term, a
-natural identifier or free text. The subject appears as HMAC(per-subject log key, entry id): another 32 bytes in each
+An entry names who did what, for which purpose, to which *fields*; never a value or its hash, a search term, a natural
+identifier or free text. The subject appears as HMAC(per-subject log key, entry id): another 32 bytes in each
 entry, so that nobody without the key relates two of them, and nobody at all once the key is erased.
 
 The bytes are built from checked parts, in key order, and are canonical by construction (RFC 8785, strict profile of
-`audit.grammar`). The parts come from small closed sets and are remembered, which makes an entry cost about 2 µs.
+`audit.grammar`). Parts come from small closed sets and are remembered.
 """
 
 import json
@@ -259,14 +259,14 @@ class Entry:
 
 
 def sref(log_key: bytes, entry_id: bytes) -> bytes:
-    """Return the subject's pseudonym in one entry: HMAC-SHA-256 under the subject's 32-byte log key; 32 bytes."""
+    """Return the subject's pseudonym in one entry, 32 bytes, by the subject's 32-byte log key."""
     _sized("log_key", log_key, LOG_KEY_SIZE)
     _sized("id", entry_id, ID_SIZE)
     return pseudonym(log_key, entry_id)
 
 
 def commitment(log_key: bytes) -> bytes:
-    """Return the commitment to a subject's log key, 32 bytes. A random 256-bit key makes it hiding without a salt."""
+    """Return the commitment to a subject's log key, 32 bytes (`audit.commitment`)."""
     _sized("log_key", log_key, LOG_KEY_SIZE)
     return subject_commitment(log_key)
 
