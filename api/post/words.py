@@ -30,6 +30,18 @@ _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
             "Your request to {brand}",
             "What you asked for in your request {request} is about to be carried out. It cannot be undone.",
         ),
+        LetterKind.IDENTITY: (
+            "Your request to {brand}",
+            "Before we go on with your request {request} we have to know that it is you who asks. Sign in to show it. If you did not ask for anything, tell us: nothing is given out until then.",
+        ),
+        LetterKind.UNVERIFIED: (
+            "Your request to {brand}",
+            "We could not tell that it was you who sent the request {request}, and have ended it. Nothing was given out or changed. You may send another.",
+        ),
+        LetterKind.WITHDRAWN: (
+            "Your request to {brand}",
+            "Your request {request} was taken back, and nothing more is done for it. If that was not you, tell us.",
+        ),
     },
     "fr": {
         LetterKind.CODE: (
@@ -55,6 +67,18 @@ _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
         LetterKind.UNDERWAY: (
             "Votre demande à {brand}",
             "Ce que vous demandiez dans votre demande {request} va être exécuté. Cela ne peut être annulé.",
+        ),
+        LetterKind.IDENTITY: (
+            "Votre demande à {brand}",
+            "Avant de poursuivre votre demande {request}, nous devons nous assurer que c’est bien vous. Connectez-vous pour le montrer. Si vous n’avez rien demandé, dites-le-nous : rien n’est communiqué d’ici là.",
+        ),
+        LetterKind.UNVERIFIED: (
+            "Votre demande à {brand}",
+            "Nous n’avons pu établir que la demande {request} venait de vous, et y avons mis fin. Rien n’a été communiqué ni modifié. Vous pouvez en adresser une autre.",
+        ),
+        LetterKind.WITHDRAWN: (
+            "Votre demande à {brand}",
+            "Votre demande {request} a été retirée, et rien de plus n’est fait à ce titre. Si ce n’était pas vous, dites-le-nous.",
         ),
     },
 }  # fmt: skip

@@ -287,6 +287,17 @@ def test_the_person_hears_of_each_turn_and_the_letter_says_nothing_of_it(desk):
     assert all(each.words == {"request": request.name} for each in sent)
 
 
+def test_who_is_asked_who_they_are_hears_of_it_and_of_what_came_of_it(desk):
+    doubted = desk.ask(assurance=Assurance.NONE)
+    desk.advance(doubted, Move.ASK_IDENTITY)
+    desk.advance(doubted, Move.FAIL_IDENTITY, reason="no_answer")
+    taken_back = desk.ask(Right.PORTABILITY)
+    desk.advance(taken_back, Move.WITHDRAW)
+    sent = [(each.words["request"], each.kind.value) for each in letters.claim(desk.vault, 50)]
+    assert sorted(kind for name, kind in sent if name == doubted.name) == ["identity", "received", "unverified"]
+    assert sorted(kind for name, kind in sent if name == taken_back.name) == ["received", "withdrawn"]
+
+
 def test_what_was_stopped_at_once_is_told_once(desk):
     desk.ask(Right.OBJECTION)
     assert [each.kind for each in letters.claim(desk.vault, 50)] == [LetterKind.DONE]

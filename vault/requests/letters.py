@@ -49,6 +49,9 @@ class LetterKind(StrEnum):
     UNDERWAY = "underway"  # an erasure that was approved: afterwards there is nobody to write to
     DONE = "done"
     READY = "ready"  # the package can be fetched
+    IDENTITY = "identity"  # the person is asked who they are
+    UNVERIFIED = "unverified"  # it could not be told who asks, and the request ends
+    WITHDRAWN = "withdrawn"  # it was taken back
 
 
 class LetterState(StrEnum):

@@ -52,6 +52,9 @@ _ACT: Final = {
 }
 _TOLD: Final = {
     Move.ACKNOWLEDGE: LetterKind.RECEIVED,
+    Move.ASK_IDENTITY: LetterKind.IDENTITY,
+    Move.FAIL_IDENTITY: LetterKind.UNVERIFIED,
+    Move.WITHDRAW: LetterKind.WITHDRAWN,
     Move.EXTEND: LetterKind.EXTENDED,
     Move.CONFIRM_REFUSAL: LetterKind.REFUSED,
     Move.CONFIRM_PARTIAL: LetterKind.REFUSED,
