@@ -31,12 +31,12 @@ _TOKEN = re.compile(TOKEN)
 
 
 class Act(StrEnum):
-    """The closed list of events, `object.past_verb`. `code` is short and stable, for alert rules and exports.
+    """The closed list of events, `object.past_verb`. `code` is stable, for alert rules and exports.
 
     A code is never given to another event. Letters: S subjects, F fields, C consent, T tokens, A authentication,
     I identities of systems and officers, G budgets, N events told to systems, K the keys and their seal, E erasures,
-    H holds, P policies, X break-glass, B bulk import, D requests of
-    data subjects, R filters and plans of reports, L the log and the deployment itself.
+    H holds, P policies, X break-glass, B bulk import, D requests of data subjects,
+    R filters and plans of reports, L log and deployment.
     """
 
     code: str

@@ -19,7 +19,9 @@ from throwaway_postgres import PostgresUnavailable, ThrowawayPostgres
 from api.app import create_app
 from api.settings import load
 from audit.errors import PinUnavailable
-from vault import evidence
+from audit.findings import Verdict
+from audit.verify import verify_directory
+from vault import evidence, logkeys
 from vault.errors import Sealed, StoreFull, StoreUnavailable, VaultError
 from vault.keys.keystore import open_keystore
 from vault.keys.local import KeyFileProvider
@@ -214,6 +216,29 @@ def test_a_full_disk_under_the_pin(disk, vault):
     assert evidence.latest_checkpoint(vault) is None
     disk.clear()
     scene.verify(disk.path / "pin")
+
+
+def test_a_full_disk_under_the_published_log(disk, vault, tmp_path):
+    """The checkpoint in the folder never covers what could not be written, and the next turn makes up for it."""
+    scene, folder, pin = Scene.on(vault), disk.path / "public", tmp_path / "pin"
+    scene.verify(pin)
+    evidence.publish(vault, folder, entries=True)
+    before = (folder / "checkpoint").read_text()
+    key = logkeys.shown(vault)[0].key
+    for _ in range(3):
+        scene.run(*scene.search())
+    scene.verify(pin)
+    disk.fill()
+    with pytest.raises(OSError, match="No space"):
+        evidence.publish(vault, folder, entries=True)
+    assert (folder / "checkpoint").read_text() == before
+    assert verify_directory(folder, [key], [before]).verdict is Verdict.FINE
+    scene.run(*scene.search())  # nobody's request waits for the folder
+    disk.clear()
+    scene.verify(pin)
+    evidence.publish(vault, folder, entries=True)
+    assert (folder / "checkpoint").read_text() == evidence.latest_checkpoint(vault) != before
+    assert verify_directory(folder, [key], [before]).verdict is Verdict.FINE
 
 
 # --- no right to write
