@@ -21,7 +21,7 @@ class AskReport(Body):
     report: Name
     since: Moment
     until: Moment
-    system: Annotated[str, StringConstraints(max_length=64)] = ""
+    system: Annotated[str, StringConstraints(max_length=64, pattern=r"^([a-z0-9][a-z0-9._-]{1,63})?$")] = ""
     purpose: PurposeKey | Literal[""] = ""
     staff: Annotated[str, StringConstraints(max_length=128)] = Field(default="", repr=False)
     upto: Moment = 0

@@ -52,12 +52,13 @@ def test_tokens_proofs_keys_and_versions_are_told_where_they_are_needed(operatio
     assert headers(operations["post", "/v1/subjects"])["Idempotency-Key"] is False
     assert "ETag" in operations["get", "/v1/subjects/{reference}"]["responses"]["200"]["headers"]
     # Nothing personal has a place in an address: a path has a reference in it, the keyed name of a status list, a place in
-    # the log, an entry's or a request's random id; no query exists.
+    # the log, an entry's, a request's or a report's random id; no query exists.
     places = {(each["in"], each["name"]) for one in operations.values() for each in one.get("parameters", ())}
     named = {place for place in places if place[0] != "header"}
     assert named == {
         ("path", "reference"),
         ("path", "status_list"),
+        ("path", "run_id"),
         ("path", "path"),
         ("path", "entry_id"),
         ("path", "request_id"),

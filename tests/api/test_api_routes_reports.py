@@ -97,3 +97,11 @@ def test_before_it_is_made_there_is_no_document(maison, auditor):
     place = f"/v1/reports/{run_id.hex()}"
     assert get(auditor, place).json()["state"] == "running"
     problem_of(get(auditor, f"{place}/document"), 409, "report_not_ready")
+
+
+@pytest.mark.parametrize("name", ["Apolline Rousselin", "+33639981234", "apolline@example.com", "\x00", "x" * 65])
+def test_what_is_no_systems_name_is_refused_unread(auditor, name):
+    """A filter is kept with the report and signed: a person's name typed into it would be too."""
+    answer = ask(auditor, system=name)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert name not in answer.text

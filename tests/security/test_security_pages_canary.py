@@ -6,15 +6,17 @@ pages, the tables of sessions. The person's own package is the positive control.
 """
 
 import io
+import re
 import zipfile
 
-import pikepdf
 import pytest
 from canary_hunter import HIDDEN, Hunter, phone, word
 from canary_paths import everything
 from console_browser import PUBLIC, Browser, add_officer, set_up
 from maison_callers import CONSENT, PERSON
 from policy_officers import AUTHOR, Officers
+from print_reading import letters as letters_of
+from print_reading import opened
 from sqlalchemy import inspect, text
 
 from api import pdf
@@ -64,16 +66,12 @@ def told(label, answer):
 
 
 def printed(content):
-    """The text operators and the metadata of a print, unpacked."""
-    with pikepdf.open(io.BytesIO(content)) as document:
-        for number, page in enumerate(document.pages):
-            yield (
-                f"print page {number}",
-                b"\n".join(
-                    part.read_bytes()
-                    for part in (page.Contents if isinstance(page.Contents, pikepdf.Array) else [page.Contents])
-                ),
-            )
+    """The letters and the metadata of a print, unpacked; line breaks and places to break words taken out."""
+    with opened(content) as document:
+        told_text = letters_of(document)
+        assert len(told_text) > 100  # it is read at all
+        yield "print", told_text
+        yield "print in one line", re.sub(r"[\s\u200b]", "", told_text)
         yield "print info", str(document.docinfo)
         with document.open_metadata() as metadata:
             yield "print metadata", str(metadata)
