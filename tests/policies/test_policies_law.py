@@ -7,7 +7,7 @@ import pytest
 from policies.bundle import LAW, PARTIES, PURPOSES, parse_bundle
 from policies.decision import decide
 from policies.errors import InvalidBundle
-from policies.law import ADULT_AGE, Law, ProspectRule
+from policies.law import ADULT_AGE, Law, ProspectRule, SuppressionRule
 from policies.model import ConsentStatus, Level
 from policies.purposes import GROUP_SHARING
 from policies.succession import succession_findings
@@ -59,6 +59,12 @@ def test_a_rule_on_prospects_holds_from_its_day(maisons):
     assert [later.prospect_rule(day).days for day in (TODAY, dt.date(2027, 1, 1))] == [1095, 730]
 
 
+def test_a_rule_on_the_suppression_list_holds_from_its_day(maisons):
+    assert maisons.law.suppression_rule(dt.date(2018, 5, 24)) is None
+    later = Law((), (), (*maisons.law.suppressions, SuppressionRule(30, dt.date(2027, 1, 1), "")))
+    assert [later.suppression_rule(day).days for day in (TODAY, dt.date(2027, 1, 1))] == [1095, 30]
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "finding"),
     [
@@ -69,6 +75,14 @@ def test_a_rule_on_prospects_holds_from_its_day(maisons):
         (LAW, "days = 1095", "days = 0", "`days` must be at least 1"),
         (LAW, 'client_categories = ["purchases", "service"]', "client_categories = []", "names categories"),
         (LAW, "[[prospects]]", "[[suspects]]", "unknown key `suspects`"),
+        (LAW, "days = 1095\nsince = 2018-05-25", "days = 0\nsince = 2018-05-25", "`days` must be at least 1"),
+        (LAW, "since = 2018-05-25", 'since = "2018-05-25"', "`since` must be given as date"),
+        (
+            LAW,
+            "[[suppression]]",
+            "[[suppression]]\ndays = 9\nsince = 2018-05-25\nsource = ''\n\n[[suppression]]",
+            "two rules",
+        ),
         (PARTIES, 'storage = ["FR"]', 'storage = "FR"', "`storage` is a list of countries"),
         (PARTIES, 'contact = "privacy@aurelle.example"\n', "", "`contact` must be given as str"),
         (PARTIES, 'type = "controller"', 'type = "friend"', "`type` must be one of"),
