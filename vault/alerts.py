@@ -51,7 +51,7 @@ class Decision:
 class Alert:
     """One alert: the report's row by column, and the decision if there is one."""
 
-    key: str
+    name: str
     row: Mapping[str, Cell]
     decision: Decision | None
 
@@ -65,19 +65,19 @@ def found(vault: Vault, actor: Actor) -> tuple[Report, list[Alert]]:
         decided = _decided(conn, asked)
     names = [each.name for each in report.body.columns]
     rows = [dict(zip(names, row, strict=True)) for row in report.body.rows]
-    told = [Alert(key, row, decided.get(key)) for row in rows if row["severity"] != _NONE for key in (_key(row),)]
+    told = [Alert(name, row, decided.get(name)) for row in rows if row["severity"] != _NONE for name in (_name(row),)]
     return report, sorted(told, key=lambda each: each.decision is not None)
 
 
-def decide(vault: Vault, key: str, finding: Finding, actor: Actor) -> None:
+def decide(vault: Vault, name: str, finding: Finding, actor: Actor) -> None:
     """Put a decision about an alert on record. Raises `UnknownReport` for none that stands, `Conflict` for one decided on."""
     _, alerts = found(vault, actor)
-    alert = next((each for each in alerts if each.key == key), None)
+    alert = next((each for each in alerts if each.name == name), None)
     if alert is None:
         raise UnknownReport
     if alert.decision is not None:
         raise Conflict("alert")
-    said = (f"{_PREFIX}{key}", f"rule:{alert.row['rule']}", f"finding:{finding}")
+    said = (f"{_PREFIX}{name}", f"rule:{alert.row['rule']}", f"finding:{finding}")
     with vault.unit() as uow:
         uow.record(Entry(Act.ALERT_REVIEWED, Outcome.ALLOW, actor, pol=said))
         uow.commit()
@@ -95,6 +95,6 @@ def _decided(conn: Connection, asked: Asked) -> dict[str, Decision]:
     return decided
 
 
-def _key(row: Mapping[str, Cell]) -> str:
-    told = "\n".join(str(row[name]) for name in ("rule", "actor", "when", "entry"))
+def _name(row: Mapping[str, Cell]) -> str:
+    told = "\n".join(str(row[column]) for column in ("rule", "actor", "when", "entry"))
     return sha256(told.encode()).hexdigest()[:32]
