@@ -81,7 +81,10 @@ def run(
         begin, end = period(vault.clock.now(), since, until, catalog.definition(name).days)
         member = staff_told(vault.keys, brand, staff)
         size, root = (0, b"") if upto is None else _checkpoint(upto)
-        asked = Asked(begin, end, brand, system, purpose, reference, member, token, most, size)
+        try:
+            asked = Asked(begin, end, brand, system, purpose, reference, member, token, most, size)
+        except ValueError as error:
+            raise fail(f"{error}", Exit.USAGE) from None
         report = running.run(vault, name, asked, OPERATOR, _progress if sys.stderr.isatty() else None)
         if root not in {b"", *[each.root for each in report.upto]}:
             raise fail("the log signed no such checkpoint", Exit.FAILED)

@@ -46,6 +46,8 @@ def test_a_run_is_written_to_standard_output_and_is_in_the_log(importer, ecrin):
         (("access", "--format", "xml"), 2),
         (("refusals", "--brand", "aurelle", "--reference", "ref_x"), 1),
         (("access", "--reference", "ref_x"), 1),
+        (("blast_radius", "--system", "s", "--token", "not-a-hash"), 2),
+        (("access", "--checkpoint", "/nowhere"), 2),
         (("access", "--brand", "aurelle", "--reference", "ref_x"), 1),
     ],
 )
@@ -62,3 +64,25 @@ def test_a_last_day_is_in_the_period_and_a_moment_is_not():
     assert _moment("2026-11-24", ends=True) - _moment("2026-11-24", ends=False) == 86_400
     assert _moment("2026-11-24T00:00:00Z", ends=True) == _moment("2026-11-24", ends=False)
     assert _moment("2026-11-24T01:00:00+01:00", ends=True) == _moment("2026-11-24", ends=False)
+
+
+def test_a_report_is_as_of_a_checkpoint_that_was_kept(importer, ecrin, tmp_path):
+    first, kept = tmp_path / "first.json", tmp_path / "kept"
+    assert ecrin("report", "run", "access", "--out", first).code == 0
+    (upto,) = json.loads(first.read_text())["content"]["checkpoints"]
+    kept.write_text(upto["note"], "utf-8")
+    again = json.loads(ecrin("report", "run", "access", "--checkpoint", kept).out)["content"]
+    assert (again["checkpoints"], again["filter"]["upto"]) == ([upto], str(upto["size"]))
+    origin, size, root, *rest = upto["note"].split("\n")
+    other = ("A" if root[0] != "A" else "B") + root[1:]
+    kept.write_text("\n".join([origin, size, other, *rest]), "utf-8")
+    refused = ecrin("report", "run", "access", "--checkpoint", kept)
+    assert (refused.code, refused.out) == (1, "")
+
+
+def test_what_waits_is_listed_and_what_is_not_there_is_not_taken(importer, ecrin, tmp_path):
+    assert ecrin("report", "made", "--json").json["reports"] == []
+    out = tmp_path / "taken.json"
+    assert ecrin("report", "take", "0" * 32, "--out", out).code == 1
+    assert ecrin("report", "take", "zz", "--out", out).code == 2
+    assert not out.exists()
