@@ -16,8 +16,9 @@ from api.portal.words import README
 from api.problems import Problem
 from audit.entry import Act, Entry, Outcome
 from audit.errors import VerificationError
+from audit.ledger import Record
 from vault import evidence, logkeys, receipts, scrubbing
-from vault.requests.ownlines import OwnLine, OwnLines, own_line, own_lines
+from vault.requests.ownlines import OwnLine, OwnLines, last_scrub, own_line, own_lines
 from vault.requests.steps import by_person
 from vault.unit import Vault
 
@@ -62,7 +63,9 @@ def proof_page(call: Call) -> Response:
 def proof(call: Call) -> Response:
     """Give the proof that the person's newest lines are in the log, and the last scrub with them."""
     call.bounded("prove", MOST_PROOFS)
-    return _archive(call, _lines(call, _looked(call), None, own=None), "proof")
+    with call.vault.reading() as conn:
+        scrub = last_scrub(conn, 0)
+    return _archive(call, _lines(call, _looked(call), None, own=None), "proof", scrub)
 
 
 def _looked(call: Call) -> bytes:
@@ -80,7 +83,7 @@ def _lines(call: Call, log_key: bytes, before: int | None, *, own: bool | None) 
         return own_lines(conn, 0, log_key, before=before, own=own)
 
 
-def _archive(call: Call, lines: OwnLines, name: str) -> Response:
+def _archive(call: Call, lines: OwnLines, name: str, scrub: Record | None = None) -> Response:
     vault = call.vault
     own = [each for each in lines.found if each.own]
     files = {
@@ -93,11 +96,10 @@ def _archive(call: Call, lines: OwnLines, name: str) -> Response:
         files[f"{line.record.idx}.json"] = line.record.body
     for line in lines.found:
         files |= _proven(call, line)
-    if lines.scrub is not None:
-        scrub = OwnLine(lines.scrub, {}, own=False)
-        files |= {"scrub.json": lines.scrub.body} | {
-            f"scrub.{each.partition('.')[2]}": content for each, content in _proven(call, scrub).items()
-        }
+    if scrub is not None:
+        proven = _proven(call, OwnLine(scrub, {}, own=False))
+        files |= {f"scrub.{each.partition('.')[2]}": content for each, content in proven.items()}
+        files["scrub.json"] = scrub.body
     return render.download(zipped(files), f"ecrin-{name}.zip")
 
 

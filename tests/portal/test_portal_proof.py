@@ -173,5 +173,5 @@ def test_what_a_press_costs_is_bounded(maison, pos, reference, browser, monkeypa
         assert browser.get(f"/me/looks?before={place}").status == 400, place
     read.clear()
     assert [take(browser, "/me/proof").status_code for _ in range(3)] == [200, 200, 429]
-    assert sum(read) <= 10
+    assert sum(read) <= 20  # for the lines and for the last scrub
     assert take(browser, "/me/receipts").status_code == 200  # counted by themselves

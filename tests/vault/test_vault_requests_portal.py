@@ -234,14 +234,22 @@ def test_one_step_reads_so_much_and_says_how_far_it_came(vault, lady, monkeypatc
     assert lines(vault, lady).reached == size - 2
 
 
-def test_the_newest_whole_scrub_is_picked_up_on_the_way(vault, lady, tmp_path):
+def test_the_newest_whole_scrub_is_found_whatever_followed_it_within_one_step(vault, lady, tmp_path, monkeypatch):
     from vault import scrubbing
 
+    def found():
+        with vault.reading() as conn:
+            return ownlines.last_scrub(conn, 0)
+
     evidence.sign_checkpoints(vault, tmp_path / "checkpoint")
-    assert lines(vault, lady).scrub is None
+    assert found() is None
     scrubbing.run(vault, "full")
-    seen(vault, lady)
-    assert decode(lines(vault, lady).scrub.body)["act"] == "log.scrubbed"
+    monkeypatch.setattr(ownlines, "MOST_FOUND", 2)
+    for _ in range(4):
+        seen(vault, lady)
+    assert decode(found().body)["act"] == "log.scrubbed"
+    monkeypatch.setattr(ownlines, "MOST_READ", 4)
+    assert found() is None
 
 
 def test_a_receipt_of_an_entry_read_back_promises_its_bytes(vault, lady):

@@ -5,7 +5,7 @@ and reads entry by entry. A package reads all of them. For a page that somebody 
 read backwards from a place, so many entries and no more, and how far it came is part of the answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -36,14 +36,10 @@ class OwnLine:
 
 @dataclass(frozen=True, slots=True)
 class OwnLines:
-    """What one step found, newest first. `reached` is the oldest index looked at; 0: the log was read to its beginning.
-
-    `scrub` is the newest entry of a whole scrub that the step came by.
-    """
+    """What one step found, newest first. `reached` is the oldest index looked at; 0: the log was read to its beginning."""
 
     found: tuple[OwnLine, ...]
     reached: int
-    scrub: Record | None = field(default=None, repr=False)
 
 
 def is_own(content: Mapping[str, Any]) -> bool:
@@ -65,21 +61,31 @@ def own_lines(
     end = end if before is None else min(max(before, 0), end)
     floor = max(0, end - MOST_READ)
     found: list[OwnLine] = []
-    scrub: Record | None = None
+    for record in _backwards(conn, shard, end, floor):
+        if _is_about(record, log_key):
+            content = decode(record.body)
+            line = OwnLine(record, content, is_own(content))
+            if own is None or line.own is own:
+                found.append(line)
+        if len(found) == MOST_FOUND:
+            return OwnLines(tuple(found), record.idx)
+    return OwnLines(tuple(found), floor)
+
+
+def last_scrub(conn: Connection, shard: int) -> Record | None:
+    """Return the newest entry of a whole scrub, if it is among the newest that one step reads."""
+    end = ledger.head(conn, shard).size
+    for record in _backwards(conn, shard, end, max(0, end - MOST_READ)):
+        if _SCRUBBED in record.body and _FULL in decode(record.body).get("pol", ()):
+            return record
+    return None
+
+
+def _backwards(conn: Connection, shard: int, end: int, floor: int) -> Iterator[Record]:
     while end > floor:
         start = max(floor, end - _PIECE)
-        for record in reversed(ledger.read(conn, shard, start, end - start)):
-            if scrub is None and _SCRUBBED in record.body and _FULL in decode(record.body).get("pol", ()):
-                scrub = record
-            if _is_about(record, log_key):
-                content = decode(record.body)
-                line = OwnLine(record, content, is_own(content))
-                if own is None or line.own is own:
-                    found.append(line)
-            if len(found) == MOST_FOUND:
-                return OwnLines(tuple(found), record.idx, scrub)
+        yield from reversed(ledger.read(conn, shard, start, end - start))
         end = start
-    return OwnLines(tuple(found), floor, scrub)
 
 
 def _is_about(record: Record, log_key: bytes) -> bool:
