@@ -47,9 +47,11 @@ def system_page(visit: Visit) -> Response:
     ]
     given: Counter[tuple[str, str]] = Counter()
     fields: dict[tuple[str, str, str], int] = {}
+    times_of: Counter[tuple[str, str]] = Counter()
     for use, times in used.items():
         field = bundle.catalogue.fields.get(use.field)
         given[field.category if field else "", use.purpose] += times.count
+        times_of[use.field, use.purpose] += times.count
         key = (use.purpose, use.field, use.level)
         fields[key] = fields.get(key, 0) + times.count
     return visit.page(
@@ -58,6 +60,7 @@ def system_page(visit: Visit) -> Response:
         purposes=purposes,
         matrix=matrix,
         given={key: few(count) for key, count in given.items()},
+        times={key: few(count) for key, count in times_of.items()},
         fields=sorted(((*key, few(count)) for key, count in fields.items()), key=lambda each: each[:3]),
         days=DAYS,
         volumes=_by_day(visit, found),

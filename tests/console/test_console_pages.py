@@ -394,3 +394,22 @@ def test_an_officer_takes_a_package_sealed_to_the_persons_key_and_in_no_other_wa
     opened = jwe.decrypt_compact(answer.content, key, algorithms=["ECDH-ES+A256KW", "A256GCM"])
     assert opened.plaintext[:2] == b"PK"
     assert {each["actor"]["id"] for each in recorded(maison, "subject.exported")} == {"compliance-1"}
+
+
+def test_a_systems_matrix_is_of_purposes_and_fields_with_how_often_each_was_given(maison, pos, life, signed_in):
+    for _ in range(6):
+        pos.disclose(pos.granted(life, ("phone", "masked"), max_uses=5))
+    vouch(maison)
+    page = signed_in("auditor").get("/console/systems/aurelle-pos").answer.text
+    (matrix,) = re.findall(r'<table class="matrix">.*?</table>', page, re.DOTALL)
+    heads = re.findall(r'<th scope="col">([^<]+)</th>', matrix)[1:]
+    at = heads.index("clienteling.in_store")
+    rows = {
+        title: re.findall(r"<td[^>]*>(.*?)</td>", cells, re.DOTALL)
+        for title, cells in re.findall(r'<th scope="row" class="under">([^<]+)</th>(.*?)</tr>', matrix, re.DOTALL)
+    }
+    assert len(rows) > 50
+    titles = {name: each.title["en"] for name, each in maison.vault.bundle.catalogue.fields.items()}
+    assert rows[titles["phone"]][at] == "7"
+    assert rows[titles["birth_date"]][at] == "&lt;5"
+    assert "7" not in [cell for name, cells in rows.items() if name != titles["phone"] for cell in cells]
