@@ -267,4 +267,5 @@ def test_one_writer_makes_every_table_and_every_archive():
             if isinstance(node, ast.Attribute) and node.attr in {"ZipInfo", "ZipFile", "TarInfo"}:
                 archives.add(path.relative_to(ROOT).as_posix())
     assert tables == {"audit/spreadsheet.py"}
-    assert archives == {"api/packages/archive.py", "audit/archive.py"}  # the second is read, by whoever verifies it
+    archives -= {"audit/archive.py", "audit/packagecheck.py"}  # these read: whoever verifies an archive
+    assert archives == {"api/packages/archive.py"}
