@@ -207,7 +207,9 @@ def sweep(vault: Vault) -> int:
     with vault.unit() as uow:
         count = uow.conn.execute(delete(_ENTRY).where(_ENTRY.c.day_at <= uow.now - term)).rowcount
         over = _KEY.c.id <= _id(max(0, uow.now - term - HALF_YEAR - DAY))
-        slots = [Slot(*row) for row in uow.conn.execute(select(_KEY.c.slot, _KEY.c.generation).where(over))]
+        # Locked: a re-keying in between would leave the leaf before us, and we the wrong one.
+        leaves = select(_KEY.c.slot, _KEY.c.generation).where(over).with_for_update()
+        slots = [Slot(*row) for row in uow.conn.execute(leaves)]
         if slots:
             leftleaves.leave(uow, slots)
             uow.conn.execute(delete(_KEY).where(over))

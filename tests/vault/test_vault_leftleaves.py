@@ -27,7 +27,7 @@ from vault.governance import breakglass, cases
 from vault.keys.service import Slot
 from vault.requests import handling
 from vault.requests.content import Content
-from vault.rotation.rekeying import rekey_all
+from vault.rotation.rekeying import MOVED, rekey_all
 from vault.store import dumps
 from vault.store.leaves import LEAF_COLUMNS
 
@@ -132,6 +132,11 @@ def test_what_was_rekeyed_while_a_backup_was_made_waits_for_the_next(scene, mean
     assert scene.drill("one").holds
     scene.back_up("two")
     assert set(scene.run().ended[0].slots) == old[1]
+
+
+def test_every_column_that_names_a_leaf_in_use_is_moved():
+    dying = {"erasure_leaf.slot", "left_leaf.slot", "left_leaf.heir_slot"}
+    assert {str(each) for each in LEAF_COLUMNS} - {str(each) for each in MOVED} == dying
 
 
 def whole(scene, subject):

@@ -63,6 +63,8 @@ _OWN: Final = (
     _Hanging("emergencies", metadata.tables["break_glass_case"], "sealed", ""),
     _Hanging("lists", metadata.tables["suppression_key"], "sealed", ""),
 )
+MOVED: Final[tuple[Column[Any], ...]] = (_COMPARTMENT.c.slot, _LOG_KEY.slot, *(each.slot for each in _OWN))
+"""Where rows name the leaves that this job is about."""
 
 _COMPARTMENT_DUE: Final = (_COMPARTMENT.c.slot <= bindparam("last"), _COMPARTMENT.c.state == ACTIVE)
 _LOG_KEY_DUE: Final = (_SUBJECT.c.log_slot <= bindparam("last")) & (_SUBJECT.c.state == ACTIVE)
@@ -96,9 +98,7 @@ _COUNTS: Final = (
     select(func.count(_LEAF.c.slot.distinct())).select_from(_OF_ERASURE).where(*_KEPT_DUE),
     *(select(func.count()).where(each.slot <= bindparam("last")) for each in _OWN),
 )
-_HIGHEST: Final = tuple(
-    select(func.max(slot)) for slot in (_COMPARTMENT.c.slot, _LOG_KEY.slot, *(each.slot for each in _OWN))
-)
+_HIGHEST: Final = tuple(select(func.max(slot)) for slot in MOVED)
 _MOVE_KEPT: Final = (
     update(_LEAF)
     .where(
