@@ -3,8 +3,6 @@
 Looking at a report and taking it away are both entries; taking it away takes an officer who has just proved to be there.
 """
 
-import io
-import zipfile
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +11,7 @@ from starlette.responses import Response
 from api import pdf
 from api.console import filters
 from api.console.visit import PREFIX, Visit
+from api.packages.archive import zipped
 from api.pages import render
 from api.pages.language import N_
 from api.problems import Problem
@@ -162,11 +161,7 @@ def given(visit: Visit, made: Report, kind: str) -> Response:
 def _tables(made: Report) -> bytes:
     """Pack the table with what a table cannot say: its signed note, and the JSON that the same note holds for."""
     files = {"csv": document.to_csv(made), "json": document.to_json(made), "note": made.signature.encode()}
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for ending, content in files.items():
-            archive.writestr(f"ecrin-{made.name}.{ending}", content)
-    return out.getvalue()
+    return zipped({f"ecrin-{made.name}.{ending}": content for ending, content in files.items()})
 
 
 def _wanted(visit: Visit) -> Definition:
