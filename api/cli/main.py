@@ -37,6 +37,7 @@ from api.cli import (
     witness,
 )
 from api.cli.output import Exit, fail, told
+from api.pdf import PrintFailed
 from api.settings import InvalidSettings
 from audit.errors import AuditError
 from policies.errors import InvalidBundle, PolicyError
@@ -97,6 +98,9 @@ def run() -> None:
     except (Sealed, StoreUnavailable) as error:
         fail(told(error))
         sys.exit(Exit.UNAVAILABLE)
+    except PrintFailed as error:
+        fail(f"{error}")
+        sys.exit(Exit.FAILED)
     except (VaultError, PolicyError, AuditError) as error:
         fail(told(error))
         sys.exit(Exit.FAILED)

@@ -35,7 +35,7 @@ from vault.requests.steps import by_officer
 from vault.signin import passkeys
 
 ROOT = Path(__file__).parents[2]
-EVIL = "\"'><x-evil onclick=e()><script>e()</script><img src=x onerror=e()>{{7*191}}"
+EVIL = "\"'><x-evil onclick=e()><script>e()</script><img src=x onerror=e()>{{9**9}}"
 ADDRESS = "Apolline.Rousselin@example.com"
 HERE = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"}
 PRODUCT = ("api", "vault", "audit", "policies")
@@ -67,7 +67,7 @@ class Markup(HTMLParser):
 def harmless(html):
     page = Markup(html)
     assert page.found == []
-    assert "1337" not in " ".join(page.words)
+    assert str(9**9) not in " ".join(page.words)
     return " ".join(page.words)
 
 
