@@ -10,6 +10,7 @@ A signed note under a key of its own, without personal data. Its text, line by l
     destroyed A|B|C <time of effect> epoch <number> root <name>
     kept <category> until <time> law <citation>             for each category that a law keeps
     kept <category> until-release hold <reason>             for each category that a hold keeps
+    listed until <time>                                     if erased addresses are not to be solicited again
     key <32 hex digits>                                     for each key destroyed: opaque
     en <sentence>
     fr <sentence>
@@ -51,6 +52,7 @@ _TEXT = re.compile(
     rf"requested (?P<requested>{_MOMENT})\n"
     rf"destroyed (?P<class>[ABC]) (?P<effective>{_MOMENT}) epoch (?P<epoch>[0-9]{{1,19}}) root (?P<root>{_HEX})\n"
     rf"(?P<kept>(?:kept {_NAME} until(?: {_MOMENT} law [^\n]{{1,128}}|-release hold [a-z_]{{1,32}})\n)*)"
+    rf"(?:listed until (?P<listed>{_MOMENT})\n)?"
     rf"(?P<keys>(?:key {_HEX}\n)*)"
     r"en (?P<en>[^\n]+)\n"
     r"fr (?P<fr>[^\n]+)\n"
@@ -109,6 +111,16 @@ KEPT_SENTENCES = (
     " The categories listed as kept are not used for anything, and will be erased when their time has come.",
     " Les catégories indiquées comme conservées ne servent à rien d’autre et seront effacées le moment venu.",
 )
+LISTED_SENTENCES = (
+    (
+        " So that no list brings them back to marketing, keyed hashes of the erased addresses are kept until the listed time: "
+        "until then we can tell whether an address is one of them, and nothing else."
+    ),
+    (
+        " Pour qu’aucune liste ne les ramène à la prospection, des empreintes à clé des adresses effacées sont conservées "
+        "jusqu’à la date indiquée : d’ici là, nous pouvons dire si une adresse est l’une d’elles, et rien d’autre."
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +135,10 @@ class KeptBack:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a certificate says. Times are `YYYY-MM-DDThh:mm:ssZ`; `keys` are opaque names of the keys destroyed."""
+    """What a certificate says. Times are `YYYY-MM-DDThh:mm:ssZ`; `keys` are opaque names of the keys destroyed.
+
+    `listed` is until when erased addresses are not to be solicited again, as keyed hashes; empty where none are.
+    """
 
     origin: str
     id: str
@@ -140,13 +155,18 @@ class Certificate:
     entry: bytes
     checkpoint: str
     proof: tuple[bytes, ...]
+    listed: str = ""
 
     @property
     def sentences(self) -> tuple[str, str]:
         """Say in English and in French what the destruction rests on."""
         english, french = SENTENCES[self.destruction_class]
-        kept = KEPT_SENTENCES if self.kept else ("", "")
-        return english + LIMIT_SENTENCES[0] + kept[0], french + LIMIT_SENTENCES[1] + kept[1]
+        said = [LIMIT_SENTENCES]
+        if self.kept:
+            said.append(KEPT_SENTENCES)
+        if self.listed:
+            said.append(LISTED_SENTENCES)
+        return english + "".join(each[0] for each in said), french + "".join(each[1] for each in said)
 
 
 def certificate_key_name(origin: str) -> str:
@@ -174,6 +194,7 @@ def certificate_text(certificate: Certificate) -> str:
             f"root {certificate.root}"
         ),
         *kept,
+        *((f"listed until {certificate.listed}",) if certificate.listed else ()),
         *(f"key {each}" for each in certificate.keys),
         f"en {english}",
         f"fr {french}",
@@ -209,6 +230,7 @@ def parse_certificate(text: str) -> Certificate:
         _decoded(match["entry"]),
         _decoded(match["checkpoint"]).decode("utf-8", "strict"),
         tuple(_decoded(line.removeprefix("proof ")) for line in match["proof"].splitlines()),
+        match["listed"] or "",
     )
     if certificate.sentences != (match["en"], match["fr"]):
         raise VerificationError("the certificate's sentences are not those of its class")
@@ -254,6 +276,7 @@ def told(certificate: Certificate) -> dict[str, object]:
             {"category": e.category, "because": e.because, "reason": e.reason, "until": e.until}
             for e in certificate.kept
         ],
+        "listed_until": certificate.listed or None,
         "keys_destroyed": len(certificate.keys),
         "log": certificate.origin,
         "index": certificate.index,

@@ -198,6 +198,12 @@ def enter_erased(uow: UnitOfWork, bundle: Bundle, gone: Sequence[Findable]) -> N
     enter(uow, bundle, [(each, every) for each in gone])
 
 
+def known_until(bundle: Bundle, now: int) -> int | None:
+    """Return from when on nobody can tell what is entered at `now`: its row and its key are gone; None without a list."""
+    term = _term(bundle, now)
+    return None if term is None else now - now % HALF_YEAR + HALF_YEAR + DAY + term
+
+
 def sweep(vault: Vault) -> int:
     """Take off the list what has been on it for as long as the law says, and leave the keys of what is gone.
 

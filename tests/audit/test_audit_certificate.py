@@ -99,6 +99,25 @@ def test_what_was_said_is_what_is_read():
     assert "still" not in told(certificate)["en"]
 
 
+def test_what_is_kept_of_addresses_is_said_with_its_day():
+    certificate = made(listed="2030-03-01T00:00:00Z")
+    read = verified(signed(certificate))
+    assert read == certificate
+    assert told(read)["listed_until"] == "2030-03-01T00:00:00Z"
+    assert "keyed hashes" in told(read)["en"]
+    assert "empreintes" in told(read)["fr"]
+    assert told(made())["listed_until"] is None
+    assert "hashes" not in told(made())["en"]
+    # Nobody drops the sentence, or the line, from what was signed for.
+    text = certificate_text(certificate)
+    for broken in (
+        text.replace("listed until 2030-03-01T00:00:00Z\n", ""),
+        text.replace("listed until 2030", "listed until soon"),
+    ):
+        with pytest.raises(VerificationError):
+            parse_certificate(broken)
+
+
 @pytest.mark.parametrize("letter", ["A", "B", "C"])
 def test_each_class_says_what_it_rests_on_in_two_languages(letter):
     certificate = made(destruction_class=letter)

@@ -1,5 +1,6 @@
 """Who said no to marketing, or was erased, does not come back by a list; and the list is no dictionary."""
 
+import datetime as dt
 import hmac
 from hashlib import sha256
 
@@ -21,6 +22,7 @@ from vault.keys.message import bind, open_message
 from vault.keys.service import Slot
 from vault.rotation.rekeying import rekey_all
 from vault.subjects import Registered
+from vault.suppression import HALF_YEAR
 from vault.unit import execute
 
 POST, EVENTS = "marketing.post", "marketing.events"
@@ -82,11 +84,15 @@ def test_whoever_said_no_is_not_solicited_again_by_a_list(vault, clock, act):
 def test_whoever_was_erased_is_not_solicited_again_by_a_list(scene, clock):
     vault = scene.vault
     who = one(take_in(vault, person(WHO, consents=[mail()], vantier={"email": [ADDRESS]})))
-    scene.whole(who.subject)
+    asked = scene.whole(who.subject)
     scene.run()
     assert entered(vault) == sorted(EVERY * 3)  # two addresses here, one at the sister
     (requested,) = [each for each in scene.entries() if each["act"] == "erasure.requested"]
     assert "erasure.suppressed" in requested["pol"]
+    # The certificate says so too, with the day from which on not even we can tell: three years after its half-year.
+    begun = clock.now() - clock.now() % HALF_YEAR
+    until = dt.datetime.fromtimestamp(begun + HALF_YEAR + DAY + 1095 * DAY, dt.UTC)
+    assert scene.certificate(asked).listed == until.strftime("%Y-%m-%dT%H:%M:%SZ")
     clock.advance(DAY)
     again = listed(vault, AGAIN, mail(event_at=clock.now()), region="us")
     assert now(vault, again) == {EVENTS: NO, MAIL: NO, POST: NO}
@@ -250,7 +256,7 @@ def test_the_list_is_no_dictionary(scene, clock):
 def test_when_its_time_is_over_the_row_goes_then_the_key_and_no_backup_opens_it(scene, clock):
     vault = scene.vault
     who = one(take_in(vault, person(WHO)))
-    scene.whole(who.subject)
+    asked = scene.whole(who.subject)
     scene.run()
     (sealed, slot, generation) = rows(vault, "SELECT sealed, slot, generation FROM suppression_key")[0]
     clock.advance(3 * YEAR - DAY)
@@ -263,7 +269,11 @@ def test_when_its_time_is_over_the_row_goes_then_the_key_and_no_backup_opens_it(
     assert consentterms.sweep(vault).unlisted == 6
     assert entered(vault) == []
     assert rows(vault, "SELECT count(*) FROM suppression_key")[0][0] == 1
-    clock.advance(184 * DAY)
+    promised = int(dt.datetime.fromisoformat(scene.certificate(asked).listed).timestamp())
+    clock.seconds = promised - 1
+    consentterms.sweep(vault)
+    assert rows(vault, "SELECT count(*) FROM suppression_key")[0][0] == 1
+    clock.seconds = promised
     consentterms.sweep(vault)
     assert rows(vault, "SELECT count(*) FROM suppression_key")[0][0] == 0
     leftleaves.retire_left(vault)

@@ -191,6 +191,7 @@ def _said(
         entry=proof.body,
         checkpoint=proof.checkpoint,
         proof=proof.proof,
+        listed="" if row.listed_until is None else _time(row.listed_until),
     )
 
 

@@ -265,6 +265,9 @@ class _Requests:
         # Why safe: 128 random bits.
         erasure = uow.vault.entropy.bytes(ERASURE_BYTES)
         state = ErasureState.PARTIAL if kept else ErasureState.REQUESTED
+        held = self.addresses if asked.cause is Cause.REQUEST else []
+        going = suppression.going(held, asked.subject, asked.category_id, asked.field_id)
+        self.suppressed += going
         self.erasures.append(
             {
                 "id": erasure,
@@ -282,14 +285,12 @@ class _Requests:
                 "epoch": None,
                 "entry_id": None,
                 "certificate": None,
+                "listed_until": suppression.known_until(self.bundle, uow.now) if going else None,
             }
         )
         self.leaves += [records.leaf_row(erasure, each) for each in leaves]
         names = records.what_log(self.catalogue, asked.scope, asked.category_id, asked.field_id)
         back = (f"kept.{each.because}:{keeping.name_of(self.catalogue, each.category_id)}" for each in kept)
-        held = self.addresses if asked.cause is Cause.REQUEST else []
-        going = suppression.going(held, asked.subject, asked.category_id, asked.field_id)
-        self.suppressed += going
         listed = ("erasure.suppressed",) if going else ()
         why = (f"erasure.{asked.cause}", f"erasure.{asked.scope}", *listed, *back)
         entry = Entry(Act.ERASURE_REQUESTED, Outcome.ALLOW, asked.actor, names, pol=why, n=len(leaves))

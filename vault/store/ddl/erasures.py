@@ -66,6 +66,7 @@ class Erasure(Row, table=True):
     epoch: int | None = Field(default=None, sa_type=BigInteger)  # the last one whose destruction carried it out
     entry_id: bytes | None = Field(default=None, sa_type=LargeBinary(16))  # that says so
     certificate: str | None = Field(default=None, sa_type=Text)
+    listed_until: int | None = Field(default=None, sa_type=BigInteger)  # its addresses are not to be solicited so long
 
 
 class ErasureLeaf(Row, table=True):
