@@ -173,7 +173,7 @@ class _Cases:
             act, named = line.content["act"], line.content.get("pol", ())
             case = next((each for each in named if each.startswith("case:")), "")
             if act in {Act.BREAKGLASS_APPROVED, Act.BREAKGLASS_DISCLOSED} and case:
-                why = f"An emergency ({case}) was opened and no third officer has reviewed it."
+                why = f"An emergency ({case}) was opened and no other officer has reviewed it."
                 actor = line.content["actor"]["id"]
                 self._open.setdefault(
                     case, Highlight("high", "emergency_not_reviewed", "", actor, line.at, 1, 0, why, line.idx)
