@@ -31,7 +31,7 @@ def scene(opening, bundle, place, tmp_path, clock):
     scene = SimpleNamespace(app=app, away=away, mark=roots.SealMark(tmp_path / "sealed", roots.SystemEntropy()))
 
     def until(status, code=None):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             answer = scene.http.get("/readyz")
             if answer.status_code == status and (code is None or answer.json()["code"] == code):

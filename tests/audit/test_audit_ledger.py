@@ -237,7 +237,7 @@ def test_whoever_opens_a_door_on_it_is_not_passed_over_for_another_signer(engine
         waiting.start()
         assert asks.wait(30)
         if engine.dialect.name == "postgresql":  # SQLite names nobody who waits: there the answer alone shows it
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while not waits_for_a_lock(engine):
                 assert time.monotonic() < deadline
         assert waiting.is_alive()

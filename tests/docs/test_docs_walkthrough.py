@@ -23,7 +23,7 @@ CHAPTER = (
     .partition("\n## ")[0]
 )
 ECRIN = (sys.executable, "-m", "api.cli.main")
-START_PATIENCE = 30.0
+START_PATIENCE = 120.0
 
 # What is drawn anew in each run, each a word of its own.
 _WORD = r"(?<![A-Za-z0-9+/=_-])(?:%s)(?![A-Za-z0-9+/=_-])"

@@ -114,7 +114,7 @@ def deployment(place, root_folder, databases, tmp_path):
 
 
 def until_ready(served):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and served.process.poll() is None:
         try:
             with urlopen(f"{served.url}/readyz", timeout=1):  # noqa: S310 - our own
@@ -203,7 +203,7 @@ def test_a_line_cut_in_the_middle_of_an_import_is_resumed(deployment):
     host, port = deployment.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as line:
         line.sendall(head.encode() + body[: len(body) // 2])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not crm.search("client_number", "AU-010").json()["candidates"]:  # until some of it is in
             assert time.monotonic() < deadline
             time.sleep(0.05)

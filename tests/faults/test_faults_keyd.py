@@ -59,7 +59,7 @@ class Load:
         return Counter(each[2:] for each in self.answers if each[0] > moment)
 
     def wait_for(self, wanted, moment):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if self.since(moment)[wanted] > 10:
                 return

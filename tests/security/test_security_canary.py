@@ -178,7 +178,7 @@ def _serve(hunt):
     command = [sys.executable, "-X", "faulthandler", "-m", "api.cli.main", "serve"]
     with (hunt.folder / "server.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=PROJECT)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while True:
         try:
             with urlopen(f"{hunt.settings.public_url}/readyz", timeout=1):  # noqa: S310 - our own loopback address
