@@ -91,6 +91,29 @@ def certificate(call: Call) -> Response:
     notes = _certificates(call, request)
     if not notes:
         raise Problem("not_found")
+    return _along(call, request, notes)
+
+
+def erased_page(call: Call) -> Response:
+    """Ask for the number of a request, of whom there is no record any more that could be signed in to."""
+    return call.page("me_erased.html", failed=False)
+
+
+def erased(call: Call) -> Response:
+    """Give the certificates of a request to whoever has its number: 128 random bits that were told to the person.
+
+    A certificate names nobody. What is not carried out yet, and what there never was, is one answer.
+    """
+    notes: list[str] = []
+    try:
+        request, _ = handling.history(call.vault, records.identifier("".join(call.form.get("request", "").split())))
+        notes = _certificates(call, request)
+    except UnknownRequest:
+        pass
+    return _along(call, request, notes) if notes else call.page("me_erased.html", 404, failed=True)
+
+
+def _along(call: Call, request: Request, notes: list[str]) -> Response:
     files = {f"certificate-{number}.note": note.encode() for number, note in enumerate(notes, 1)}
     files["certificate.vkey"] = f"{certificates.verifier_key(call.vault)}\n".encode()
     return render.download(zipped(files), f"{request.name}.zip")

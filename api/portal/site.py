@@ -32,6 +32,7 @@ STATIC: Final = f"{PREFIX}/static/"
 Handler = Callable[[Call], Response]
 
 _INSIDE: Final = frozenset({Stage.OPEN})
+_ANYBODY: Final = frozenset(Stage)
 
 # Path -> the stages that may open it, and who answers GET and POST.
 ROUTES: Final[Mapping[str, tuple[frozenset[Stage], Handler | None, Handler | None]]] = {
@@ -48,6 +49,7 @@ ROUTES: Final[Mapping[str, tuple[frozenset[Stage], Handler | None, Handler | Non
     "/requests/withdraw": (_INSIDE, None, requests.withdraw),
     "/package": (_INSIDE, None, requests.package),
     "/certificate": (_INSIDE, None, requests.certificate),
+    "/erased": (_ANYBODY, requests.erased_page, requests.erased),
     "/receipts": (_INSIDE, proof.receipts_page, proof.receipt),
     "/proof": (_INSIDE, proof.proof_page, proof.proof),
     "/sign-out": (_INSIDE, None, door.sign_out),
@@ -134,7 +136,7 @@ class Site:
             call.form = await forms.read(call.request)
             if not call.visitor.fits(call.form.get(forms.CSRF_FIELD, "")):
                 raise forms.FormRefused("stale_form")
-            if Stage.OPEN not in stages:
+            if call.visitor.stage is not Stage.OPEN:
                 self._admit(call, "try", _address(call.request), MOST_TRIES)
         if call.visitor.stage is Stage.OPEN and (method == "POST" or name in _COUNTED):
             # By person, not by address: who has a code may come from anywhere.

@@ -26,7 +26,7 @@ from vault.signin.visitors import Stage
 PAGES = [
     path
     for path, (stages, get, _) in ROUTES.items()
-    if get is not None and Stage.OPEN in stages and path != "/preferences"
+    if get is not None and stages == {Stage.OPEN} and path != "/preferences"
 ]
 PERSONAL = ("Rousselin", "Apolline", "+33639981234", "1984-05-17", "AU-0042")
 

@@ -4,9 +4,12 @@ What a right leaves is a package, a certificate, a signed record of consents, or
 verifier that outsiders have, with the keys that the vault publishes and nothing else of it.
 """
 
+import io
 import json
+import zipfile
 
 import pytest
+from console_browser import Browser
 from maison_callers import CONSENT, ELSEWHERE, PERSON, Maison, app_of, problem_of
 from maison_people import value
 from policy_officers import APPROVER
@@ -16,6 +19,7 @@ from starlette.testclient import TestClient
 
 from api.client.receipts import verify_consent_record
 from api.packages.archive import archive_of
+from audit.certificate import main as check_certificate
 from audit.certificate import verify_certificate
 from audit.verify import main as verify
 from vault import evidence, outbox, references
@@ -180,6 +184,11 @@ def test_an_erasure_ends_in_a_certificate_that_a_stranger_checks(scene, clock, t
         erasing.approve(vault, request, made.desk.by(APPROVER))
         erasing.execute(vault, request, made.desk.by())
         problem_of(pos.describe(made.reference), 404, "unknown_reference")
+        # There is nothing left to sign in to; the number from the letter is what the person has, and it is too early.
+        stranger = Browser(http.app)
+        early, never = (stranger.submit("/me/erased", request=each) for each in (made.name, "0" * 32))
+        assert early.status == never.status == 404
+        assert early.text == never.text
         outbox.settle(vault, [Told(each, "") for each in outbox.claim(vault, 50)])
         erasing.follow(vault)
         scene.run()
@@ -192,4 +201,12 @@ def test_an_erasure_ends_in_a_certificate_that_a_stranger_checks(scene, clock, t
         assert found.scope == "subject"
         for theirs in ("Rousselin", "Apolline", made.reference, "639981234"):
             assert theirs not in note
+        taken = stranger.submit("/me/erased", request=f" {made.name[:16]} {made.name[16:]} ").answer
+        assert taken.headers["content-type"] == "application/zip"
+        with zipfile.ZipFile(io.BytesIO(taken.content)) as files:
+            assert files.read("certificate-1.note").decode() == note
+            (tmp_path / "certificate.note").write_bytes(files.read("certificate-1.note"))
+            theirs = files.read("certificate.vkey").decode().strip()
+        checked = ["--key", theirs, "--log-key", made.key("log"), str(tmp_path / "certificate.note")]
+        assert check_certificate(checked) == 0
         assert made.desk.advance(made.request, Move.CLOSE).outcome.value == "granted"
