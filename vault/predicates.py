@@ -6,12 +6,12 @@ transaction, under a row lock; a look without predicates never comes here.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from vault.errors import Refused
+from vault.store.bulk import insert_or
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork
 
@@ -43,7 +43,7 @@ def _fits(uow: UnitOfWork, look: Questions) -> bool:
     key = {"subject_id": look.subject_id, "system_id": look.system_id, "day": day}
     fresh = key | {"shard": uow.vault.shard_of(look.subject_id), "asked": "", "expires_at": (day + 1) * _DAY}
     # First the row, then its lock: whoever else asks about this person now waits here, and then sees what we asked.
-    uow.conn.execute(_inserting(uow)(_TABLE).on_conflict_do_nothing(), fresh)
+    uow.conn.execute(insert_or(uow.conn, _TABLE).on_conflict_do_nothing(), fresh)
     ours = [_TABLE.c[name] == value for name, value in key.items()]
     held = frozenset(uow.conn.execute(select(_TABLE.c.asked).where(*ours).with_for_update()).scalar_one().split())
     asked = held | look.asked
@@ -52,7 +52,3 @@ def _fits(uow: UnitOfWork, look: Questions) -> bool:
     if asked != held:
         uow.conn.execute(update(_TABLE).where(*ours).values(asked=" ".join(sorted(asked))))
     return True
-
-
-def _inserting(uow: UnitOfWork) -> Any:
-    return postgresql.insert if uow.conn.dialect.name == "postgresql" else sqlite.insert

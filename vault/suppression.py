@@ -32,7 +32,7 @@ from vault.keys.message import bind
 from vault.keys.service import Slot
 from vault.ownleaf import Sealed
 from vault.search import Indexed
-from vault.store.bulk import insert_rows
+from vault.store.bulk import insert_or, insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -102,8 +102,10 @@ def enter(uow: UnitOfWork, bundle: Bundle, entries: Iterable[tuple[Findable | In
         mac = _mac(key, each)
         for purpose in purposes:
             rows[mac, purpose] = {"mac": mac, "purpose": purpose, "shard": uow.shard, "day_at": end_of_day}
-    _remove(uow, list(rows))
-    insert_rows(uow.conn, _ENTRY, list(rows.values()))
+    # Others may enter the same address at this moment. In key order, so that we wait for each other and do not deadlock.
+    fresh = insert_or(uow.conn, _ENTRY)
+    latest = fresh.on_conflict_do_update(index_elements=["mac", "purpose"], set_={"day_at": fresh.excluded.day_at})
+    uow.conn.execute(latest, [rows[at] for at in sorted(rows)])
     return len(wanted)
 
 

@@ -170,9 +170,12 @@ def sign(vault, pin, note):
 
 
 def noting(path):
-    """Append one line per note. O_APPEND and one `write`: lines of several threads and processes never mix."""
+    """Append one line per note. O_APPEND and one `write`: lines of several threads and processes never mix.
+
+    SIGKILL may end a `write` between two pages of the file. So a note begins a line of its own: what is cut spoils no other.
+    """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    return lambda note: os.write(file, json.dumps(note).encode() + b"\n")
+    return lambda note: os.write(file, b"\n" + json.dumps(note).encode() + b"\n")
 
 
 def opened(order, bundle):

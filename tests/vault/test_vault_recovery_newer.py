@@ -86,6 +86,7 @@ def test_every_column_that_names_a_leaf_is_known():
         "left_leaf.heir_slot",
         "subject.log_slot",
         "subject_request.content_slot",
+        "suppression_key.slot",
     }
 
 

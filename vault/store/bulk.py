@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 
 from psycopg import sql
 from sqlalchemy import Boolean, Connection, Dialect, Integer, LargeBinary, SmallInteger, Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import BigInteger, String, TypeEngine
 from sqlmodel import SQLModel
 
@@ -44,6 +45,11 @@ class _Plan(NamedTuple):
     values: Callable[[Mapping[str, object]], Any]
     copy: sql.Composed
     types: tuple[str, ...]
+
+
+def insert_or(conn: Connection, table: Table) -> Any:
+    """Return an INSERT that takes `on_conflict_do_nothing` or `on_conflict_do_update`: each engine has its own."""
+    return (postgresql if conn.dialect.name == "postgresql" else sqlite).insert(table)
 
 
 def insert_rows(
