@@ -1,9 +1,12 @@
 """Somebody at the portal: signs in with the code that was sent, asks for each right, finds their entries."""
 
 from console_browser import PUBLIC
+from policy_officers import AUTHOR, Officers
 
-from vault.requests import letters, records
+from vault.requests import delivering, handling, letters, records
 from vault.requests.records import Wanted
+from vault.requests.states import Move
+from vault.requests.steps import by_officer
 
 ADDRESS = "Apolline.Rousselin@example.com"
 HERE = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"}
@@ -63,3 +66,13 @@ def acts(maison, act):
 def listed(maison):
     with maison.vault.reading() as conn:
         return records.listed(conn, Wanted())
+
+
+def package_of(maison, me, request):
+    """The access package of a request, through review and taken at the portal: the archive as it was downloaded."""
+    by = by_officer(AUTHOR, Officers(maison.vault).signing(AUTHOR))
+    for move in (Move.COLLECT, Move.REVIEW):
+        handling.advance(maison.vault, request.id, move, by)
+    delivering.prepare(maison.vault, request.id, by)
+    (form,) = [each for each in me.get("/me/requests").forms if each["action"] == "/me/package"]
+    return me.http.post("/me/package", data=form["fields"], headers=HERE).content

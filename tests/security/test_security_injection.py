@@ -17,6 +17,7 @@ from canary_paths import everything
 from console_browser import Browser, add_officer, set_up
 from maison_callers import CONSENT, PUBLIC
 from policy_officers import AUTHOR, Officers
+from portal_visitor import package_of
 
 from api.console.site import PAGES
 from api.pages.render import FILES, FOLDERS
@@ -29,8 +30,7 @@ from vault import evidence
 from vault.governance import breakglass
 from vault.governance.cases import Asked
 from vault.reports.catalog import DEFINITIONS
-from vault.requests import delivering, handling, letters, records
-from vault.requests.states import Move
+from vault.requests import handling, letters, records
 from vault.requests.steps import by_officer
 from vault.signin import passkeys
 
@@ -207,13 +207,7 @@ def test_nothing_that_was_written_becomes_markup_or_a_path_in_a_package(maison, 
     me.submit("/me/ask/access", words=EVIL)
     with maison.vault.reading() as conn:
         (request,) = records.listed(conn, records.Wanted())
-    by = by_officer(AUTHOR, Officers(maison.vault).signing(AUTHOR))
-    for move in (Move.COLLECT, Move.REVIEW):
-        handling.advance(maison.vault, request.id, move, by)
-    delivering.prepare(maison.vault, request.id, by)
-    (form,) = [each for each in me.get("/me/requests").forms if each["action"] == "/me/package"]
-    answer = me.http.post("/me/package", data=form["fields"], headers=HERE)
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as package:
+    with zipfile.ZipFile(io.BytesIO(package_of(maison, me, request))) as package:
         names = package.namelist()
         assert all(re.fullmatch(r"(?:[a-z0-9_]+/)?[A-Za-z0-9_.]+", name) and ".." not in name for name in names)
         html = package.read("package.html").decode()

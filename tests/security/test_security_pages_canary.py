@@ -14,7 +14,7 @@ from canary_hunter import HIDDEN, Hunter, phone, word
 from canary_paths import everything
 from console_browser import PUBLIC, Browser, add_officer, set_up
 from maison_callers import CONSENT, PERSON
-from policy_officers import AUTHOR, Officers
+from portal_visitor import package_of
 from print_reading import letters as letters_of
 from print_reading import opened
 from sqlalchemy import inspect, text
@@ -28,8 +28,7 @@ from audit.reports.asked import Asked
 from audit.siem.event import event_of
 from vault import evidence
 from vault.reports import catalog, running
-from vault.requests import delivering, handling, letters, records
-from vault.requests.states import Move
+from vault.requests import letters, records
 from vault.requests.steps import by_officer
 
 HERS, OTHERS = "apolline.rousselin@example.com", "other@example.com"
@@ -152,15 +151,9 @@ def test_no_page_file_or_header_tells_who_somebody_is(maison, prey, capfdbinary)
     printed_lines = capfdbinary.readouterr()
     assert hunter.hunt([("output", printed_lines.out), ("errors", printed_lines.err)]) == []
     assert hunter.searched > 1_000_000
-    assert package_of(maison, me, request) != []  # the values were there: her own package has them
+    assert seen_in_package(maison, me, request) != []  # the values were there: her own package has them
 
 
-def package_of(maison, me, request):
-    by = by_officer(AUTHOR, Officers(maison.vault).signing(AUTHOR))
-    for move in (Move.COLLECT, Move.REVIEW):
-        handling.advance(maison.vault, request.id, move, by)
-    delivering.prepare(maison.vault, request.id, by)
-    (form,) = [each for each in me.get("/me/requests").forms if each["action"] == "/me/package"]
-    answer = me.http.post("/me/package", data=form["fields"], headers=HEADERS)
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as package:
+def seen_in_package(maison, me, request):
+    with zipfile.ZipFile(io.BytesIO(package_of(maison, me, request))) as package:
         return Hunter(HIDDEN).hunt([("package.html", package.read("package.html"))])

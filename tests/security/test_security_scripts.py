@@ -13,13 +13,12 @@ import pytest
 from console_browser import add_officer
 from maison_callers import PUBLIC
 from playwright.sync_api import sync_playwright
-from policy_officers import AUTHOR, Officers
-from test_security_injection import EVIL, HERE, at_home, officer_of, person
+from portal_visitor import package_of
+from test_security_injection import EVIL, at_home, officer_of, person
 
 from api.console.site import PAGES
 from api.portal.site import ROUTES
-from vault.requests import delivering, handling, records
-from vault.requests.states import Move
+from vault.requests import handling, records
 from vault.requests.steps import by_officer
 
 __all__ = ["person"]
@@ -105,7 +104,7 @@ def test_no_text_runs_in_chromium(maison, person, chromium, tmp_path):
     assert " ".join(values).count("x-evil") > 5
     assert said == []
     assert seen > 20
-    (tmp_path / "package.html").write_bytes(package_of(maison, me, request))
+    (tmp_path / "package.html").write_bytes(page_of(maison, me, request))
     (tmp_path / "control.html").write_text(f'<input value="{EVIL}">')
     page, _ = opened(chromium)
     page.goto((tmp_path / "package.html").as_uri())
@@ -115,12 +114,6 @@ def test_no_text_runs_in_chromium(maison, person, chromium, tmp_path):
     assert ran(page)
 
 
-def package_of(maison, me, request):
-    by = by_officer(AUTHOR, Officers(maison.vault).signing(AUTHOR))
-    for move in (Move.COLLECT, Move.REVIEW):
-        handling.advance(maison.vault, request.id, move, by)
-    delivering.prepare(maison.vault, request.id, by)
-    (form,) = [each for each in me.get("/me/requests").forms if each["action"] == "/me/package"]
-    answer = me.http.post("/me/package", data=form["fields"], headers=HERE)
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as package:
+def page_of(maison, me, request):
+    with zipfile.ZipFile(io.BytesIO(package_of(maison, me, request))) as package:
         return package.read("package.html")
