@@ -1,6 +1,8 @@
 """The Python of the documents runs against the service as it is written, and prints what they say; only the wire is ours."""
 
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import httpx2
@@ -13,6 +15,7 @@ from api.client import asynchronous, blocking
 from api.client.exchange import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+METHODS = frozenset({"get", "put", "post", "patch", "delete"})
 
 
 def examples(document):
@@ -73,6 +76,16 @@ def test_every_python_example_of_the_api_prints_what_it_says(run, example):
 def test_there_are_examples():
     assert examples("README.md")
     assert len(examples("docs/api.md")) == 2
+
+
+def test_the_numbers_of_the_readme_are_the_codes():
+    text = (ROOT / "README.md").read_text("utf-8")
+    paths = json.loads((ROOT / "docs/openapi.json").read_text("utf-8"))["paths"]
+    catalogue = tomllib.loads((ROOT / "policies/bundles/maisons/catalogue.toml").read_text("utf-8"))
+    categories = [each for each in catalogue.values() if "field" in each]
+    routes = sum(len(METHODS & set(path)) for path in paths.values())
+    said = re.search(r"(\d+) routes\b.*?(\d+) typed fields\s+in (\d+) categories", text, re.DOTALL)
+    assert tuple(map(int, said.groups())) == (routes, sum(len(each["field"]) for each in categories), len(categories))
 
 
 def test_every_verb_of_both_clients_is_in_the_document():
