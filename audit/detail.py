@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from audit.errors import VerificationError
+from audit.errors import CannotDecide, VerificationError
 
 DETAIL_LABEL = b"ecrin/audit/detail/v1\x00"
 SALT_SIZE = 32
@@ -40,21 +40,42 @@ def hand_over(details: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
 
 
 def read_handed_over(document: bytes) -> dict[str, tuple[bytes, str]]:
-    """Read such a file: entry id in hex -> (salt, detail). Raises `VerificationError`."""
+    """Read such a file: entry id in hex -> (salt, detail). Raises `CannotDecide` for what is none, or tells an entry twice."""
+    found: dict[str, tuple[bytes, str]] = {}
     try:
         whole = json.loads(document)
         if whole["v"] != DETAIL_VERSION:
-            raise VerificationError("details of another version")
-        return {each["entry"]: (bytes.fromhex(each["salt"]), str(each["detail"])) for each in whole["details"]}
+            raise CannotDecide("details of another version")
+        for each in whole["details"]:
+            if each["entry"] in found:
+                raise CannotDecide("two details of one entry were handed over")
+            found[each["entry"]] = bytes.fromhex(each["salt"]), str(each["detail"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise VerificationError("not a file of details") from None
+        raise CannotDecide("not a file of details") from None
+    return found
+
+
+def detail_of(index: int, body: bytes, document: bytes) -> str:
+    """Return the detail that was handed over for one entry, proven to be the one that its bytes commit to.
+
+    Whether the log holds these bytes at that index is for a proof to say. Raises `VerificationError` for another detail,
+    `CannotDecide` where the file has none of this entry.
+    """
+    try:
+        entry = json.loads(body)
+        given = read_handed_over(document).get(entry["id"])
+    except (ValueError, TypeError, KeyError):
+        raise CannotDecide("what the log holds there is no entry") from None
+    if given is None:
+        raise CannotDecide(f"no detail of entry {index} was handed over")
+    return _proven(index, entry, given)
 
 
 def with_details(entries: Sequence[tuple[int, bytes]], document: bytes | None = None) -> list[dict[str, Any]]:
     """Return (index, entry) pairs as rows, each with the detail that was handed over for it, proven.
 
     `detail` is null where the entry commits to one that was not handed over, or is erased. Raises `VerificationError` for a
-    detail that is not what was committed to, or of none of these entries.
+    detail that is not what was committed to, or of none of these entries, `CannotDecide` for what is no file of details.
     """
     handed = {} if document is None else read_handed_over(document)
     rows: list[dict[str, Any]] = []
@@ -63,13 +84,18 @@ def with_details(entries: Sequence[tuple[int, bytes]], document: bytes | None = 
         row: dict[str, Any] = {"index": index, "entry": entry}
         given = handed.pop(entry["id"], None)
         if given is not None:
-            salt, text = given
-            if detail_commitment(salt, text.encode()).hex() != entry.get("dc"):
-                raise VerificationError(f"the detail of entry {index} is not the one that the log commits to")
-            row["detail"] = text
+            row["detail"] = _proven(index, entry, given)
         elif "dc" in entry:
             row["detail"] = None
         rows.append(row)
     if handed:
         raise VerificationError("a detail is of none of this person's entries")
     return rows
+
+
+def _proven(index: int, entry: Mapping[str, Any], given: tuple[bytes, str]) -> str:
+    salt, text = given
+    # What no JSON text can be (a lone surrogate) was never committed to either, and must not stop the verifier.
+    if detail_commitment(salt, text.encode(errors="surrogatepass")).hex() != entry.get("dc"):
+        raise VerificationError(f"the detail of entry {index} is not the one that the log commits to")
+    return text

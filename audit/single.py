@@ -23,7 +23,7 @@ from pathlib import Path
 
 from audit.checkpoint import Checkpoint, open_checkpoint, parse
 from audit.commitment import subject_commitment
-from audit.detail import with_details
+from audit.detail import detail_of, with_details
 from audit.directory import open_directory
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Result, Verdict, plain, report
@@ -185,7 +185,7 @@ def run_single(arguments: Sequence[str]) -> int:
     parser.add_argument("--token", type=Path, help="time-stamp response (DER)")
     parser.add_argument("--roots", type=Path, help="root certificates of the time-stamping authority (PEM)")
     parser.add_argument("--subject-key", type=Path, help="file with the person's key, in hex")
-    parser.add_argument("--details", type=Path, help="file with the details of that person's entries")
+    parser.add_argument("--details", type=Path, help="of a proof or a person: file with the details")
     parser.add_argument("--pinned", action="append", default=[], type=Path, help="signed checkpoint kept elsewhere")
     options = parser.parse_args(arguments)
     try:
@@ -206,6 +206,10 @@ def _answer(options: argparse.Namespace, keys: Sequence[VerifierKey], policy: Qu
     if options.question == "proof":
         proven = verify_proof(_file(files[0]), _leaf(options), keys, policy)
         told = f"entry {proven.index} is in {proven.checkpoint.origin}, of {proven.checkpoint.size} entries"
+        if options.details is not None:
+            if options.entry is None:
+                raise CannotDecide("a detail is held against the entry, not against its hash: give --entry")
+            told += f"; its detail: {detail_of(proven.index, _bytes_of(options.entry), _bytes_of(options.details))}"
         return _told(Verdict.FINE, told)
     if options.question == "receipt":
         return _told(Verdict.FINE, f"promised to the log at {verify_promise(_file(files[0]), _leaf(options), keys)}")

@@ -43,6 +43,7 @@ MODULES = (
     "bundlecheck",
     "commitment",
     "detail",
+    "bundledetails",
     "single",
     "packagecheck",
     "verify",

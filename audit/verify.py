@@ -21,8 +21,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from audit.bundlecheck import verify_bundle
+from audit.bundledetails import judged_with_details
 from audit.directory import open_directory, tile_findings
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Result, Verdict, plain, report
@@ -80,29 +82,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--stamp-roots", type=Path, help="of a bundle with a time stamp: certificates of the authority, PEM"
     )
+    parser.add_argument("--details", type=Path, help="of a bundle: file with the details of its entries")
     parser.add_argument("--json", action="store_true", help="one JSON object per log")
     options = parser.parse_args(given)
     try:
-        if options.path.suffix == ".zip":
-            results = [_verify_archive(options)]
-        else:
-            results = _verify_file(options.path, options.key, options.pinned, options.origin)
+        results, details = _judged_file(options)
     except (CannotDecide, VerificationError) as error:
         sys.stderr.write(f"cannot decide: {error}\n")
         return Verdict.UNDECIDED
     for result in results:
         sys.stdout.write(f"{json.dumps(plain(result))}\n" if options.json else report(result))
+    for each in details:
+        sys.stdout.write(
+            f"{json.dumps(each)}\n" if options.json else f"detail of entry {each['index']}: {each['detail']}\n"
+        )
     verdicts = {result.verdict for result in results}
     return next(each for each in (Verdict.TAMPERED, Verdict.UNDECIDED, Verdict.FINE) if each in verdicts)
 
 
-def _verify_archive(options: argparse.Namespace) -> Result:
+def _judged_file(options: argparse.Namespace) -> tuple[list[Result], list[dict[str, Any]]]:
+    if options.path.suffix == ".zip":
+        result, details = _verify_archive(options)
+        return [result], details
+    if options.details is not None:
+        raise CannotDecide("details are held against a bundle, against `proof` or against `subject`")
+    return _verify_file(options.path, options.key, options.pinned, options.origin), []
+
+
+def _verify_archive(options: argparse.Namespace) -> tuple[Result, list[dict[str, Any]]]:
     witnesses = None if options.policy is None else parse_policy(_text(options.policy).encode())
     try:
         person = None if options.subject_key is None else bytes.fromhex(_text(options.subject_key))
     except ValueError:
         raise CannotDecide("the person's key is not in hex") from None
-    return verify_bundle(options.path, [_key(each) for each in options.key], person, witnesses, options.stamp_roots)
+    result = verify_bundle(options.path, [_key(each) for each in options.key], person, witnesses, options.stamp_roots)
+    if options.details is None:
+        return result, []
+    try:
+        document = options.details.read_bytes()
+    except OSError:
+        raise CannotDecide("a file given on the command line cannot be read") from None
+    return judged_with_details(result, options.path, document)
 
 
 def _verify_file(path: Path, keys: Sequence[str], pinned: Sequence[Path], origin: str | None) -> list[Result]:

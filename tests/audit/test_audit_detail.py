@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from audit.detail import detail_commitment, hand_over, read_handed_over, with_details, write_detail
+from audit.detail import detail_commitment, detail_of, hand_over, read_handed_over, with_details, write_detail
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, encode
-from audit.errors import VerificationError
+from audit.errors import CannotDecide, VerificationError
 
 SALT, TEXT = b"\x07" * 32, write_detail({"reason": "Perte de connaissance à l’hôtel", "case": "ab"})
 OFFICER = Actor(ActorKind.OFFICER, "m.lefevre")
@@ -53,7 +53,32 @@ def test_any_other_detail_is_found(handed):
         with_details([COMMITTED, PLAIN], hand_over(handed))
 
 
-@pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"v":2,"details":[]}', b'{"v":1,"details":[1]}', b'{"v":1,"details":[{"entry":"00","salt":"x","detail":""}]}'])  # fmt: skip
+@pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"v":2,"details":[]}', b'{"v":1,"details":[1]}', b'{"v":1,"details":[{"entry":"00","salt":"x","detail":""}]}', b'{"v":1,"details":[{"entry":[],"salt":"","detail":""}]}'])  # fmt: skip
 def test_what_is_no_file_of_details_is_refused(document):
-    with pytest.raises(VerificationError):
+    with pytest.raises(CannotDecide):
         read_handed_over(document)
+
+
+def test_two_details_of_one_entry_decide_nothing_whichever_comes_last():
+    wrong = ((4).to_bytes(16), SALT, TEXT.replace(b"ab", b"cd"))
+    for handed in ([*HANDED, wrong], [wrong, *HANDED], [*HANDED, *HANDED]):
+        with pytest.raises(CannotDecide):
+            with_details([COMMITTED, PLAIN], hand_over(handed))
+
+
+def test_a_text_that_no_entry_can_have_committed_to_is_another_detail():
+    document = hand_over(HANDED).replace(b"ab", b"\\\\ud800")
+    with pytest.raises(VerificationError):
+        with_details([COMMITTED], document)
+
+
+def test_one_entrys_detail_is_taken_from_among_others():
+    both = [*HANDED, ((9).to_bytes(16), SALT, TEXT)]
+    assert detail_of(*COMMITTED, hand_over(both)) == TEXT.decode()
+    with pytest.raises(VerificationError):
+        detail_of(*PLAIN, hand_over(both))  # commits to nothing
+    with pytest.raises(CannotDecide):
+        detail_of(*PLAIN, hand_over(HANDED))
+    for body in (b"\xff", b"[]", b"{}"):
+        with pytest.raises(CannotDecide):
+            detail_of(0, body, hand_over(HANDED))

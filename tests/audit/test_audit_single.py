@@ -13,6 +13,7 @@ from tamperable_log import ORIGIN, START, Ed25519Signer, make_log, signed
 
 from audit import verify
 from audit.cosignature import ED25519_COSIGNATURE, cosign
+from audit.detail import detail_commitment, hand_over, write_detail
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment, encode, sref
 from audit.errors import CannotDecide, VerificationError
 from audit.merkle import consistency_proof, inclusion_proof, leaf_hash, root_hash
@@ -30,6 +31,7 @@ PROMISER = Ed25519Signer(receipt_key_name(ORIGIN), b"\x03" * 32)
 KEYS = [parse_vkey(LOG.vkey)]
 PEOPLE = [bytes([number]) * 32 for number in (1, 2, 3)]
 SIZE = 300
+DETAILED, SALT, DETAIL = 21, b"\x09" * 32, write_detail({"reason": "Pièce d’identité vérifiée"})
 
 
 def about(number):
@@ -41,7 +43,8 @@ def about(number):
         entry = Entry(Act.SUBJECT_REGISTERED, Outcome.ALLOW, system, com=commitment(person))
     else:
         entry = Entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, system, fld=("phone:masked",), pur="service.repair")
-    return encode(entry, identifier, START + number, None if person is None else sref(person, identifier))
+    dc = detail_commitment(SALT, DETAIL) if number == DETAILED else None
+    return encode(entry, identifier, START + number, None if person is None else sref(person, identifier), dc=dc)
 
 
 BODIES = [about(number) for number in range(SIZE)]
@@ -221,6 +224,47 @@ def test_an_erased_persons_key_finds_what_nobody_else_can():
     assert len(seen.entries) == len([at for at in range(SIZE) if at % 3 == 1 and (at < 3 or at % 4)])
     with pytest.raises(CannotDecide):
         verify_subject(log.stored(), KEYS, b"\x07" * 32)
+
+
+def handed(number=DETAILED, salt=SALT, text=DETAIL, *more):
+    return hand_over([(b"%016d" % number, salt, text), *more])
+
+
+OTHER = write_detail({"reason": "autre"})
+
+
+def test_a_detail_is_held_against_one_proven_entry(ask):
+    proven, entry = proof(DETAILED), BODIES[DETAILED]
+    code, told = ask("proof", proven, "--entry", entry, "--details", handed())
+    assert (code, DETAIL.decode() in told) == (0, True)
+    assert (
+        ask(
+            "proof", proven, "--entry", entry, "--details", handed(DETAILED, SALT, DETAIL, (b"%016d" % 5, SALT, OTHER))
+        )[0]
+        == 0
+    )
+    for wrong in (handed(text=OTHER), handed(salt=b"\x08" * 32), handed(salt=b"")):
+        assert ask("proof", proven, "--entry", entry, "--details", wrong)[0] == 1
+    assert ask("proof", proof(5), "--entry", BODIES[5], "--details", handed(5))[0] == 1  # it commits to none
+    for missing in (handed(5), handed(DETAILED, SALT, DETAIL, (b"%016d" % DETAILED, SALT, DETAIL)), b"{}\n", b""):
+        assert ask("proof", proven, "--entry", entry, "--details", missing)[0] == 2
+    assert ask("proof", proven, "--leaf", LEAVES[DETAILED].hex(), "--details", handed())[0] == 2
+    assert ask("proof", proven, "--entry", BODIES[5], "--details", handed(5))[0] == 1  # the proof is of another entry
+
+
+def test_details_are_held_against_all_that_a_log_says_of_a_person(ask, folder):
+    key = f"{PEOPLE[DETAILED % 3].hex()}\n"
+    code, told = ask("subject", folder, "--subject-key", key, "--details", handed())
+    rows = {row["index"]: row for row in json.loads(told.splitlines()[0])["entries"]}
+    assert (code, rows[DETAILED]["detail"]) == (0, DETAIL.decode())
+    assert ask("subject", folder, "--subject-key", key, "--details", handed(text=OTHER))[0] == 1
+    assert ask("subject", folder, "--subject-key", key, "--details", handed(5))[0] == 1  # of another person's entry
+    for unusable in (b"{}", b"\xff", handed()[:-2]):
+        assert ask("subject", folder, "--subject-key", key, "--details", unusable)[0] == 2
+    assert ask("subject", folder, "--subject-key", key, "--details", folder / "none")[0] == 2
+    tile = folder / tile_path(0, 0).replace("tile/0", "tile/entries")
+    tile.write_bytes(tile.read_bytes().replace(b"service.repair", b"service.repaid", 1))
+    assert ask("subject", folder, "--subject-key", key, "--details", handed())[0] == 1  # a detail heals no log
 
 
 def test_the_one_file_answers_too(folder, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from maison_people import AURELLE, VANTIER, rows
 from report_scene import DPO
 
+from audit import verify
 from audit.archive import write_archive
 from audit.bundlecheck import verify_bundle
 from audit.cosignature import CosignerKey
@@ -23,7 +24,7 @@ from audit.quorum import parse_policy
 from audit.reports.asked import Asked
 from audit.selection import read_filter, write_filter
 from audit.standalone import standalone
-from vault import export, logkeys
+from vault import export, locked, logkeys
 from vault.errors import InvalidReport
 from vault.keys.service import SigningKey
 
@@ -340,6 +341,44 @@ def test_the_one_file_verifier_checks_a_bundle_alone(evidence):
     assert ran(path).returncode == 1  # damaged is damaged, whatever key is missing
     (evidence.folder / "empty.zip").write_bytes(b"")
     assert ran(evidence.folder / "empty.zip", *keys).returncode == 2
+
+
+def test_details_are_held_against_the_bundle_they_were_handed_over_beside(evidence, capsys):
+    her = evidence.scene.person()
+    with evidence.vault.unit() as uow:
+        (row,) = locked.by_reference(uow, [(AURELLE, her.references[AURELLE])])
+        pos = Actor(ActorKind.SYSTEM, "aurelle-crm")
+        looked = Entry(Act.FIELD_DENIED, Outcome.DENY, pos, detail={"reason": "Malaise à la boutique"})
+        uow.record(looked, log_key=row.log_key)
+        uow.commit()
+    path = evidence.bundle(asked=evidence.asked(brand=AURELLE, reference=her.references[AURELLE]))
+    (evidence.folder / "key").write_text(evidence.done.subject_key.hex())
+    details = export.details_of(evidence.vault, evidence.done)
+    keys = [each for key in evidence.keys for each in ("--key", key)]
+
+    def ran(document, *more, bundle=path):
+        (evidence.folder / "details").write_bytes(document)
+        given = [bundle, *keys, "--subject-key", evidence.folder / "key", "--details", evidence.folder / "details"]
+        code = verify.main([str(each) for each in (*given, *more)])
+        return code, capsys.readouterr().out
+
+    code, told = ran(details)
+    assert (code, "Malaise" in told, "what their entries commit to: 1" in told) == (0, True, True)
+    (result, row) = map(json.loads, ran(details, "--json")[1].splitlines())
+    assert (result["verdict"], json.loads(row["detail"])["reason"]) == ("fine", "Malaise à la boutique")
+    code, told = ran(details.replace(b"Malaise", b"Maladie"))
+    assert (code, "TAMPERED" in told, "Maladie" in told) == (1, True, False)
+    handed = json.loads(details)["details"]
+    stray = json.dumps({"v": 1, "details": [*handed, handed[0] | {"entry": "ab" * 16}]}).encode()
+    for unusable in (stray, b"{}", json.dumps({"v": 1, "details": handed * 2}).encode()):
+        code, told = ran(unusable)
+        assert (code, "cannot decide" in told, "Malaise" in told) == (2, True, False)
+    cut = rebuilt(evidence.folder / "x.zip", members_of(path) | {"rows.csv": b""})
+    assert ran(details, bundle=cut)[0] == 1  # a detail heals no bundle
+    assert (
+        verify.main([str(evidence.folder), "--key", evidence.keys[0], "--details", str(evidence.folder / "details")])
+        == 2
+    )
 
 
 def test_limits_of_the_archive_hold():
