@@ -23,27 +23,36 @@ _NAMES = rf'"{TOKEN}"(?:,"{TOKEN}")*+'
 _DIGEST = r"[0-9a-f]{64}"
 _TIME = r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z"
 
-_ENTRY = re.compile(
-    (
-        r'\{"act":"(?P<act>[a-z]++\.[a-z]++(?:_[a-z]++)*+)"'
-        rf',"actor":\{{"id":"{TOKEN}","k":"(?:officer|system|vault)"(?:,"via":"{TOKEN}")?\}}'
-        rf'(?:,"bas":"{TOKEN}")?'
-        rf'(?:,"com":"{_DIGEST}")?'
-        rf'(?:,"dc":"(?P<dc>{_DIGEST})")?'
-        rf'(?:,"fld":\[(?P<fld>{_NAMES})\])?'
-        r',"id":"(?P<id>[0-9a-f]{32})"'
-        r'(?:,"n":(?P<n>0|[1-9][0-9]{0,15}))?'
-        r',"out":"(?:allow|deny|error)"'
-        rf'(?:,"pol":\[(?P<pol>{_NAMES})\])?'
-        rf'(?:,"pur":"{TOKEN}")?'
-        r'(?:,"req":"[0-9a-f]{32}(?:[0-9a-f]{32})?")?'
-        rf'(?:,"sref":"{_DIGEST}")?'
-        r'(?:,"stf":"(?P<stf>[0-9a-f]{32})")?'
-        rf',"t":"(?P<t>{_TIME})"'
-        r'(?:,"tok":"(?P<tok>[0-9a-f]{32})")?'
-        r',"v":(?P<v>[12])\}'
-    ).encode()
+# In pieces, because one entry has much in common with the next: what stands before the id, and after it up to the first
+# hash, is of few kinds, and `audit.reading` remembers those.
+_HEAD = (
+    r'\{"act":"(?P<act>[a-z]++\.[a-z]++(?:_[a-z]++)*+)"'
+    rf',"actor":\{{"id":"{TOKEN}","k":"(?:officer|system|vault)"(?:,"via":"{TOKEN}")?\}}'
+    rf'(?:,"bas":"{TOKEN}")?'
+    rf'(?:,"com":"{_DIGEST}")?'
+    rf'(?:,"dc":"(?P<dc>{_DIGEST})")?'
+    rf'(?:,"fld":\[(?P<fld>{_NAMES})\])?'
 )
+_ID = r',"id":"(?P<id>[0-9a-f]{32})"'
+_MIDDLE = (
+    r'(?:,"n":(?P<n>0|[1-9][0-9]{0,15}))?'
+    r',"out":"(?:allow|deny|error)"'
+    rf'(?:,"pol":\[(?P<pol>{_NAMES})\])?'
+    rf'(?:,"pur":"{TOKEN}")?'
+)
+_TAIL = (
+    r'(?:,"req":"[0-9a-f]{32}(?:[0-9a-f]{32})?")?'
+    rf'(?:,"sref":"{_DIGEST}")?'
+    r'(?:,"stf":"(?P<stf>[0-9a-f]{32})")?'
+    rf',"t":"(?P<t>{_TIME})"'
+    r'(?:,"tok":"(?P<tok>[0-9a-f]{32})")?'
+    r',"v":(?P<v>[12])\}'
+)
+_ENTRY = re.compile((_HEAD + _ID + _MIDDLE + _TAIL).encode())
+ID_MARK = b',"id":"'
+"""What ends the piece before the id. In an entry it stands once: no token holds a quote, and an actor's id no comma before it."""
+FROM_ID = re.compile((r',"id":"[0-9a-f]{32}"(?P<middle>' + re.sub(r"\?P<\w+>", "?:", _MIDDLE) + ")" + _TAIL).encode())
+"""The grammar from there on; groups: the members up to the first hash, `stf`, `t`, `tok`, `v`. Lists may not be sets yet."""
 
 
 class Form(NamedTuple):

@@ -55,7 +55,11 @@ def access(lines: Iterable[Line], actors: Actors, asked: Asked) -> Body:
             continue
         content = line.content
         actor = content["actor"]
-        outcomes[content["out"]] = outcomes.get(content["out"], 0) + 1
+        outcome = content["out"]
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        if table.full:
+            table.count()
+            continue
         table.add(
             line.idx,
             line.at,

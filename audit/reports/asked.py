@@ -8,7 +8,7 @@ from typing import Final
 from audit.checkpoint import MAX_SIZE
 from audit.entry import ActorKind, sref
 from audit.pseudonym import veiled
-from audit.reports.lines import Line, told
+from audit.reports.lines import Line, marked, told
 
 MOST_ROWS: Final = 10_000
 LARGEST: Final = 1_000_000
@@ -46,6 +46,11 @@ class Asked:
     def before(self) -> "Asked":
         """The same of the time of equal length that ends where this begins."""
         return replace(self, since=max(0, self.since - (self.until - self.since)), until=self.since)
+
+    @property
+    def marks(self) -> tuple[bytes, ...]:
+        """What every entry holds that this lets pass, for `audit.reports.lines.lines`."""
+        return marked(self.system, purpose=self.purpose)
 
     def said(self) -> dict[str, str]:
         """Return the filter in words, as a report prints it."""

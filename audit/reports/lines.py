@@ -1,8 +1,8 @@
 """The log as reports read it: the entries of a period and of the acts asked for, up to a signed checkpoint.
 
-Read in pieces, decoded one by one and given on, so that a log of any length takes the memory of one piece. The stored
-bytes are taken at their word here: whether they are as signed is the verifier's question (`audit.verify`), and a
-report names the checkpoint to ask it with.
+Read in pieces and given on one by one, so that a log of any length takes the memory of one piece. For a report each entry is
+held against the leaf hash that is stored beside it, also one that the report passes over. Whether those hashes are as
+signed is the verifier's question (`audit.verify`), and a report names the checkpoint to ask it with.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -12,11 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from audit import ledger
+from audit import ledger, scan
 from audit.checkpoint import MAX_SIZE, parse
 from audit.entry import Act, decode
-from audit.errors import VerificationError
+from audit.errors import InvalidEntry, VerificationError
+from audit.merkle import leaf_hash
 from audit.note import split_note
+from audit.reading import Reader
 
 PIECE: Final = 4096  # entries read at a time: about 2 MB
 
@@ -57,26 +59,43 @@ def lines(
     until: int,
     acts: Collection[Act] = (),
     beat: Callable[[int], None] = lambda _: None,
+    marks: Collection[bytes] = (),
+    *,
+    hashed: bool = False,
 ) -> Iterator[Line]:
     """Give the entries with `since` <= time < `until` (UTC seconds) that the checkpoints cover; all acts if none is named.
 
-    `beat` is called with the number of entries of each piece that was read. Raises `InvalidEntry` for bytes that are no entry: a log that cannot be read is reported on by the verifier.
+    `marks` are bytes that each must hold (`marked`): what lacks one is not parsed. `beat` is called with the number of entries of
+    each piece that was read. Raises `InvalidEntry` for bytes that are no entry and, if `hashed`, for any that are not what their
+    leaf hash stands for: a log that cannot be read is reported on by the verifier.
     """
-    first, last = told(since), told(until)
+    first, last = told(since).encode(), told(until).encode()
     wanted = tuple([f'{{"act":"{each}"'.encode() for each in acts]) or (b"",)
+    read = Reader().read
     for each in upto:
         index = first_since(conn, each.shard, since, each.size)
-        while piece := ledger.read(conn, each.shard, index, min(PIECE, each.size - index)):
-            for record in piece:
-                if record.body.startswith(wanted):
-                    content = decode(record.body)
-                    if first <= content["t"] < last:
-                        yield Line(each.shard, record.idx, content)
-            index = piece[-1].idx + 1
+        while piece := scan.bodies(conn, each.shard, index, min(PIECE, each.size - index)):
+            for place, leaf, body in piece:
+                if hashed and leaf_hash(body) != leaf:
+                    raise InvalidEntry("an entry is not what its leaf hash stands for")
+                if body.startswith(wanted) and (not marks or all(mark in body for mark in marks)):
+                    content = read(body)
+                    if first <= content.t < last:
+                        yield Line(each.shard, place, content)
+            index = piece[-1][0] + 1
             beat(len(piece))
             # Clocks of several hosts differ, so one later entry is no end; a piece that begins and ends later is.
-            if decode(piece[0].body)["t"] >= last and decode(piece[-1].body)["t"] >= last:
+            if read(piece[0][2]).t >= last and read(piece[-1][2]).t >= last:
                 break
+
+
+def marked(actor: str = "", outcome: str = "", purpose: str = "") -> tuple[bytes, ...]:
+    """Return what an entry must hold to be of an actor, an outcome, a purpose.
+
+    Why exact: no token of an entry holds a quote, so these bytes can stand for nothing but that member.
+    """
+    members = (('"actor":{"id":"%s","k"', actor), ('"out":"%s"', outcome), ('"pur":"%s"', purpose))
+    return tuple([(form % word).encode() for form, word in members if word])
 
 
 def first_since(conn: Connection, shard: int, since: int, size: int) -> int:

@@ -5,10 +5,11 @@ from typing import Final, NamedTuple
 
 from audit.entry import Outcome
 from audit.reports.asked import Actors, Asked
-from audit.reports.lines import Line
+from audit.reports.lines import Line, marked
 from audit.reports.table import Body, Column, Kind, Table, total
 from audit.reports.uses import Times
 
+MARKS: Final = marked(outcome=Outcome.DENY)
 COLUMNS: Final = (
     Column("rule"),
     Column("brand"),

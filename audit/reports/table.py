@@ -69,6 +69,17 @@ class Table:
             self._more += 1
 
     @property
+    def full(self) -> bool:
+        """Whether a row more is only counted."""
+        return len(self._rows) >= self._most
+
+    def count(self) -> None:
+        """Count a row that is not kept, without making it. Only of a table that is full."""
+        if not self.full:
+            raise ValueError("a row that there is room for is kept")
+        self._more += 1
+
+    @property
     def size(self) -> int:
         """How many rows were added."""
         return len(self._rows) + self._more

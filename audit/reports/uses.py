@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 
 from audit.entry import Act, Outcome
 from audit.reports.asked import Actors, Asked
-from audit.reports.lines import Line
+from audit.reports.lines import Line, marked
 
 ACTS: Final = frozenset({Act.FIELD_DISCLOSED, Act.BREAKGLASS_DISCLOSED, Act.ATTESTATION_ISSUED})
+MARKS: Final = marked(outcome=Outcome.ALLOW)
 
 
 class Use(NamedTuple):

@@ -5,14 +5,16 @@ import json
 import pytest
 from maison_people import AURELLE, VANTIER, rows
 from report_scene import DPO, told
+from sqlalchemy import select, update
 
 from audit import ledger
 from audit.entry import Act, Asker, Outcome, decode
-from audit.errors import UnknownLog, VerificationError
+from audit.errors import InvalidEntry, UnknownLog, VerificationError
 from audit.note import vkey
 from audit.reports import document
 from audit.reports.asked import Asked
 from audit.reports.lines import vouched
+from audit.tables import LogEntry
 from vault import systems
 from vault.errors import InvalidReport, UnknownReference, UnknownReport
 from vault.keys.service import SigningKey
@@ -175,3 +177,18 @@ def test_access_tells_staff_by_a_keyed_hash_and_filters_by_it(reporting):
     for wrong in ("adv-1", word.upper(), word[:-1]):
         with pytest.raises(ValueError, match="32 hex"):
             reporting.run("access", staff=wrong)
+
+
+def test_an_entry_that_is_not_what_its_leaf_hash_stands_for_makes_no_report(reporting):
+    """Also one that the report would have passed over: refusals are counted past what was let through."""
+    reporting.system("aurelle-pos")
+    reporting.did("aurelle-pos", times=3, fld=("phone:masked",))
+    reporting.did("aurelle-pos", act=Act.FIELD_DENIED, out=Outcome.DENY, times=6, pol=("store.contact",))
+    assert reporting.rows("refusals")[0]["refusals"] == 6
+    entries = LogEntry.__table__
+    with reporting.vault.engine.begin() as conn:
+        (body,) = [row.body for row in conn.execute(select(entries)) if b'"field.disclosed"' in bytes(row.body)][:1]
+        changed = bytes(body).replace(b"phone:masked", b"phone:maske_")
+        conn.execute(update(entries).where(entries.c.body == body).values(body=changed))
+    with pytest.raises(InvalidEntry):
+        reporting.rows("refusals")

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from audit.entry import Act
 from audit.reports.table import Body, Cell, Column, Kind, Table, few, total
-from audit.reports.uses import ACTS, grouped, uses
+from audit.reports.uses import ACTS, MARKS, grouped, uses
 from policies.catalogue import Catalogue
 from policies.levels import Level
 from vault.governance import versions
@@ -39,7 +39,7 @@ def appendix(view: View) -> Body:
     """List the flows of the period with how often each level was given out."""
     catalogue = view.bundle.catalogue
     table = Table(COLUMNS, view.asked.most)
-    found = uses(view.lines(ACTS), view.actors, view.asked)
+    found = uses(view.lines(ACTS, marks=(*MARKS, *view.asked.marks)), view.actors, view.asked)
     flows: dict[tuple[str, str, str, str], dict[str, int]] = {}
     last: dict[tuple[str, str, str, str], str] = {}
     for (brand, actor, purpose, field, level), times in grouped(

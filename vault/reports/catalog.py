@@ -50,7 +50,7 @@ _ALL: Final = (
     Definition(
         "access",
         "Who saw what, when and why?",
-        lambda view: access.access(view.lines(access.ACTS), view.actors, view.asked),
+        lambda view: access.access(view.lines(access.ACTS, marks=view.asked.marks), view.actors, view.asked),
         knows=_ACTORS | {"reference", "staff"},
     ),
     Definition(
@@ -77,7 +77,7 @@ _ALL: Final = (
     Definition(
         "refusals",
         "Where do the rules bite?",
-        lambda view: refusals.refusals(view.lines(), view.actors, view.asked),
+        lambda view: refusals.refusals(view.lines(marks=(*refusals.MARKS, *view.asked.marks)), view.actors, view.asked),
     ),
     Definition("dpia", "Which facts does an impact assessment need?", appendix, 365),
     Definition("anomalies", "Is somebody harvesting?", _anomalies, 7, frozenset({"brand", "system", "staff"})),

@@ -7,7 +7,7 @@ the period is proposed to be dropped, what was used below its ceiling to be lowe
 from typing import Final
 
 from audit.reports.table import Body, Column, Kind, Table
-from audit.reports.uses import ACTS, Times, uses
+from audit.reports.uses import ACTS, MARKS, Times, uses
 from policies.errors import UnknownPurpose
 from policies.levels import Level
 from vault.reports.view import View
@@ -31,7 +31,7 @@ def dormant(view: View) -> Body:
     """List the grants that were not used in the period, or below their ceiling; those in full use are left out."""
     asked, bundle = view.asked, view.bundle
     used: dict[tuple[str, str, str], tuple[Times, int]] = {}
-    for use, times in uses(view.lines(ACTS), view.actors, asked).items():
+    for use, times in uses(view.lines(ACTS, marks=(*MARKS, *view.asked.marks)), view.actors, asked).items():
         if use.field not in bundle.catalogue.fields or use.level not in set(Level):
             continue
         key = (use.actor, use.purpose, bundle.catalogue.field(use.field).category)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from audit.reports.table import Body, Cell, Column, Kind, Table
-from audit.reports.uses import ACTS, Times, Use, uses
+from audit.reports.uses import ACTS, MARKS, Times, Use, uses
 from policies.catalogue import Catalogue
 from policies.errors import UnknownField, UnknownPurpose
 from policies.levels import Level
@@ -57,7 +57,7 @@ class _Seen:
 
 def processing(view: View) -> Body:
     """Make the record for the period asked for."""
-    seen = _seen(uses(view.lines(ACTS), view.actors, view.asked))
+    seen = _seen(uses(view.lines(ACTS, marks=(*MARKS, *view.asked.marks)), view.actors, view.asked))
     declared = {each.key: each for each in view.bundle.purposes.every if not each.is_heading}
     registered: dict[tuple[str, str], list[str]] = {}
     for system in view.systems.values():

@@ -7,7 +7,7 @@ it. A flow without a ground is told first.
 from typing import Final
 
 from audit.reports.table import Body, Column, Kind, Table, total
-from audit.reports.uses import ACTS, Times, Use, uses
+from audit.reports.uses import ACTS, MARKS, Times, Use, uses
 from policies.errors import UnknownPurpose
 from policies.parties import EEA, Party
 from vault.reports.view import View
@@ -32,7 +32,7 @@ def transfers(view: View) -> Body:
     """List the flows of the period that leave the EEA."""
     parties = view.bundle.parties
     flows: dict[tuple[str, str, str, str], tuple[Party, Times, set[str]]] = {}
-    for use, times in uses(view.lines(ACTS), view.actors, view.asked).items():
+    for use, times in uses(view.lines(ACTS, marks=(*MARKS, *view.asked.marks)), view.actors, view.asked).items():
         for recipient, way in _recipients(view, use):
             party = parties.named(recipient)
             if not party.is_outside:

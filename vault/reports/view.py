@@ -56,10 +56,12 @@ class View:
         log_key = None if self.person is None else self.person.log_key
         return Actors(brands, log_key, staff_keys(self.vault.keys, brands.values()))
 
-    def lines(self, acts: Collection[Act] = (), asked: Asked | None = None) -> Iterator[Line]:
+    def lines(
+        self, acts: Collection[Act] = (), asked: Asked | None = None, marks: Collection[bytes] = ()
+    ) -> Iterator[Line]:
         """Give the entries of the period asked for, or of another."""
         period = asked or self.asked
-        return lines(self.conn, self.upto, period.since, period.until, acts, self._read)
+        return lines(self.conn, self.upto, period.since, period.until, acts, self._read, marks, hashed=True)
 
     def _read(self, count: int) -> None:
         self._seen[0] += count
@@ -68,4 +70,4 @@ class View:
     def concerned(self, acts: Collection[Act] = (), asked: Asked | None = None) -> Iterator[Line]:
         """Give those of them that the filter lets pass."""
         actors, period = self.actors, asked or self.asked
-        return (line for line in self.lines(acts, period) if actors.concern(line, period))
+        return (line for line in self.lines(acts, period, period.marks) if actors.concern(line, period))
