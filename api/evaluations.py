@@ -6,7 +6,7 @@ stranger's reference and a person of whom nothing may be seen are one answer, wh
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from api import trail
 from api.acts import Answer, guarded
@@ -32,6 +32,17 @@ class Evaluation:
     purpose: str
     wanted: tuple[Wanted, ...]
     staffed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Evaluations of one request, answered in their order. `until`: the decision behind which none is asked any more."""
+
+    each: tuple[Evaluation, ...]
+    until: bool | None = None
+
+
+Told = list[Answer | VaultError]
 
 
 def _evaluate(uow: UnitOfWork, asked: Sequence[tuple[Session, Evaluation]]) -> list[Answer | VaultError]:
@@ -106,4 +117,37 @@ def _told(answer: Any) -> dict[str, Any]:
     }
 
 
+def _in_turn(uow: UnitOfWork, asked: Sequence[tuple[Session, Questions]]) -> list[Told | VaultError]:
+    """Evaluate what each request asks: all of it, or one after the other where a decision may end it.
+
+    What is not asked any more is neither counted nor logged. Whoever is frozen on the way hears no answer at all.
+    """
+    told: list[Told] = [[] for _ in asked]
+    frozen: dict[str, VaultError] = {}
+    while turn := [
+        (place, question)
+        for place, (session, questions) in enumerate(asked)
+        if session.system.id not in frozen
+        for question in _next(questions, told[place])
+    ]:
+        answers = _evaluate(uow, [(asked[place][0], question) for place, question in turn])
+        for (place, _), answer in zip(turn, answers, strict=True):
+            told[place].append(answer)
+            if isinstance(answer, VaultError) and answer.code == _DEAD:
+                frozen[asked[place][0].system.id] = answer
+    return [frozen.get(session.system.id) or told[place] for place, (session, _) in enumerate(asked)]
+
+
+def _next(questions: Questions, told: Told) -> tuple[Evaluation, ...]:
+    """Return what is to be asked now. An error counts as a no."""
+    rest = questions.each[len(told) :]
+    if questions.until is None:
+        return rest
+    ended = told and (not isinstance(told[-1], VaultError) and told[-1]["decision"]) is questions.until
+    return () if ended else rest[:1]
+
+
+_DEAD: Final = "invalid_token"
+
 evaluations = guarded("lookup", _evaluate)
+evaluations_in_turn = guarded("lookup", _in_turn)

@@ -17,6 +17,7 @@ JWKS_PATH: Final = "/oauth/jwks"
 
 RESOURCE_METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 EVALUATION_PATH: Final = "/access/v1/evaluation"
+EVALUATIONS_PATH: Final = "/access/v1/evaluations"
 
 _METHODS: Final = ["private_key_jwt"]
 
@@ -55,10 +56,11 @@ def protected_resource(settings: Settings) -> dict[str, Any]:
 
 
 def decision_point(settings: Settings) -> dict[str, Any]:
-    """Describe the decision point (AuthZEN Authorization API 1.0 §9): of its endpoints there is the one."""
+    """Describe the decision point (AuthZEN Authorization API 1.0 §9): of its endpoints there are those that evaluate."""
     return {
         "policy_decision_point": settings.public_url,
         "access_evaluation_endpoint": settings.public_url + EVALUATION_PATH,
+        "access_evaluations_endpoint": settings.public_url + EVALUATIONS_PATH,
     }
 
 

@@ -250,3 +250,32 @@ def test_a_question_without_values_springs_the_trap_and_counts(maison, pos, migr
     assert maison.entries()[-2].read["out"] == "deny"
     problem_of(pos.send("POST", path, token, asks(pos, reference)), 401, "invalid_token")
     assert frozen(maison, pos, alarms)
+
+
+@pytest.mark.parametrize("semantic", ["execute_all", "permit_on_first_permit", "deny_on_first_deny"])
+def test_several_questions_of_which_one_springs_the_trap_are_answered_with_nothing(
+    maison, pos, migration, alarms, semantic
+):
+    """Neither what was decided before it nor, under the same request, anything behind it."""
+    reference = baited(maison, migration)
+    people = [pos.created(PERSON, CONSENT) for _ in range(2)]
+    action = {
+        "name": "disclose",
+        "properties": {"purpose": "clienteling.in_store", "fields": [{"name": "phone", "level": "masked"}]},
+    }
+    before = len(maison.entries())
+    order = (
+        (STRANGER, reference, *people) if semantic == "permit_on_first_permit" else (people[0], reference, people[1])
+    )
+    body = {
+        "subject": {"type": "system", "id": pos.id},
+        "action": action,
+        "evaluations": [{"resource": {"type": "subject", "id": each}} for each in order],
+        "options": {"evaluations_semantic": semantic},
+    }
+    problem_of(pos.send("POST", "/access/v1/evaluations", pos.service("lookup"), body), 401, "invalid_token")
+    assert frozen(maison, pos, alarms)
+    allowed = [
+        each.read for each in maison.entries()[before:] if (each.act, each.read["out"]) == ("field.evaluated", "allow")
+    ]
+    assert len(allowed) == (semantic == "deny_on_first_deny")

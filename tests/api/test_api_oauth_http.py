@@ -248,13 +248,14 @@ def test_a_challenge_leads_to_what_a_client_needs(served):
 
 
 def test_the_decision_point_describes_itself(served):
-    """AuthZEN Authorization API 1.0 §9: the two members that it requires."""
+    """AuthZEN Authorization API 1.0 §9: the two members that it requires, and the endpoint for several questions."""
     answer = served.http.get("/.well-known/authzen-configuration", headers={"host": "evil.example"})
     assert answer.headers["content-type"] == "application/json"
     described = answer.json()
     assert described["policy_decision_point"] == ISSUER
-    path = described["access_evaluation_endpoint"].removeprefix(ISSUER)
-    assert served.http.post(path).status_code == 401  # there it is, and asks who
+    for endpoint in ("access_evaluation_endpoint", "access_evaluations_endpoint"):
+        path = described[endpoint].removeprefix(ISSUER)
+        assert served.http.post(path).status_code == 401  # there it is, and asks who
 
 
 JWT_OF_INTROSPECTION = "application/token-introspection+jwt"

@@ -1,7 +1,13 @@
 """AuthZEN evaluation: the answer a disclosure would get, without a value, and the same no for everybody unknown."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from maison_callers import CONSENT, PERSON, STRANGER, problem_of
+
+from api.bodies.access import MOST
+from vault import systems
+from vault.budgetlimits import Budgets
 
 
 @pytest.fixture
@@ -9,15 +15,26 @@ def reference(pos):
     return pos.created(PERSON, CONSENT)
 
 
-def may(caller, reference, *fields, purpose="clienteling.in_store", system=None, **more):
+def question(caller, reference, *fields, purpose="clienteling.in_store", system=None, **more):
     shaped = [dict(zip(("name", "level", "predicate"), each, strict=False)) for each in fields]
-    body = {
+    return {
         "subject": {"type": "system", "id": system or caller.id},
         "action": {"name": "disclose", "properties": {"purpose": purpose, "fields": shaped, **more}},
         "resource": {"type": "subject", "id": reference},
         "context": {"time": "2026-09-21T10:00:00Z"},
     }
+
+
+def may(caller, reference, *fields, **how):
+    body = question(caller, reference, *fields, **how)
     return caller.send("POST", "/access/v1/evaluation", caller.service("lookup"), body)
+
+
+def may_each(caller, *questions, semantic=None, **shared):
+    """Several questions in one request, with what it says for all."""
+    body = {"evaluations": [*questions], **shared}
+    body |= {} if semantic is None else {"options": {"evaluations_semantic": semantic}}
+    return caller.send("POST", "/access/v1/evaluations", caller.service("lookup"), body)
 
 
 def told(answer):
@@ -81,3 +98,133 @@ def test_bodies_are_closed(pos, reference):
     problem_of(may(pos, reference, ("phone", "masked"), more=1), 422, "invalid_request")
     problem_of(may(pos, reference, ("nonsense", "masked")), 422, "unknown_field")
     problem_of(may(pos, reference, ("phone", "masked"), purpose="nonsense"), 422, "unknown_purpose")
+
+
+# --- several in one request (AuthZEN Authorization API 1.0 §7) ----------------------------------------------------------
+
+YES, NO = ("phone", "masked"), ("allergies", "raw")
+
+
+def decisions(answer):
+    return [each["decision"] for each in told(answer)["evaluations"]]
+
+
+def evaluated(maison):
+    return sum(each.act == "field.evaluated" for each in maison.entries())
+
+
+def test_several_are_answered_in_their_order_as_each_would_be_alone(maison, pos, sister, reference):
+    asked = [
+        question(pos, reference, YES),
+        question(pos, reference, ("phone", "raw"), ("name", "masked")),
+        question(pos, STRANGER, YES),
+        question(pos, sister.created(PERSON, CONSENT), YES),
+        question(pos, reference, YES, system="aurelle-crm"),
+        question(pos, reference, ("birth_date", "predicate", "over_18")),
+        question(pos, reference, YES, purpose="marketing.email"),
+    ]
+    alone = [told(pos.send("POST", "/access/v1/evaluation", pos.service("lookup"), each)) for each in asked]
+    before = len(maison.entries())
+    many = told(may_each(pos, *asked))
+    assert many == {"evaluations": alone}
+    assert [each["decision"] for each in alone] == [True, False, False, False, False, True, False]
+    # Each is an entry of its own, like the seven before.
+    written = [each.read for each in maison.entries()[before:]]
+    ours = ("act", "out", "fld", "pur", "pol")
+    assert [[each.get(name) for name in ours] for each in written] == [
+        [each.read.get(name) for name in ours] for each in maison.entries()[before - 7 : before]
+    ]
+    assert ["sref" in each for each in written] == [True, True, False, False, True, True, True]
+
+
+def test_what_the_request_says_for_all_fills_in_what_a_question_leaves_out(pos, reference):
+    whole = question(pos, reference, YES)
+    other = question(pos, reference, NO)["action"]
+    stranger = {"resource": {"type": "subject", "id": STRANGER}}
+    assert decisions(may_each(pos, {}, {"action": other}, stranger, **whole)) == [True, False, False]
+    everything_else = {name: each for name, each in whole.items() if name != "resource"}
+    assert decisions(may_each(pos, {"resource": whole["resource"]}, stranger, **everything_else)) == [True, False]
+    assert decisions(may_each(pos, whole | {"context": {}}, subject={"type": "system", "id": "aurelle-crm"})) == [True]
+
+
+def test_without_questions_it_is_the_single_one(pos, reference):
+    whole = question(pos, reference, YES)
+    for body in (whole, whole | {"evaluations": []}):
+        answer = told(pos.send("POST", "/access/v1/evaluations", pos.service("lookup"), body))
+        assert answer == told(may(pos, reference, YES))
+    unknown = question(pos, reference, ("nonsense", "masked"))
+    problem_of(pos.send("POST", "/access/v1/evaluations", pos.service("lookup"), unknown), 422, "unknown_field")
+
+
+def test_it_ends_with_the_first_no_or_the_first_yes_and_the_rest_is_neither_counted_nor_logged(maison, pos):
+    people = [pos.created(PERSON | {"client_number": f"AU-{each}"}, CONSENT) for each in range(4)]
+    with maison.vault.unit() as unit:
+        systems.change_budgets(unit, pos.id, Budgets(("system:people:3/day",)))
+        unit.commit()
+    yes, no = (lambda at: question(pos, people[at], YES)), (lambda at: question(pos, people[at], NO))
+    assert decisions(may_each(pos, yes(0), no(1), yes(2), yes(3), semantic="deny_on_first_deny")) == [True, False]
+    assert evaluated(maison) == 2
+    assert decisions(may_each(pos, no(0), yes(1), yes(2), yes(3), semantic="permit_on_first_permit")) == [False, True]
+    assert evaluated(maison) == 4
+    # Two people are counted, and there is room for one more.
+    answer = may_each(pos, yes(0), yes(2), yes(3), yes(1), semantic="execute_all")
+    assert decisions(answer) == [True, True, False, True]
+    error = told(answer)["evaluations"][2]["context"]["error"]
+    assert error == {
+        "status": 429, "code": "budget_exhausted", "message": "A budget of this system has no room left.",
+    }  # fmt: skip
+    # What cannot be decided counts as a no.
+    assert decisions(may_each(pos, yes(0), yes(3), yes(1), semantic="deny_on_first_deny")) == [True, False]
+    assert decisions(may_each(pos, yes(3), yes(1), yes(0), semantic="permit_on_first_permit")) == [False, True]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    wishes=st.lists(st.booleans(), min_size=1, max_size=6),
+    semantic=st.sampled_from(["execute_all", "deny_on_first_deny", "permit_on_first_permit"]),
+)
+def test_any_several_are_those_that_one_would_have_asked_one_after_the_other(pos, reference, wishes, semantic):
+    expected = []
+    for wish in wishes:
+        expected.append(wish)
+        if {"deny_on_first_deny": False, "permit_on_first_permit": True}.get(semantic) is wish:
+            break
+    asked = [question(pos, reference, YES if wish else NO) for wish in wishes]
+    assert decisions(may_each(pos, *asked, semantic=semantic)) == expected
+
+
+def test_one_that_names_what_is_not_there_fails_alone(pos, reference):
+    asked = [
+        question(pos, reference, YES),
+        question(pos, reference, ("nonsense", "masked")),
+        question(pos, reference, YES, purpose="nonsense"),
+    ]
+    first, *others = told(may_each(pos, *asked))["evaluations"]
+    assert first["decision"] is True
+    assert [(each["decision"], each["context"]["error"]["code"]) for each in others] == [
+        (False, "unknown_field"),
+        (False, "unknown_purpose"),
+    ]
+
+
+def test_bodies_of_several_are_closed(pos, reference):
+    whole = question(pos, reference, YES)
+    parts = [
+        {name: each for name, each in whole.items() if name != missing} for missing in ("subject", "action", "resource")
+    ]
+    for wrong in (
+        *({"evaluations": [whole, part]} for part in parts),
+        *parts,
+        {},
+        {"evaluations": []},
+        {"evaluations": [whole] * (MOST + 1)},
+        {"evaluations": [whole], "options": {"evaluations_semantic": "any"}},
+        {"evaluations": [whole], "options": {"another": "value"}},
+        {"evaluations": [whole | {"evaluations": [whole]}]},
+        {"evaluations": [whole | {"more": 1}]},
+        {"evaluations": [question(pos, reference, ("phone", "predicate"))]},
+        {"evaluations": whole},
+        whole | {"more": 1},
+    ):
+        problem_of(pos.send("POST", "/access/v1/evaluations", pos.service("lookup"), wrong), 422, "invalid_request")
+    assert len(decisions(may_each(pos, *[{}] * MOST, **whole))) == MOST

@@ -82,6 +82,7 @@ ROUTES = {
     ("GET", "/v1/requests/{request_id}"): Expected("rights.write"),
     ("POST", "/v1/requests/{request_id}/withdraw"): Expected("rights.write"),
     ("POST", "/access/v1/evaluation"): Expected("lookup", EVALUATION),
+    ("POST", "/access/v1/evaluations"): Expected("lookup", {"evaluations": [EVALUATION]}),
     ("POST", "/v1/subjects/search"): Expected("lookup", {"by": "client_number", "value": "AU-0042"}),
     ("POST", "/v1/consents"): Expected(
         "consent.write", {"reference": "{reference}", **CONSENT, "notice": NOTICE}, owned=True

@@ -68,6 +68,7 @@ UNGUESSED = {
     "GET /v1/consents/{reference}",
     "PATCH /v1/subjects/{reference}",
     "POST /access/v1/evaluation",
+    "POST /access/v1/evaluations",
     "POST /oauth/introspect",
     "POST /oauth/revoke",
     "POST /oauth/token",
