@@ -71,6 +71,11 @@ class Result:
         return min((each.index for each in self.findings if each.index is not None), default=None)
 
 
+def how_many(count: int, what: str, many: str = "") -> str:
+    """Write a number and its noun: `1 entry`, `2 entries`. `many`: where it is not the noun with an s."""
+    return f"{count} {what if count == 1 else many or what + 's'}"
+
+
 def report(result: Result) -> str:
     """Return the result as lines to read."""
     head = {
@@ -80,14 +85,15 @@ def report(result: Result) -> str:
     }[result.verdict]
     lines = [
         f"{result.origin or 'log without a head'}: {head}",
-        f"  {result.size} entries, root {result.root.hex()}",
-        f"  {result.checkpoints} checkpoints checked, the largest at {result.signed}",
+        f"  {how_many(result.size, 'entry', 'entries')}, root {result.root.hex()}",
+        f"  {how_many(result.checkpoints, 'checkpoint')} checked, the largest at {result.signed}",
     ]
     if result.size > result.signed:
-        lines.append(f"  {result.size - result.signed} entries are not under a checkpoint yet")
+        rest = how_many(result.size - result.signed, "entry is", "entries are")
+        lines.append(f"  {rest} not under a checkpoint yet")
     lines += [f"  {each.kind}: {each.message}" for each in result.findings]
     if result.more_findings:
-        lines.append(f"  and {result.more_findings} findings more")
+        lines.append(f"  and {how_many(result.more_findings, 'finding')} more")
     lines += [f"  not checked: {each}" for each in result.doubts]
     lines += [f"  note: {each}" for each in result.notices]
     return "".join(f"{line}\n" for line in lines)

@@ -26,7 +26,7 @@ from audit.commitment import subject_commitment
 from audit.detail import detail_of, with_details
 from audit.directory import open_directory
 from audit.errors import CannotDecide, VerificationError
-from audit.findings import Result, Verdict, plain, report
+from audit.findings import Result, Verdict, how_many, plain, report
 from audit.merkle import HASH_SIZE, leaf_hash, verify_consistency, verify_inclusion
 from audit.note import VerifierKey, parse_vkey, split_note
 from audit.pseudonym import pseudonym
@@ -205,7 +205,7 @@ def _answer(options: argparse.Namespace, keys: Sequence[VerifierKey], policy: Qu
     files: list[Path] = options.files
     if options.question == "proof":
         proven = verify_proof(_file(files[0]), _leaf(options), keys, policy)
-        told = f"entry {proven.index} is in {proven.checkpoint.origin}, of {proven.checkpoint.size} entries"
+        told = f"entry {proven.index} is in {proven.checkpoint.origin}, of {how_many(proven.checkpoint.size, 'entry', 'entries')}"
         if options.details is not None:
             if options.entry is None:
                 raise CannotDecide("a detail is held against the entry, not against its hash: give --entry")
@@ -219,20 +219,28 @@ def _answer(options: argparse.Namespace, keys: Sequence[VerifierKey], policy: Qu
             raise CannotDecide("two checkpoints are needed, or an older one and a log")
         newer = _file(files[1]) if len(files) > 1 or log is None else log.checkpoint()
         before, after = verify_extension(_file(files[0]), newer, keys, log=log)
-        return _told(Verdict.FINE, f"{after.origin} at {after.size} entries extends itself at {before.size}")
+        return _told(
+            Verdict.FINE,
+            f"{after.origin} at {how_many(after.size, 'entry', 'entries')} extends itself at {before.size}",
+        )
     if options.question == "witnessed":
         if policy is None:
             raise CannotDecide("a policy file is needed")
         seen = verify_witnessed(_file(files[0]), policy, keys)
         names = ", ".join(f"{name} at {given.time}" for name, given in seen.by)
-        return _told(Verdict.FINE, f"{seen.checkpoint.origin} at {seen.checkpoint.size} entries, cosigned: {names}")
+        return _told(
+            Verdict.FINE,
+            f"{seen.checkpoint.origin} at {how_many(seen.checkpoint.size, 'entry', 'entries')}, cosigned: {names}",
+        )
     if options.question == "timestamp":
         if options.token is None or options.roots is None:
             raise CannotDecide("a token and the authority's root certificates are needed")
         note = _file(files[0])
         signed = open_known(note, keys)
         time = verify_stamp(stamped_bytes(note, keys), _bytes_of(options.token), options.roots)
-        return _told(Verdict.FINE, f"{signed.origin} at {signed.size} entries was signed by {time}")
+        return _told(
+            Verdict.FINE, f"{signed.origin} at {how_many(signed.size, 'entry', 'entries')} was signed by {time}"
+        )
     return _subject(options, keys)
 
 

@@ -17,6 +17,7 @@ from api import bootstrap, keepers, roots
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail
 from api.settings import Settings, load
+from audit.findings import how_many
 from vault import evidence
 from vault.keys.home import open_store
 from vault.keys.keyd.holder import MAX_SECRET
@@ -64,7 +65,7 @@ def data(
     entries = sum(log.size for log in told.log)
     Output(json=json).result(
         {"file": str(to), **asdict(told)},
-        f"{to}: {told.size} bytes, {entries} log entries, schema {told.schema}, verified.",
+        f"{to}: {how_many(told.size, 'byte')}, {how_many(entries, 'log entry', 'log entries')}, schema {told.schema}, verified.",
     )
 
 
@@ -83,7 +84,7 @@ def keystore(
         )
     Output(json=json).result(
         {**asdict(copied), "file": str(copied.file)},
-        f"{copied.file}: keystore of epoch {copied.epoch}, {copied.pages} pages, verified.",
+        f"{copied.file}: keystore of epoch {copied.epoch}, {how_many(copied.pages, 'page')}, verified.",
     )
 
 
@@ -146,7 +147,7 @@ def _forget_newer(settings: Settings, *, json: bool) -> None:
     newer.alone(_url(settings))
     with _held(settings) as vault:
         count = newer.forget(vault, OPERATOR)
-    text = f"{count} leaves that no row names are given up: the next epoch ends what they still open. Backups newer than these data are dead."
+    text = f"{how_many(count, 'leaf that no row names is', 'leaves that no row names are')} given up: the next epoch ends what still opens by that. Backups newer than these data are dead."
     Output(json=json).result({"forgotten": count}, text)
 
 
@@ -193,7 +194,7 @@ def rebuild(*, json: Json = False) -> None:
     """Make every search token anew from the values, while the vault serves."""
     with closing(bootstrap.open_from(load())) as vault:
         made = reindex.rebuild(vault)
-    Output(json=json).result({"tokens": made}, f"{made} search tokens made.")
+    Output(json=json).result({"tokens": made}, f"{how_many(made, 'search token')} made.")
 
 
 def _bring_back(settings: Settings, file: Path, *, replace: bool) -> None:
@@ -256,13 +257,17 @@ def _told(done: Restored) -> dict[str, Any]:
 def _said(done: Restored, vault: Vault) -> str:
     carried = done.carried
     lines = [
-        f"Erased again: {carried.subjects} people, {carried.compartments} categories of others.",
+        f"Erased again: {how_many(carried.subjects, 'person', 'people')}, {how_many(carried.compartments, 'category', 'categories')} of others.",
         f"Waiting for the end of the epoch: {carried.closed}. For an officer to decide: {carried.restricted} restricted.",
         f"Search tokens made anew: {done.indexed}.",
     ]
     lines += [
-        f"The log {each.origin} is closed at {each.kept} entries"
-        + (f"; {each.lost} more were signed and are lost" if each.lost else "")
+        f"The log {each.origin} is closed at {how_many(each.kept, 'entry', 'entries')}"
+        + (
+            f"; {how_many(each.lost, 'more was signed and is lost', 'more were signed and are lost')}"
+            if each.lost
+            else ""
+        )
         + f". Its successor is {each.successor}."
         for each in done.successions
     ]

@@ -4,6 +4,7 @@ import typer
 
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail
+from audit.findings import how_many
 from policies.crowds import LEAST_GROUP
 from vault import census as counting
 
@@ -22,5 +23,8 @@ def census(*, json: Json = False) -> None:
         counting.take_up(vault)
         number, groups = vault.crowds.number, len(vault.crowds)
     document = {"number": number, "groups": groups, "least_group": LEAST_GROUP, "unreadable": counted.unreadable}
-    damaged = f" {counted.unreadable} values cannot be read." if counted.unreadable else ""
-    Output(json=json).result(document, f"{groups} groups of at least {LEAST_GROUP} people share a value.{damaged}")
+    damaged = f" {how_many(counted.unreadable, 'value')} cannot be read." if counted.unreadable else ""
+    Output(json=json).result(
+        document,
+        f"{how_many(groups, 'group')} of at least {LEAST_GROUP} people {'shares' if groups == 1 else 'share'} a value.{damaged}",
+    )

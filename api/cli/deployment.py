@@ -16,6 +16,7 @@ from api.listening import BoundedHttp
 from api.settings import Settings, load
 from api.witnesses import read_policy
 from audit.errors import AuditError
+from audit.findings import how_many
 from policies.errors import InvalidBundle
 from vault import officers, witnessing
 from vault.errors import VaultError
@@ -194,8 +195,10 @@ def _check_witnesses(settings: Settings) -> str:
     finally:
         vault.close()
     if late >= witnessing.LATE_SECONDS:
-        raise _Overdue(f"no quorum of the {len(policy.witnesses)} witnesses stands under what was signed since")
-    return f"{len(policy.witnesses)} witnesses, and their quorum stands"
+        raise _Overdue(
+            f"no quorum of {how_many(len(policy.witnesses), 'witness', 'witnesses')} stands under what was signed since"
+        )
+    return f"{how_many(len(policy.witnesses), 'witness', 'witnesses')}, and their quorum stands"
 
 
 class _Overdue(Exception):

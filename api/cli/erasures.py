@@ -12,6 +12,7 @@ from api.keepers import keeper_of
 from api.settings import load
 from audit.certificate import Certificate, told, verify_certificate
 from audit.errors import VerificationError
+from audit.findings import how_many
 from vault import leftleaves, logkeys, searchepochs
 from vault.erasure import certificates, epochrun, holds, keeping, progress, requests, retention
 from vault.erasure.epochrun import Ran
@@ -186,10 +187,18 @@ def status(*, json: Json = False) -> None:
         "search_tokens_of_dead_epochs": unfindable,
     }
     counts = ", ".join(f"{count} {state}" for state, count in sorted(erasures.items())) or "none"
-    lines = [f"Epoch {keys.epoch}. Waiting for the next: {keys.retired} leaf keys. Erasures: {counts}."]
+    lines = [f"Epoch {keys.epoch}. Waiting for the next: {how_many(keys.retired, 'leaf key')}. Erasures: {counts}."]
     lines += [f"A change is under way: {keys.change}. `ecrin epoch run` carries it on."] if keys.change else []
-    lines += [f"Waiting for a backup of the data: {unsaved} leaf keys that re-keying left."] if unsaved else []
-    lines += [f"{unfindable} search tokens are of epochs that ended: rebuild the search index."] if unfindable else []
+    lines += (
+        [f"Waiting for a backup of the data: {how_many(unsaved, 'leaf key')} that re-keying left."] if unsaved else []
+    )
+    lines += (
+        [
+            f"{how_many(unfindable, 'search token is of an epoch', 'search tokens are of epochs')} that ended: rebuild the search index."
+        ]
+        if unfindable
+        else []
+    )
     Output(json=json).result(document, "\n".join(lines))
 
 
@@ -223,7 +232,7 @@ def sweep(
     }
     over = ", ".join(f"{count} {name}" for name, count in sorted(swept.over.items())) or "nothing"
     kept = ", ".join(f"{count} {name}" for name, count in sorted(swept.kept.items()))
-    lines = [f"Over their time: {over}; {swept.subjects} persons entirely."]
+    lines = [f"Over their time: {over}; {how_many(swept.subjects, 'person', 'people')} entirely."]
     lines += [f"Of these kept by a hold or a law: {kept}."] if kept else []
     lines += ["Nothing was requested." if dry_run else f"Erasures requested: {swept.requested}."]
     Output(json=json).result(document, "\n".join(lines))
@@ -289,8 +298,8 @@ def _ran(ran: Ran) -> str:
     if not ran.ended:
         return f"Nothing waited. Erasures finished: {ran.erasures}. Certificates made: {ran.certificates}."
     lines = [
-        f"Epoch {each.epoch} ended: {len(each.slots)} leaf keys gone, class {each.destruction.destruction_class}, "
-        f"effective {moment(each.destruction.effective_at)}, {each.copies} copies of the keystore."
+        f"Epoch {each.epoch} ended: {how_many(len(each.slots), 'leaf key')} gone, class {each.destruction.destruction_class}, "
+        f"effective {moment(each.destruction.effective_at)}, {how_many(each.copies, 'copy', 'copies')} of the keystore."
         for each in ran.ended
     ]
     return "\n".join([*lines, f"Erasures finished: {ran.erasures}. Certificates made: {ran.certificates}."])

@@ -19,7 +19,7 @@ from api.timestamps import stamped_by
 from api.witnesses import ask, read_policy
 from audit.entry import Act, Outcome
 from audit.errors import CannotDecide, PublishingRefused, SigningRefused, VerificationError
-from audit.findings import Result, Verdict, plain, report
+from audit.findings import Result, Verdict, how_many, plain, report
 from audit.note import vkey
 from audit.reports.asked import Asked
 from audit.standalone import standalone
@@ -59,7 +59,7 @@ def publish(
         raise fail("the folder cannot be written", Exit.UNAVAILABLE) from None
     finally:
         vault.close()
-    text = f"{done.size} entries are published in {folder}: {done.written} files written."
+    text = f"{how_many(done.size, 'entry is', 'entries are')} published in {folder}: {how_many(done.written, 'file')} written."
     Output(json=json).result({"size": done.size, "written": done.written, "folder": str(folder)}, text)
 
 
@@ -127,7 +127,7 @@ def export(
     finally:
         vault.close()
     document = {"file": str(file), "rows": done.rows, "entry": done.index, "checkpoint": done.upto.size, "bytes": size}
-    text = f"{done.rows} rows for {recipient} are in {file}; entry {done.index} says so, under the checkpoint at {done.upto.size}."
+    text = f"{how_many(done.rows, 'row')} for {recipient} {'is' if done.rows == 1 else 'are'} in {file}; entry {done.index} says so, under the checkpoint at {done.upto.size}."
     Output(json=json).result(document, text)
 
 

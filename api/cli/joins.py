@@ -9,6 +9,7 @@ from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail, moment
 from api.cli.proposing import Kind, proposed, register
 from api.cli.signing import Officer, OwnKey, signs
+from audit.findings import how_many
 from vault import joins
 from vault.governance.signatures import Sign
 from vault.joins import Join, JoinReason
@@ -36,7 +37,7 @@ def propose(
     sign = signs(key, None)
     with opened() as vault:
         made = joins.propose(vault, brand, other, named, reason, officer, sign)
-    proposed(JOINS, made, Output(json=json), f"Join {made.id} of {made.count} references")
+    proposed(JOINS, made, Output(json=json), f"Join {made.id} of {how_many(made.count, 'reference')}")
 
 
 def _approve(vault: Vault, join: str, officer: str, sign: Sign, output: Output) -> None:

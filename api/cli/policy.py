@@ -7,6 +7,7 @@ import typer
 from api.cli import bundlenames
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail
+from audit.findings import how_many
 from policies.difference import differences
 from policies.errors import InvalidBundle, UnknownField, UnknownPurpose
 from policies.explain import Explanation
@@ -33,7 +34,7 @@ def check(*, bundle: Bundle = None, json: Json = False) -> None:
         raise typer.Exit(Exit.FAILED) from None
     fields, purposes = len(found.catalogue.fields), len(found.purposes.every)
     document = {"valid": True, "bundle": found.name, "hash": found.hash.hex(), "fields": fields, "purposes": purposes}
-    text = f"{found.name}: {len(found.catalogue.categories)} categories, {fields} fields, {purposes} purposes, "
+    text = f"{found.name}: {how_many(len(found.catalogue.categories), 'category', 'categories')}, {how_many(fields, 'field')}, {how_many(purposes, 'purpose')}, "
     output.result(document, f"{text}hash {found.hash.hex()}")
 
 
@@ -122,7 +123,9 @@ def replay(
         return
     output.rows("flips", ("count", "verdict", "system", "purpose", "field", "before", "after"), rows)
     counted = ", ".join(f"{count} {verdict}" for verdict, count in sorted(report.fields.items()))
-    output.result({}, f"{report.entries} entries of {days} days; fields: {counted or 'none'}")
+    output.result(
+        {}, f"{how_many(report.entries, 'entry', 'entries')} of {how_many(days, 'day')}; fields: {counted or 'none'}"
+    )
 
 
 def wanted_of(text: str) -> Wanted:

@@ -14,6 +14,7 @@ from api.cli.periods import Since, Until, period
 from api.settings import load
 from audit.checkpoint import parse
 from audit.errors import VerificationError
+from audit.findings import how_many
 from audit.note import split_note, vkey
 from audit.reports import document
 from audit.reports.asked import LARGEST, MOST_ROWS, Asked
@@ -168,7 +169,7 @@ def take(
 
 
 def _progress(seen: int, size: int) -> None:
-    typer.echo(f"\r{seen} of {size} entries read", err=True, nl=False)
+    typer.echo(f"\r{seen} of {how_many(size, 'entry', 'entries')} read", err=True, nl=False)
 
 
 def _checkpoint(file: Path) -> tuple[int, bytes]:

@@ -1,7 +1,7 @@
 """Commands that renew keys while people are served: rekey, reseal, grow. Each says how far it is, and may be stopped."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,10 +10,19 @@ from api.cli.output import Exit, Json, Output, fail
 from api.keepers import keeper_of
 from api.settings import load
 from audit.entry import Act, Entry, Outcome
+from audit.findings import how_many
 from vault import leftleaves
 from vault.rotation.rekeying import rekey_all
 from vault.rotation.resealing import reseal_all
 from vault.unit import Vault
+
+_MOVED: Final = {
+    "compartments": ("compartment",),
+    "log_keys": ("log key",),
+    "requests": ("request",),
+    "emergencies": ("emergency", "emergencies"),
+    "lists": ("list",),
+}
 
 
 def install(app: typer.Typer) -> None:
@@ -59,7 +68,7 @@ def rekey(
         job = rekey_all(vault, last)
         progress = next(job)
         _record(vault, Act.KEYS_REKEYED, progress.left)
-        _tell(f"job {progress.last}: {progress.left} leaf keys to be replaced", json=json)
+        _tell(f"job {progress.last}: {how_many(progress.left, 'leaf key')} to be replaced", json=json)
         for progress in job:
             _tell(f"{progress.done} done, {progress.left} left", json=json)
     moved = {
@@ -69,7 +78,7 @@ def rekey(
         "emergencies": progress.emergencies,
         "lists": progress.lists,
     }
-    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in moved.items())
+    told = ", ".join(how_many(moved[name], *nouns) for name, nouns in _MOVED.items())
     text = f"On fresh leaf keys: {told}."
     text += f" Left where they are: {progress.left}; continue later." if progress.left else ""
     text += " Now `ecrin backup data`: the old leaf keys wait for it."
@@ -84,7 +93,7 @@ def _release(*, json: bool) -> None:
         uow.commit()
     Output(json=json).result(
         {"released": count},
-        f"{count} leaf keys wait for no backup any more: the next epoch ends them, and every older backup with them.",
+        f"{how_many(count, 'leaf key waits', 'leaf keys wait')} for no backup any more: the next epoch ends {'it' if count == 1 else 'them'}, and every older backup too.",
     )
 
 
@@ -97,8 +106,12 @@ def reseal(*, json: Json = False) -> None:
             _record(vault, Act.KEYS_RESEALED, progress.left)
         for progress in job:
             _tell(f"{progress.done} done, {progress.left} left", json=json)
-    text = f"{progress.done} values are sealed anew."
-    text += f" {progress.failed} did not open and are as they were." if progress.failed else ""
+    text = f"{how_many(progress.done, 'value is', 'values are')} sealed anew."
+    text += (
+        f" {how_many(progress.failed, 'did not open and is as it was', 'did not open and are as they were')}."
+        if progress.failed
+        else ""
+    )
     Output(json=json).result({"done": progress.done, "failed": progress.failed, "left": progress.left}, text)
 
 
@@ -107,7 +120,7 @@ def grow(*, trees: Annotated[int, typer.Option(min=1, max=64, help="How many tre
     with opened() as vault:
         leaves = keeper_of(load()).grow(trees)
         _record(vault, Act.KEYS_GROWN, trees)
-    Output(json=json).result({"leaves": leaves}, f"There are {leaves} leaf keys now.")
+    Output(json=json).result({"leaves": leaves}, f"There are {how_many(leaves, 'leaf key')} now.")
 
 
 def _tell(text: str, *, json: bool) -> None:

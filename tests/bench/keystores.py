@@ -1,4 +1,4 @@
-"""The keystore at the size of a group: building it, reading leaves, ending epochs, moving compartments to fresh leaves.
+"""The keystore at the size of a group: building it, reading leaves, ending epochs, moving what is sealed to fresh leaves.
 
 A million subjects of eight categories are nine million leaves, with the one of each subject's log key: six trees. What
 is timed of an erasure is the change of epoch, with two copies on the same disk; a person's nine leaves lie together.
@@ -88,7 +88,7 @@ def _reads(keys: KeyService, shape: Geometry, subjects: int, rng: random.Random,
 
 
 def _rekeying(*, quick: bool) -> Line:
-    """Move the compartments of some people, on SQLite, one unit of 100 people after the other."""
+    """Move compartments and log keys of some people, on SQLite, one unit of 100 people after the other."""
     count = 100 if quick else 2000
     with tempfile.TemporaryDirectory(prefix="ecrin-bench-") as name:
         settings = settings_in(Path(name))
@@ -104,7 +104,7 @@ def _rekeying(*, quick: bool) -> Line:
             began = time.perf_counter()
             *_, last = rekey_all(vault)
             rate = last.done / (time.perf_counter() - began)
-    return Line(f"re-key {last.done:,} compartments in the background", rate, "/s")
+    return Line(f"re-key {last.done:,} leaves in the background: compartments and log keys", rate, "/s")
 
 
 def settings_in(folder: Path) -> Settings:

@@ -35,7 +35,7 @@ DRAWN = tuple(
         r"\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}",  # the end of a verifier key
         _WORD % r"[A-Za-z0-9+/]{91}=|[A-Za-z0-9+/]{43}=|[A-Za-z0-9_-]{43}",  # signature, hash, token
         _WORD % r"[0-9]{10}|[0-9]{4}-[0-9]{2}",  # second, month
-        r"\d+(?= checkpoints checked)",
+        r"\d+ checkpoints?(?= checked)",
     )
 )
 
