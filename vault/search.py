@@ -18,7 +18,7 @@ relates to nobody when there was none.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict, TypeVar
 
 from sqlalchemy import bindparam, delete, func, select
 
@@ -34,6 +34,8 @@ from vault.store.bulk import insert_rows
 from vault.store.keysets import padded
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, settled
+
+T = TypeVar("T")
 
 MOST_CANDIDATES: Final = 3
 ATTEMPTS: Final = 5  # an epoch change moves the index under a search twice at most: to the new key, and off the old
@@ -230,10 +232,44 @@ def index(uow: UnitOfWork, additions: Sequence[Indexed], removals: Sequence[Forg
 
 def items_of(uow: UnitOfWork, subject: bytes, brand: str, by: Field, sought: bytes) -> frozenset[int]:
     """Return the items of a subject's field, as one brand holds them, that have this normal form. Records nothing."""
+    at = {"at_subject": subject, "at_brand": brand, "at_field": by.id}
+    items, _ = under_each_epoch(
+        uow, {(brand, by): [(0, sought)]}, lambda tokens: uow.conn.scalars(_ITEMS, at | {"tokens": tokens}).all()
+    )
+    return frozenset(items)
+
+
+def under_each_epoch(
+    uow: UnitOfWork,
+    wanted: Mapping[tuple[str, Field], Sequence[tuple[int, bytes]]],
+    read: Callable[[list[bytes]], Sequence[T]],
+) -> tuple[Sequence[T], Mapping[bytes, Sequence[int]]]:
+    """Have the index read under every epoch that stands when it has been read. Records nothing.
+
+    `wanted`: (brand, field) -> (place, normal form); `read` gets the tokens, padded, for one statement. Returns what it
+    found, and for which places each token stands.
+
+    An epoch change may move rows to a new key between the making of the tokens and the reading of the rows. Then the
+    epochs are not those of before, and the index is read once more. Raises `Conflict` where they never stand still.
+    """
     keys = uow.vault.keys
-    tokens = [_tokens(keys, brand, by, [sought], epoch)[0] for epoch in keys.index_epochs()]
-    at = {"at_subject": subject, "at_brand": brand, "at_field": by.id, "tokens": padded(tokens)}
-    return frozenset(uow.conn.scalars(_ITEMS, at))
+    epochs = keys.index_epochs()
+    for _ in range(ATTEMPTS):
+        places: dict[bytes, list[int]] = {}
+        try:
+            for (brand, by), group in wanted.items():
+                for epoch in epochs:
+                    made = _tokens(keys, brand, by, [sought for _, sought in group], epoch)
+                    for (place, _), token in zip(group, made, strict=True):
+                        places.setdefault(token, []).append(place)
+        except KeyUnavailable:  # an epoch ended since it was named
+            epochs = keys.index_epochs()
+            continue
+        rows = read(padded(list(places)))
+        if (now := keys.index_epochs()) == epochs:
+            return rows, places
+        epochs = now
+    raise Conflict("search_token")
 
 
 def message(by: Field, value: object) -> bytes:
@@ -268,29 +304,9 @@ def _tokens(keys: KeyService, brand: str, by: Field, messages: Sequence[bytes], 
 def _matches(
     uow: UnitOfWork, wanted: Mapping[tuple[str, Field], Sequence[tuple[int, bytes]]]
 ) -> dict[int, list[Candidate]]:
-    """Find the candidates for each place of the batch, under every epoch that stands when the index has been read.
-
-    An epoch change may move rows to a new key between the making of the tokens and the reading of the rows. Then the
-    epochs are not those of before, and the index is read once more.
-    """
-    keys = uow.vault.keys
-    epochs = keys.index_epochs()
-    for _ in range(ATTEMPTS):
-        places: dict[bytes, list[int]] = {}
-        try:
-            for (brand, by), group in wanted.items():
-                for epoch in epochs:
-                    made = _tokens(keys, brand, by, [sought for _, sought in group], epoch)
-                    for (place, _), token in zip(group, made, strict=True):
-                        places.setdefault(token, []).append(place)
-        except KeyUnavailable:  # an epoch ended since it was named
-            epochs = keys.index_epochs()
-            continue
-        rows = uow.conn.execute(_HITS, {"tokens": padded(list(places))}).all()
-        if (now := keys.index_epochs()) == epochs:
-            return _candidates(uow, rows, places)
-        epochs = now
-    raise Conflict("search_token")
+    """Find the candidates for each place of the batch."""
+    rows, places = under_each_epoch(uow, wanted, lambda tokens: uow.conn.execute(_HITS, {"tokens": tokens}).all())
+    return _candidates(uow, rows, places)
 
 
 def _candidates(

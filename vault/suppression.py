@@ -18,6 +18,7 @@ import datetime as dt
 import hmac
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 from sqlalchemy import Table, bindparam, delete, select, tuple_
@@ -25,7 +26,7 @@ from sqlalchemy import Table, bindparam, delete, select, tuple_
 from policies.bundle import Bundle
 from policies.catalogue import Field
 from policies.model import ConsentStatus
-from vault import findable, leftleaves, ownleaf
+from vault import findable, leftleaves, ownleaf, search
 from vault.errors import KeyUnavailable
 from vault.findable import Findable
 from vault.keys.message import bind
@@ -51,22 +52,16 @@ _ENTRY: Final[Table] = metadata.tables["suppression"]
 _TOKEN: Final[Table] = metadata.tables["search_token"]
 _STATE: Final[Table] = metadata.tables["consent_state"]
 
+_AT: Final = (_ENTRY.c.mac, _ENTRY.c.purpose)
 _MET: Final = select(_ENTRY.c.mac, _ENTRY.c.purpose, _ENTRY.c.day_at).where(
     _ENTRY.c.mac.in_(bindparam("macs", expanding=True)), _ENTRY.c.day_at > bindparam("since")
 )
-_other: Final = _TOKEN.alias("other")
-# Addresses of a subject that somebody else of the brand has too, and says no for.
-_SHARED: Final = (
-    select(_TOKEN.c.field_id, _TOKEN.c.item)
-    .join(_other, (_other.c.token == _TOKEN.c.token) & (_other.c.brand == _TOKEN.c.brand))
-    .join(_STATE, (_STATE.c.subject_id == _other.c.subject_id) & (_STATE.c.brand == _other.c.brand))
-    .where(
-        _TOKEN.c.subject_id == bindparam("at_subject"),
-        _TOKEN.c.brand == bindparam("at_brand"),
-        _other.c.subject_id != bindparam("at_subject"),
-        _STATE.c.purpose == bindparam("at_purpose"),
-        _STATE.c.state.in_([each.value for each in NOES]),
-    )
+# Who has an address, and says no for which purpose.
+_SAY_NO: Final = (
+    select(_TOKEN.c.token, _TOKEN.c.subject_id, _STATE.c.purpose)
+    .join(_STATE, (_STATE.c.subject_id == _TOKEN.c.subject_id) & (_STATE.c.brand == _TOKEN.c.brand))
+    .where(_TOKEN.c.token.in_(bindparam("tokens", expanding=True)), _STATE.c.state.in_([each.value for each in NOES]))
+    .distinct()
 )
 
 
@@ -137,20 +132,21 @@ def heed_yes(uow: UnitOfWork, bundle: Bundle, said: Sequence[Said]) -> None:
     if not keys:
         return
     held = _held(uow, bundle, {each.subject for each in due})
-    gone: list[tuple[bytes, str]] = []
+    addresses: list[Findable] = []
+    going: dict[tuple[bytes, str], set[int]] = {}
     for each in due:
         channel = bundle.purposes.get(each.purpose).channel
-        at = {"at_subject": each.subject, "at_brand": each.brand}
-        for purpose in bundle.purposes.soliciting(each.purpose):
-            shared = {tuple(row) for row in uow.conn.execute(_SHARED, at | {"at_purpose": purpose})}
-            gone += [
-                (_mac(key, address), purpose)
-                for address in held.get((each.subject, each.brand), ())
-                if (address.field.id, address.item) not in shared
-                and (address.field.name != channel or _point(address) in each.points)
-                for key in keys
-            ]
-    _remove(uow, gone)
+        for address in held.get((each.subject, each.brand), ()):
+            if address.field.name == channel and _point(address) not in each.points:
+                continue
+            macs = [_mac(key, address) for key in keys]
+            for at in product(macs, bundle.purposes.soliciting(each.purpose)):
+                going.setdefault(at, set()).add(len(addresses))
+            addresses.append(address)
+    listed = _locked(uow, sorted(going))
+    # Asked now and not before: who entered one of these in this moment was waited for, and is seen.
+    noes = _others_say_no(uow, addresses) if listed else set()
+    _remove(uow, [at for at in listed if not {(place, at[1]) for place in going[at]} & noes])
 
 
 def met(uow: UnitOfWork, bundle: Bundle, arriving: Sequence[Indexed]) -> dict[tuple[bytes, str], dict[str, int]]:
@@ -246,6 +242,32 @@ def _mac(key: bytes, address: Findable | Indexed) -> bytes:
     # Why safe to cut: 128 bits of HMAC-SHA-256; two addresses that share them would be suppressed together.
     said = bind(address.brand.encode(), str(address.field.search).encode(), address.message)
     return hmac.digest(key, said, "sha256")[:_MAC_BYTES]
+
+
+def _locked(uow: UnitOfWork, rows: Sequence[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+    """Lock those of these rows that are on the list, in the order in which `enter` writes."""
+    found: list[tuple[bytes, str]] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        those: list[Any] = padded(rows[start : start + _AT_ONCE])
+        chosen = select(*_AT).where(tuple_(*_AT).in_(those)).order_by(*_AT).with_for_update()
+        found += [(bytes(mac), purpose) for mac, purpose in uow.conn.execute(chosen)]
+    return found
+
+
+def _others_say_no(uow: UnitOfWork, addresses: Sequence[Findable]) -> set[tuple[int, str]]:
+    """Return (place, purpose) of addresses that somebody else of the brand has too and says no for, whatever epoch retires."""
+    wanted: dict[tuple[str, Field], list[tuple[int, bytes]]] = {}
+    for place, each in enumerate(addresses):
+        wanted.setdefault((each.brand, each.field), []).append((place, each.message))
+    rows, places = search.under_each_epoch(
+        uow, wanted, lambda tokens: uow.conn.execute(_SAY_NO, {"tokens": tokens}).all()
+    )
+    return {
+        (place, row.purpose)
+        for row in rows
+        for place in places[row.token]
+        if row.subject_id != addresses[place].subject
+    }
 
 
 def _remove(uow: UnitOfWork, rows: Sequence[tuple[bytes, str]]) -> None:
