@@ -10,14 +10,16 @@ from api.eventpush import EventPush
 from api.observability.events import Event
 from api.observability.logs import Log
 from api.periodic import Periodic
+from api.reporting.maker import Maker
 from api.retentions import Retentions
 from api.sealing import Sealing
-from api.settings import Settings
+from api.settings import Settings, driver_environment
 from api.vouching import Vouching
 from vault import census, consentterms, errands, housekeeping
 from vault.governance import watch
 from vault.governance.watch import BundleWatch
 from vault.reports import runs, saved
+from vault.reports.runs import Make
 from vault.unit import Vault
 
 HOUSEKEEPING_SECONDS: Final = 60.0
@@ -46,6 +48,7 @@ def jobs(
         if counted is not None and counted.unreadable:
             log.warning(Event.CENSUS_UNREADABLE, count=counted.unreadable)
 
+    make = Maker(settings.database.render_as_string(hide_password=False), driver_environment()).make
     push = EventPush(vault, settings.issuer, log).turn
     return (
         Periodic(sealing.LOOK_SECONDS, door.look, log, Event.SEAL_UNREADABLE),
@@ -56,7 +59,7 @@ def jobs(
         behind_the_door(epochs.LOOK_SECONDS, Epochs(settings, vault).turn, Event.EPOCH_FAILED),
         behind_the_door(eventpush.LOOK_SECONDS, push, Event.EVENTS_FAILED),
         behind_the_door(retentions.LOOK_SECONDS, Retentions(settings, vault, log).turn, Event.RETENTION_FAILED),
-        behind_the_door(REPORT_LOOK_SECONDS, lambda: make_reports(vault, stopping.is_set), Event.REPORTS_FAILED),
+        behind_the_door(REPORT_LOOK_SECONDS, lambda: make_reports(vault, stopping.is_set, make), Event.REPORTS_FAILED),
         *requestjobs.jobs(settings, vault, door, log),
         *vouching.jobs,  # last, so that what the others log at the end is signed too
     )
@@ -67,10 +70,10 @@ def end_consents(vault: Vault) -> None:
     errands.run(vault, "consents", CONSENT_SECONDS, lambda: consentterms.sweep(vault), retry=CONSENT_RETRY_SECONDS)
 
 
-def make_reports(vault: Vault, stopping: Callable[[], bool]) -> None:
-    """Ask for what plans are due, and make one report after another until none waits."""
+def make_reports(vault: Vault, stopping: Callable[[], bool], make: Make = runs.here) -> None:
+    """Ask for what plans are due, and have one report after another made until none waits."""
     saved.queue_due(vault)
-    while runs.turn(vault, stopping):
+    while runs.turn(vault, stopping, make):
         pass
 
 

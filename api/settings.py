@@ -305,6 +305,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return inherited | own
 
 
+def driver_environment() -> dict[str, str]:
+    """Return what of our environment PostgreSQL's client library reads: all that a process needs which only reads the data."""
+    return {name: value for name, value in _environment().items() if name.startswith("PG")}
+
+
 def _sentences(error: ValidationError) -> list[str]:
     """Name the setting and the rule; pydantic's own message for a type error repeats no input."""
     found: list[str] = []

@@ -13,7 +13,7 @@ from audit.pseudonym import MARK_SIZE
 from vault.keys.service import KeyService
 
 _HASHES: Final = "budget/staff"
-_VEILS: Final = "log/staff"
+VEILS: Final = "log/staff"  # label of the keys that `staff_keys` returns
 _TOLD: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -28,7 +28,7 @@ def staff_hashes(keys: KeyService, named: Sequence[tuple[str, str]]) -> list[str
 def staff_keys(keys: KeyService, brands: Iterable[str]) -> dict[str, bytes]:
     """Return the key under which each brand's staff is veiled in the log: 32 bytes. For the length of a unit or a report."""
     wanted = sorted(set(brands))
-    macs = keys.mac(_VEILS, [each.encode() for each in wanted]) if wanted else []
+    macs = keys.mac(VEILS, [each.encode() for each in wanted]) if wanted else []
     return dict(zip(wanted, macs, strict=True))
 
 

@@ -128,6 +128,12 @@ def signed_text(report: Report, origin: str) -> str:
     )
 
 
+def named(text: str) -> tuple[str, str] | None:
+    """Return whose name a text of `signed_text` bears and which report it is of; None for any other text."""
+    match = _TEXT.fullmatch(text)
+    return None if match is None else (match["signer"], match["report"])
+
+
 def verify(note: str, document: bytes, keys: Iterable[str | VerifierKey], origin: str) -> str:
     """Check a report as JSON or CSV against its signed note, and return the report's name.
 

@@ -105,11 +105,15 @@ def test_too_much_work_is_not_begun_and_the_bounds_are_told(leaked):
     leaked.sign()
     entries = [people.Unresolved(place, bytes(16), bytes(32)) for place in range(10)]
     with leaked.vault.reading() as conn:
-        found = people.resolve(conn, leaked.vault.keys, AURELLE, entries, most=79)
+
+        def log_keys(brand, subjects):
+            return people.log_keys(conn, leaked.vault.keys, brand, subjects)
+
+        found = people.resolve(conn, log_keys, AURELLE, entries, most=79)
         assert (found.exact, found.people, found.known) == (False, (), 8)
-        found = people.resolve(conn, leaked.vault.keys, AURELLE, entries, most=80)
+        found = people.resolve(conn, log_keys, AURELLE, entries, most=80)
         assert (found.exact, found.people, found.unmatched) == (True, (), 10)
-        assert people.resolve(conn, leaked.vault.keys, VANTIER, entries).known == 0
+        assert people.resolve(conn, log_keys, VANTIER, entries).known == 0
 
 
 def test_searches_refusals_and_what_was_usual_are_counted_beside(leaked):

@@ -6,7 +6,7 @@ from vault.errors import Sealed
 from vault.keys.service import KeyService, KeyState, KeyStatus
 
 
-class _Closed:
+class Closed:
     """Answers `status`, `refresh` and `close`; refuses whatever else a key service is asked."""
 
     def __getattr__(self, name: str) -> NoReturn:
@@ -28,4 +28,4 @@ class _Closed:
 
 def closed_keys() -> KeyService:
     """Return a key service that is sealed for good."""
-    return cast("KeyService", _Closed())
+    return cast("KeyService", Closed())

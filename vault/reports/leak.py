@@ -82,7 +82,7 @@ def blast_radius(view: View) -> Body:
         raise InvalidReport("name the system whose credential leaked")
     holders = {system.id} | {each.system_id for each in chain.values() if each}
     leak = _gather(view, system, holders)
-    found = resolve(view.conn, view.vault.keys, system.brand, leak.named, tuple(chain))
+    found = resolve(view.conn, view.log_keys, system.brand, leak.named, tuple(chain))
     if chain and found.exact:
         leak.keep(index for person in found.people for index in person.entries)
     table = Table(COLUMNS, view.asked.most)

@@ -5,6 +5,7 @@ the newest or one of a size that was asked for, so that a reader can have all of
 second ahead of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 
@@ -20,6 +21,7 @@ from vault import locked, systems
 from vault.errors import InvalidReport, UnknownReference
 from vault.keys.service import SigningKey
 from vault.reports.catalog import definition
+from vault.reports.people import LogKeys
 from vault.reports.view import Beat, Person, View
 from vault.setup import log_origin
 from vault.unit import Vault
@@ -46,25 +48,40 @@ def check(name: str, asked: Asked) -> None:
         raise InvalidReport(f"this report does not filter by {', '.join(sorted(unknown))}")
 
 
-def made(vault: Vault, name: str, asked: Asked, beat: Beat | None, person: Person | None = None) -> Report:
-    """Make a report and sign it. Whoever calls this records `entry_of` it, durably, before anybody sees it."""
+def made(
+    vault: Vault,
+    name: str,
+    asked: Asked,
+    beat: Beat | None,
+    person: Person | None = None,
+    log_keys: LogKeys | None = None,
+) -> Report:
+    """Make a report and sign it. Whoever calls this records `entry_of` it, durably, before anybody sees it.
+
+    `log_keys` gives people's log keys where the vault has no keys of its own.
+    """
     wanted = definition(name)
     with vault.reading() as conn:
         now = vault.clock.now()
         upto = vouched(conn, asked.upto or MAX_SIZE)
         register = {each.id: each for each in systems.listed(conn)}
-        view = View(vault, conn, asked, upto, register, now, person)
+        view = View(vault, conn, asked, upto, register, now, person, log_keys)
         body = wanted.query(view if beat is None else replace(view, beat=beat))
     report = Report(name, wanted.question, asked.said(), now, vault.bundle.hash.hex(), upto, body)
     return replace(report, signature=_signed(vault, report))
 
 
-def entry_of(report: Report, actor: Actor, *more: str) -> Entry:
+def entry_of(report: Report, actor: Actor) -> Entry:
     """Return the entry that a report was run, by whom and by which filter."""
+    return entry(report.name, report.filter, len(report.body.rows) + report.body.more, actor)
+
+
+def entry(name: str, asked: Mapping[str, str], rows: int, actor: Actor, *more: str) -> Entry:
+    """Return the same for a report of which only its name, its filter and its number of rows are at hand."""
     # Why safe: a filter holds times, words of the register and at most a random reference or hash of 128 bits.
-    digest = sha256(orjson.dumps(report.filter, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    said = (f"report:{report.name}", f"filter:{digest}", *more)
-    return Entry(Act.AUDIT_VIEWED, Outcome.ALLOW, actor, pol=said, n=len(report.body.rows) + report.body.more)
+    digest = sha256(orjson.dumps(dict(asked), option=orjson.OPT_SORT_KEYS)).hexdigest()
+    said = (f"report:{name}", f"filter:{digest}", *more)
+    return Entry(Act.AUDIT_VIEWED, Outcome.ALLOW, actor, pol=said, n=rows)
 
 
 def report_key_name(vault: Vault) -> str:

@@ -35,6 +35,7 @@ from vault.errors import (
     VaultError,
 )
 from vault.reports import running
+from vault.reports.view import Beat
 from vault.store.bulk import insert_rows
 from vault.store.tables import ReportRun
 from vault.unit import UnitOfWork, Vault
@@ -46,6 +47,7 @@ MOST_WAITING: Final = 20  # of one system or officer
 KEPT_SECONDS: Final = 30 * 86_400
 
 _ID: Final = 16
+_DEFECT: Final = "internal_error"
 _NOBODY: Final = bytes(_ID)
 _RUN: Final = ReportRun.__table__  # type: ignore[attr-defined]
 _ALL_BUT_THE_DOCUMENT: Final = tuple([each for each in _RUN.c if each.name != "document"])
@@ -89,6 +91,32 @@ class Taken:
     json: bytes = field(repr=False)
     csv: bytes = field(repr=False)
     note: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A report as whoever made it hands it over: its name, its filter in words, its number of rows, the signed JSON."""
+
+    name: str
+    filter: Mapping[str, str]
+    rows: int
+    document: bytes = field(repr=False)
+
+
+Make = Callable[[Vault, str, Asked, Beat], Made]
+"""Who makes a report: given its name, what is asked, and what to call meanwhile."""
+
+
+class Lost(Exception):
+    """Whoever was making the report is gone; it is made again, a few times."""
+
+
+class NotMade(Exception):
+    """The report cannot be made as asked. `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class _Over(Exception):
@@ -182,20 +210,27 @@ def take(uow: UnitOfWork, run_id: bytes, actor: Actor) -> Taken:
     return Taken(run, content, document.csv_of(opened), note)
 
 
-def turn(vault: Vault, stopping: Callable[[], bool] = lambda: False) -> bool:
-    """Make one report that waits, if there is one; whether there was.
+def here(vault: Vault, name: str, asked: Asked, beat: Beat) -> Made:
+    """Make a report in this process."""
+    report = running.made(vault, name, asked, beat)
+    return Made(name, report.filter, len(report.body.rows) + report.body.more, document.to_json(report))
+
+
+def turn(vault: Vault, stopping: Callable[[], bool] = lambda: False, make: Make = here) -> bool:
+    """Have one report made that waits, if there is one; whether there was.
 
     While `stopping` says so nothing is begun and what is under way is put back. Raises what a defect raised, after it
-    was put on record as the report's problem.
+    was put on record as the report's problem; and `Lost`, after it was put back.
     """
     if stopping() or (work := _claim(vault)) is None:
         return False
     try:
-        report = running.made(vault, work.run.name, work.asked, work.beat(stopping))
-        done = {"state": RunState.DONE.value, "document": document.to_json(report), "finished_at": vault.clock.now()}
+        made = make(vault, work.run.name, work.asked, work.beat(stopping))
+        done = {"state": RunState.DONE.value, "document": made.document, "finished_at": vault.clock.now()}
         with vault.unit() as uow:
             if work.update(uow, done):
-                uow.record(running.entry_of(report, work.run.actor, f"run:{work.run.id.hex()}"))
+                which = f"run:{work.run.id.hex()}"
+                uow.record(running.entry(made.name, made.filter, made.rows, work.run.actor, which))
                 uow.commit()
     except _Over:
         pass
@@ -203,10 +238,15 @@ def turn(vault: Vault, stopping: Callable[[], bool] = lambda: False) -> bool:
         with suppress(StoreUnavailable):
             work.end(vault, state=RunState.QUEUED.value, lease_until=0, attempts=0)
         raise
-    except VaultError as error:
+    except Lost:  # its attempt stays counted: one that takes its process down each time is given up
+        work.end(vault, state=RunState.QUEUED.value, lease_until=0)
+        raise
+    except (VaultError, NotMade) as error:
         work.fail(vault, error.code)
+        if error.code == _DEFECT:
+            raise
     except Exception:
-        work.fail(vault, "internal_error")
+        work.fail(vault, _DEFECT)
         raise
     return True
 

@@ -1,6 +1,6 @@
 """What a report's query may look at: one snapshot of the database, the log up to its checkpoint, the bundle in force."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -10,6 +10,8 @@ from audit.reports.asked import Actors, Asked
 from audit.reports.lines import Line, Vouched, lines
 from audit.reports.table import Body
 from policies.bundle import Bundle
+from vault.reports import people
+from vault.reports.people import LogKeys
 from vault.staff import staff_keys
 from vault.systems import SystemRecord
 from vault.unit import Vault
@@ -41,6 +43,7 @@ class View:
     systems: Mapping[str, SystemRecord]
     now: int
     person: Person | None = None
+    asked_keys: LogKeys | None = None
     beat: Beat = field(default=lambda _seen, _size: None, repr=False)
     _seen: list[int] = field(default_factory=lambda: [0], repr=False)
 
@@ -55,6 +58,12 @@ class View:
         brands = {each.id: each.brand for each in self.systems.values()}
         log_key = None if self.person is None else self.person.log_key
         return Actors(brands, log_key, staff_keys(self.vault.keys, brands.values()))
+
+    def log_keys(self, brand: str, subjects: Sequence[bytes]) -> list[bytes | None]:
+        """Return people's log keys, from the vault's keys or from whoever gives them out here."""
+        if self.asked_keys is not None:
+            return self.asked_keys(brand, subjects)
+        return people.log_keys(self.conn, self.vault.keys, brand, subjects)
 
     def lines(
         self, acts: Collection[Act] = (), asked: Asked | None = None, marks: Collection[bytes] = ()
