@@ -21,6 +21,9 @@ from audit.errors import CannotDecide
 OPENED: Final = "keyd.opened"
 HOUR: Final = 13  # characters of a time that tell day and hour
 _STANDS_OUT: Final = 3.0  # times the usual number of keys for one that the log explains
+_MOST_USUAL: Final = (
+    10.0  # keys for one explained, in any deployment: a thief who is there every hour must not become the usual
+)
 _SLACK: Final = 1_000  # keys an hour that need no explanation: a restart, a report, a re-sealing that was begun
 
 
@@ -108,4 +111,4 @@ def reconcile(counts: dict[str, tuple[int, int]], entries: Counter[str]) -> Reco
 
 def _usual(hours: Sequence[Hour]) -> float:
     ratios = [each.opened / each.explained for each in hours if each.explained]
-    return median(ratios) if ratios else 1.0
+    return min(median(ratios), _MOST_USUAL) if ratios else 1.0

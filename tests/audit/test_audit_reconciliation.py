@@ -68,3 +68,11 @@ def test_keys_opened_without_entries_stand_out():
 
 def test_whatever_the_holder_refused_stands_out():
     assert reconcile(holder_counts([line(0, 1, refused=1)]), explained([])).unusual == ("2026-09-21T13",)
+
+
+def test_a_thief_who_is_there_in_every_hour_does_not_become_the_usual():
+    """The usual is taken from the same lines: were it not bounded, a file of one hour, or of stolen hours, would never stand out."""
+    entries = explained([body(number, look(), hour=hour) for hour in range(4) for number in range(500)])
+    for hours in (range(1), range(4)):
+        stolen = reconcile(holder_counts([line(hour, 60_000) for hour in hours]), entries)
+        assert len(stolen.unusual) == len(hours)
