@@ -123,9 +123,12 @@ def of_report(report: Report) -> bytes:
     footer = "  ".join(f"{each.origin} at {each.size}, root {each.root.hex()}" for each in report.upto)
     if report.signature:
         facts.append(("Signature", " ".join(report.signature.split())))
-    columns = [each.name.replace("_", " ") for each in body.columns]
+    # What is said in two languages is printed in the print's own.
+    kept = [place for place, each in enumerate(body.columns) if each.name != "why_fr"]
+    columns = [body.columns[place].name.replace("_", " ") for place in kept]
+    rows = [[row[place] for place in kept] for row in body.rows]
     title = report.name.replace("_", " ").capitalize()
-    return draw(Sheet(title, facts, body.notes, [Part(columns=columns, rows=body.rows)], footer))
+    return draw(Sheet(title, facts, body.notes, [Part(columns=columns, rows=rows)], footer))
 
 
 def _document(sheet: Sheet) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class Act(StrEnum):
     KEYS_RESEALED = "keys.resealed", "K06"
     KEYS_GROWN = "keys.grown", "K07"
     KEYS_SIGNER_DRAWN = "keys.signer_drawn", "K20"
+    KEYS_RECONCILED = "keys.reconciled", "K21"
 
     ERASURE_REQUESTED = "erasure.requested", "E01"
     ERASURE_PARTIAL = "erasure.partial", "E02"

@@ -2,7 +2,7 @@
 
 An alert is computed from the log whenever somebody looks (`audit.reports.anomalies`) and kept nowhere. A decision is an
 entry of the log, so that who waved something through is as provable as the thing itself; it names the alert by a digest of
-its rule, its actor, its time and its entry, which hold nothing of a person.
+its rule, its actor, its time, its entry and what in it is meant, which hold nothing of a person.
 """
 
 from collections.abc import Mapping
@@ -96,5 +96,7 @@ def _decided(conn: Connection, asked: Asked) -> dict[str, Decision]:
 
 
 def _name(row: Mapping[str, Cell]) -> str:
-    told = "\n".join(str(row[column]) for column in ("rule", "actor", "when", "entry"))
+    # One entry may show a rule twice, of two fields: then what it is about tells them apart.
+    columns = ("rule", "actor", "when", "entry", *(["about"] if row["about"] else []))
+    told = "\n".join(str(row[column]) for column in columns)
     return sha256(told.encode()).hexdigest()[:32]

@@ -14,6 +14,7 @@ from audit.note import split_note
 from audit.pin import read_pin
 from audit.publishing import Published
 from audit.reconciliation import Reconciled
+from audit.reports.cases import UNUSUAL
 from audit.tiles import Place
 from audit.tlogproof import format_proof
 from audit.verify import verify_log
@@ -22,6 +23,7 @@ from vault.setup import log_origin
 from vault.store.engine import translate
 from vault.unit import UnitOfWork, Vault
 
+_MOST_HOURS: Final = 48  # of a reconciliation, as an entry names them
 _CHUNK: Final = 4096  # entries read at a time
 
 
@@ -131,13 +133,28 @@ def proof_of(vault: Vault, entry_id: bytes, shard: int = 0) -> str | None:
         return format_proof(index, subtrees.inclusion(conn, shard, index, size), note)
 
 
-def reconciled(vault: Vault, lines: Iterable[str], shard: int = 0) -> Reconciled:
-    """Hold the key holder's own lines against the log, hour by hour. Raises `CannotDecide` where there are none."""
+def reconciled(vault: Vault, lines: Iterable[str], actor: Actor, shard: int = 0) -> Reconciled:
+    """Hold the key holder's own lines against the log, hour by hour; what came of it is an entry, for the review to show.
+
+    Raises `CannotDecide` where there are none.
+    """
     counts = reconciliation.holder_counts(lines)
     with vault.reading() as conn:
         size = ledger.head(conn, shard).size
         bodies = (record.body for start in range(0, size, _CHUNK) for record in ledger.read(conn, shard, start, _CHUNK))
-        return reconciliation.reconcile(counts, reconciliation.explained(bodies))
+        done = reconciliation.reconcile(counts, reconciliation.explained(bodies))
+    with vault.unit(shard) as uow:
+        out = Outcome.ERROR if done.unusual else Outcome.ALLOW
+        uow.record(Entry(Act.KEYS_RECONCILED, out, actor, pol=_told_of(done), n=len(done.unusual)))
+        uow.commit()
+    return done
+
+
+def _told_of(done: Reconciled) -> tuple[str, ...]:
+    """Spell what an entry holds of a reconciliation: its first and last hour, and the newest of those that stand out."""
+    told = (f"from:{done.hours[0].hour}", f"to:{done.hours[-1].hour}")
+    hours = [each for each in done.hours if each.hour in done.unusual][-_MOST_HOURS:]
+    return (*told, *(f"{UNUSUAL}{each.hour}:{each.opened}:{each.explained}:{each.refused}" for each in hours))
 
 
 def latest_checkpoint(vault: Vault, shard: int = 0) -> str | None:

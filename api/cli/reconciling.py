@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from api import bootstrap
+from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail, told
 from api.settings import load
 from audit.errors import CannotDecide
@@ -24,12 +25,12 @@ def reconcile(
 ) -> None:
     """Hold the keys that the holder opened, by its own count, against those that the log explains, hour by hour.
 
-    Exits 0 if no hour stands out, 1 if one does, 2 if the file has no line of the holder.
+    What came of it is an entry of the log, and the review of anomalies shows it. Exits 0 if no hour stands out, 1 if one does, 2 if the file has no line of the holder.
     """
     vault = bootstrap.open_from(load())
     try:
         with lines.open(encoding="utf-8", errors="replace") as file:
-            done = evidence.reconciled(vault, file)
+            done = evidence.reconciled(vault, file, OPERATOR)
     except OSError:
         raise fail("the lines cannot be read", Exit.USAGE) from None
     except CannotDecide as error:

@@ -116,6 +116,10 @@ ANOMALIES: Final[Mapping[str, str]] = {
     "night": N_("By night"),
     "emergency_not_reviewed": N_("Emergency without a review"),
     "honey": N_("Somebody who does not exist"),
+    "undeclared_field": N_("A field its purpose does not open"),
+    "look_before_erasure": N_("Looked at just before an erasure"),
+    "heartbeat_gap": N_("No sign of life"),
+    "keys_unexplained": N_("Keys that the log does not explain"),
 }
 SEVERITIES: Final[Mapping[str, str]] = {"high": N_("high"), "medium": N_("medium"), "low": N_("low")}
 FINDINGS: Final[Mapping[str, str]] = {
@@ -254,6 +258,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "way": N_("Way"),
     "when": N_("When"),
     "why": N_("Why"),
+    "why_fr": N_("Why"),
+    "about": N_("About"),
     "without_ground": N_("Without ground"),
     "activities": N_("Activities"),
     "activities_used_and_not_declared": N_("Activities used and not declared"),

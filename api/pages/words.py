@@ -139,6 +139,7 @@ ACTS: Final[Mapping[str, str]] = {
     "keys.resealed": N_("Values sealed anew"),
     "keys.grown": N_("Keystore grown"),
     "keys.signer_drawn": N_("Signing key drawn"),
+    "keys.reconciled": N_("Key holder’s count compared"),
     "erasure.requested": N_("Erasure requested"),
     "erasure.partial": N_("Erasure in part"),
     "category.erased": N_("Category erased"),

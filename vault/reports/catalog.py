@@ -1,12 +1,11 @@
 """Which reports there are: name, the question that each answers, what its filter knows, and its query."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from audit.reports import access, anomalies, refusals
-from audit.reports.table import Body
+from audit.reports import access, refusals
 from vault.errors import UnknownReport
 from vault.reports.appendix import appendix
 from vault.reports.consents import consents
@@ -16,11 +15,11 @@ from vault.reports.policychanges import policy_changes
 from vault.reports.processing import processing
 from vault.reports.register import register
 from vault.reports.retention import retention
+from vault.reports.review import review
 from vault.reports.transfers import transfers
-from vault.reports.view import Query, View
+from vault.reports.view import Query
 
 _ACTORS: Final = frozenset({"brand", "system", "purpose"})
-_DAY: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,6 @@ class Definition:
     query: Query
     days: int = 30
     knows: frozenset[str] = _ACTORS
-
-
-def _anomalies(view: View) -> Body:
-    asked = view.asked
-    since = max(0, asked.since - anomalies.BASELINE_DAYS * _DAY)
-    return anomalies.anomalies(view.lines(anomalies.ACTS, replace(asked, since=since)), view.actors, asked)
 
 
 _ALL: Final = (
@@ -80,7 +73,7 @@ _ALL: Final = (
         lambda view: refusals.refusals(view.lines(marks=(*refusals.MARKS, *view.asked.marks)), view.actors, view.asked),
     ),
     Definition("dpia", "Which facts does an impact assessment need?", appendix, 365),
-    Definition("anomalies", "Is somebody harvesting?", _anomalies, 7, frozenset({"brand", "system", "staff"})),
+    Definition("anomalies", "Is somebody harvesting?", review, 7, frozenset({"brand", "system", "staff"})),
 )
 
 DEFINITIONS: Final[Mapping[str, Definition]] = MappingProxyType({each.name: each for each in _ALL})

@@ -84,9 +84,18 @@ def outside(parties: Parties, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple([f"{each.id}:{each.country or '?'}:{each.safeguard or 'none'}" for each in found if each.is_outside])
 
 
+def opens(catalogue: Catalogue, purpose: Purpose | None, name: str, level: str) -> bool:
+    """Tell whether a purpose opens a field at a level, or further."""
+    try:
+        ceiling = None if purpose is None else purpose.max_level.get(catalogue.field(name).category)
+        return ceiling is not None and Level(level).rank <= ceiling.rank
+    except (UnknownField, UnknownPurpose, ValueError):
+        return False
+
+
 def undeclared(catalogue: Catalogue, purpose: Purpose | None, fields: set[tuple[str, str]]) -> tuple[str, ...]:
     """Name the fields, with their levels, that the purpose does not open or opens less."""
-    return tuple(sorted([f"{name}:{level}" for name, level in fields if not _opens(catalogue, purpose, name, level)]))
+    return tuple(sorted([f"{name}:{level}" for name, level in fields if not opens(catalogue, purpose, name, level)]))
 
 
 def _row(view: View, brand: str, key: str, purpose: Purpose | None, used: _Seen, systems: list[str]) -> list[Cell]:
@@ -127,11 +136,3 @@ def _seen(found: Mapping[Use, Times]) -> dict[tuple[str, str], _Seen]:
         each.times.add(times.last, 0)
         each.fields.add((use.field, use.level))
     return seen
-
-
-def _opens(catalogue: Catalogue, purpose: Purpose | None, name: str, level: str) -> bool:
-    try:
-        ceiling = None if purpose is None else purpose.max_level.get(catalogue.field(name).category)
-        return ceiling is not None and Level(level).rank <= ceiling.rank
-    except (UnknownField, UnknownPurpose, ValueError):
-        return False
