@@ -1,8 +1,8 @@
 """The four shapes: frozen vectors, the rules of each schema as published, and nothing in them that the log does not say.
 
-OCSF is held against the published schema of the release that events name (tests/vectors/ocsf_1_6_0.json). The classes and
-activities below, and the allowed values of ECS, are transcribed from the public schema repositories; the CloudEvents rules
-from its 1.0 specification.
+OCSF and ECS are held against the published schemas of the releases that events name (tests/vectors/ocsf_1_6_0.json,
+tests/vectors/ecs_9_4_0.json). The classes and activities below are transcribed from the public schema repository; the
+CloudEvents rules from its 1.0 specification.
 """
 
 import json
@@ -20,7 +20,7 @@ from audit.merkle import leaf_hash
 from audit.siem import cef, event
 from audit.siem.cef import to_cef
 from audit.siem.cloudevents import to_cloudevent
-from audit.siem.ecs import EXPECTED, to_ecs
+from audit.siem.ecs import ECS_VERSION, EXPECTED, to_ecs
 from audit.siem.event import event_of
 from audit.siem.ocsf import OCSF_VERSION, to_ocsf
 
@@ -67,6 +67,65 @@ def test_every_event_fits_the_published_schema_of_its_class(kind):
         assert [each.message for each in fits[found["class_uid"]].iter_errors(found)] == [], act
     assert not fits[6005].is_valid(to_ocsf(made(Act.FIELD_DISCLOSED)) | {"severity_id": 77})
     assert not fits[6005].is_valid(to_ocsf(made(Act.FIELD_DISCLOSED)) | {"invented": 1})
+
+
+ECS = json.loads((Path(__file__).parents[1] / "vectors" / "ecs_9_4_0.json").read_text())
+OWN = ("ecrin.", "labels.")  # ours, and the place that the schema leaves to everybody
+SHAPES = {
+    "keyword": lambda value: isinstance(value, str),
+    "long": lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63,
+    "date": lambda value: isinstance(value, str) and re.fullmatch(r"[-0-9]{10}T[:0-9]{8}Z", value),
+}
+
+
+def leaves(document, path=""):
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def unfit(document):
+    """What in a document the published schema does not know, or knows otherwise."""
+    found = []
+    for name, value in leaves(document):
+        if name.startswith(OWN):
+            continue
+        kind, *several = ECS["fields"].get(name, ["none"])
+        if kind not in SHAPES or isinstance(value, list) is not bool(several):
+            found.append(name)
+            continue
+        values = value if several else [value]
+        allowed = ECS["allowed"].get(name)
+        found += [name for each in values if not SHAPES[kind](each) or (allowed is not None and each not in allowed)]
+    event = document["event"]
+    expected = {kind for category in event["category"] for kind in ECS["allowed"]["event.category"].get(category, [])}
+    return found + [f"event.type: {kind}" for kind in event["type"] if kind not in expected]
+
+
+@pytest.mark.parametrize("kind", ActorKind)
+def test_every_event_fits_the_published_common_schema(kind):
+    assert ECS["about"].startswith(f"Elastic Common Schema {ECS_VERSION} ")
+    more = {"fld": ("phone:masked",), "pur": "clienteling", "bas": "consent", "pol": ("store.contact",), "n": 3}
+    for act, out in EVERY:
+        for each in (made(act, out, kind), made(act, out, kind, **more)):
+            assert unfit(to_ecs(each)) == [], (act, out)
+    for category, kinds in EXPECTED.items():
+        assert kinds <= set(ECS["allowed"]["event.category"][category])
+
+
+def test_what_the_common_schema_does_not_know_would_be_seen():
+    good = to_ecs(made(Act.FIELD_DISCLOSED))
+    for change, named in (
+        ({"invented": "x"}, "event.invented"),
+        ({"kind": "happening"}, "event.kind"),
+        ({"severity": "3"}, "event.severity"),
+        ({"category": "database"}, "event.category"),
+        ({"type": ["deletion"]}, "event.type: deletion"),
+    ):
+        assert named in unfit(good | {"event": good["event"] | change}), change
+    assert unfit(good | {"unknown": {"deep": 1}}) == ["unknown.deep"]
 
 
 @pytest.mark.parametrize(("act", "out"), EVERY, ids=str)
