@@ -19,8 +19,11 @@ from api import bundles
 from api.observability.logs import Log
 from api.packages.archive import archive_of
 from api.post.carrier import Carrier
+from audit.entry import Actor, ActorKind
 from policies.rights import Assurance, Right
+from vault import evidence, logkeys
 from vault.governance import officerkeys
+from vault.reports import runs
 from vault.requests import acts, delivering, erasing, handling
 from vault.requests.intake import Ask, of_system, received
 from vault.requests.records import Source
@@ -58,7 +61,11 @@ class Posted:
 
 def act(vault, order):
     """Do the act that the order names."""
-    request, what = bytes.fromhex(order["request"]), order["act"]
+    what = order["act"]
+    if what in KEEPING:
+        KEEPING[what](vault, Path(order["pin"]))
+        return
+    request = bytes.fromhex(order["request"])
 
     def by(officer):
         key = load_pem_private_key(order["keys"][officer].encode(), None)
@@ -81,6 +88,14 @@ def act(vault, order):
         erasing.execute(vault, request, by(first))
     elif what == "carry":
         Carrier(vault, {"email": Posted(Path(order["posted"]))}, Log(SystemClock(), level="error")).turn()
+
+
+KEEPING = {  # what keeps a log and its reports: acts of the vault's own processes
+    "rotate": lambda vault, _: logkeys.rotate(vault, 1, Actor(ActorKind.VAULT, "operator")),
+    "retire": lambda vault, _: logkeys.retire_due(vault),
+    "sign": evidence.sign_checkpoints,
+    "report": lambda vault, _: runs.turn(vault),
+}
 
 
 def breed():
