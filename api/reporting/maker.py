@@ -25,7 +25,7 @@ from audit.reports.asked import Asked
 from audit.reports.document import SUFFIX
 from vault.errors import StoreUnavailable
 from vault.keys.service import SigningKey
-from vault.reports import people, running
+from vault.reports import people, review, running
 from vault.reports.runs import Lost, Made, NotMade
 from vault.reports.view import Beat
 from vault.staff import VEILS
@@ -35,6 +35,8 @@ LONGEST_SILENCE: Final = 600.0  # seconds in which it neither reads nor asks: it
 _TURN: Final = 1.0
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _COMMAND: Final = (sys.executable, "-E", "-s", "-m", "api.reporting.worker")
+_REVIEW: Final = "anomalies"
+_SEES_PEOPLE: Final = frozenset({"blast_radius", _REVIEW})
 _AWAY: Final = frozenset({"store_unavailable", "store_full"})
 
 
@@ -110,12 +112,12 @@ class _Desk:
         self._name = name
 
     def answers(self) -> dict[Kind, Callable[[Any], object]]:
-        """Return who answers which question. People's log keys are for the one report that is about who was seen."""
+        """Return who answers which question. People's log keys are for the two reports that are about who was seen."""
         found: dict[Kind, Callable[[Any], object]] = {
             Kind.STAFF_KEYS: self._staff_keys,
             Kind.SIGNATURE: self._signature,
         }
-        return found | ({Kind.LOG_KEYS: self._log_keys} if self._name == "blast_radius" else {})
+        return found | ({Kind.LOG_KEYS: self._log_keys} if self._name in _SEES_PEOPLE else {})
 
     def _staff_keys(self, asked: Any) -> list[str]:
         label, brands = asked
@@ -125,8 +127,12 @@ class _Desk:
 
     def _log_keys(self, asked: Any) -> list[str | None]:
         brand, subjects = asked
+        wanted = [bytes.fromhex(each) for each in subjects]
         with self._vault.reading() as conn:
-            found = people.log_keys(conn, self._vault.keys, brand, [bytes.fromhex(each) for each in subjects])
+            found = people.log_keys(conn, self._vault.keys, brand, wanted)
+            if self._name == _REVIEW:  # is about people who asked to be erased, and about nobody else
+                asking = review.erased_in_part(conn, wanted)
+                found = [key if each in asking else None for each, key in zip(wanted, found, strict=True)]
         return [None if each is None else each.hex() for each in found]
 
     def _signature(self, text: Any) -> str:

@@ -19,6 +19,7 @@ from audit.entry import Act, Asker, Outcome
 from audit.receipt import receipt_key_name
 from audit.reports import document
 from audit.reports.asked import Asked
+from vault.erasure import requests as erasures
 from vault.keys.service import SigningKey
 from vault.reports import people, running, runs
 from vault.reports.runs import Lost, RunState
@@ -181,6 +182,28 @@ def test_log_keys_are_given_of_people_whom_the_brand_knows_alone(busy):
         known = people.log_keys(conn, busy.vault.keys, AURELLE, [subject, bytes(16)])
         assert [each and len(each) for each in known] == [32, None]
         assert people.log_keys(conn, busy.vault.keys, "vantier", [subject]) == [None]
+
+
+def test_the_review_gets_keys_of_people_who_asked_for_an_erasure_alone(busy):
+    """And tells the same of them as in the vault's own process."""
+    her, him = busy.person(), busy.person()
+    for person in (her, him):
+        busy.did("aurelle-pos", whom=person, times=6, fld=("phone:raw",), pur="clienteling.remote")
+    erasures.erase(busy.vault, [erasures.of_category(busy.vault.bundle.catalogue, her.subject, "contact", DPO)])
+    busy.sign()
+    here = running.run(busy.vault, "anomalies", asked(busy), DPO)
+    assert ["look_before_erasure", 6] in [[row[1], row[6]] for row in here.body.rows]
+    run = runs.queue(busy.vault, "anomalies", asked(busy), DPO)
+    while runs.turn(busy.vault, make=by(busy)):
+        pass
+    assert given_csv(busy, run) == document.to_csv(here)
+    desk = maker._Desk(busy.vault, "anomalies").answers()
+    subjects = [her.subject, him.subject, b"\x07" * 16]
+    given = desk[Kind.LOG_KEYS]([AURELLE, [each.hex() for each in subjects]])
+    with busy.vault.reading() as conn:
+        (key, _, _) = people.log_keys(conn, busy.vault.keys, AURELLE, subjects)
+    assert given == [key.hex(), None, None]
+    assert desk[Kind.LOG_KEYS]([AURELLE, []]) == []
 
 
 def test_what_it_hands_over_is_kept_only_if_it_is_what_was_signed(busy):

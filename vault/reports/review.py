@@ -1,37 +1,41 @@
 """The review of volumes and single cases, with what no entry says: the policies in force, and who is erased in part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from audit.reports import anomalies
 from audit.reports.cases import BEFORE_ERASURE
 from audit.reports.highlight import Beside, Leaving
 from audit.reports.table import Body
 from policies.purposes import Purpose
-from vault.keys.service import Slot
 from vault.reports.processing import opens
 from vault.reports.view import View
+from vault.store.keysets import padded
 from vault.store.tables import metadata
 
 _DAY: Final = 86_400
 _PAGE: Final = 1_000
 _ERASURE: Final = metadata.tables["erasure"]
-_SUBJECT: Final = metadata.tables["subject"]
+_RELATION: Final = metadata.tables["relation"]
 _LEAVING: Final = (
-    select(_ERASURE.c.id, _ERASURE.c.requested_at, _SUBJECT.c.log_slot, _SUBJECT.c.log_generation, _SUBJECT.c.log_key)
-    .join(_SUBJECT, _SUBJECT.c.id == _ERASURE.c.subject_id)
+    select(_ERASURE.c.id, _ERASURE.c.requested_at, _ERASURE.c.subject_id, func.min(_RELATION.c.brand).label("brand"))
+    .join(_RELATION, _RELATION.c.subject_id == _ERASURE.c.subject_id)
     .where(
         _ERASURE.c.cause == "request",  # what goes because its time is over was nobody's wish
         _ERASURE.c.requested_at >= bindparam("since"),
         _ERASURE.c.requested_at < bindparam("until"),
         _ERASURE.c.id > bindparam("after"),
     )
+    .group_by(_ERASURE.c.id, _ERASURE.c.requested_at, _ERASURE.c.subject_id)
     .order_by(_ERASURE.c.id)
     .limit(_PAGE)
+)
+_ASKED: Final = select(_ERASURE.c.subject_id).where(
+    _ERASURE.c.cause == "request", _ERASURE.c.subject_id.in_(bindparam("subjects", expanding=True))
 )
 
 
@@ -62,7 +66,14 @@ def _leaving(view: View) -> tuple[Leaving, ...]:
     after = b""
     while rows := view.conn.execute(_LEAVING, period | {"after": after}).all():
         after = rows[-1].id
-        keys = view.vault.keys.unwrap([(Slot(row.log_slot, row.log_generation), row.log_key) for row in rows])
-        # A key that does not open is of somebody whose erasure as a whole has begun.
-        found += [Leaving(key, row.requested_at) for row, key in zip(rows, keys, strict=True) if key is not None]
+        for brand in sorted({row.brand for row in rows}):
+            mine = [row for row in rows if row.brand == brand]
+            keys = view.log_keys(brand, [bytes(row.subject_id) for row in mine])
+            # A key that does not open is of somebody whose erasure as a whole has begun.
+            found += [Leaving(key, row.requested_at) for row, key in zip(mine, keys, strict=True) if key is not None]
     return tuple(found)
+
+
+def erased_in_part(conn: Connection, subjects: Sequence[bytes]) -> set[bytes]:
+    """Return those of the people who asked for an erasure and are not gone: of nobody else does the review need a key."""
+    return {bytes(each) for each in conn.scalars(_ASKED, {"subjects": padded(subjects)})} if subjects else set()
