@@ -2,12 +2,14 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from html import escape
 
 from api import pdf
 from audit import bundleparts as parts
 from audit.reports.lines import told
 from vault.export import Exported
+from vault.logkeys import KnownKey
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Evidence from {origin}</title>
@@ -28,6 +30,7 @@ entry</td></tr>
 <tr><th>tile/0/, tile/1/</th><td>the numbers that lead from the entries to that root</td></tr>
 <tr><th>export/</th><td>the log's own entry that says that this was handed out, to whom and how much</td></tr>
 <tr><th>proofs/</th><td>for single rows, the way from that row to the root</td></tr>
+<tr><th>keychange/</th><td>if there: the log's own statements of changes of its key</td></tr>
 <tr><th>schema.json</th><td>how to read an entry</td></tr>
 <tr><th>SHA256SUMS, SHA256SUMS.note</th><td>a fingerprint of every file, and the seal over them</td></tr>
 <tr><th>policy, timestamp.tsr, timestamp.pem</th><td>if there: who must have witnessed, and a time-stamping authority's word on
@@ -49,12 +52,20 @@ word each time, which only the person's own key relates.</p>
 <h2>The log</h2><table><tr><th>size</th><td>{size}</td></tr><tr><th>root</th><td><code>{root}</code></td></tr>
 <tr><th>range</th><td>entries {first} to {last}</td></tr><tr><th>policies</th><td><code>{policies}</code></td></tr>
 <tr><th>key of the log</th><td><code>{log_key}</code></td></tr><tr><th>key of the seal</th><td><code>{seal_key}</code></td></tr>
-</table></body></html>
+</table>{older}
+<h2>Keys of the log</h2><table><tr><th>key</th><th>signs from</th><th>until</th></tr>{keys}</table></body></html>
 """
+_OLDER = """
+<h2>If you were given another key of the log</h2><p>The log has had more than one key. Whoever was given an older one need not
+take the newer one from this page: give the key that you have. <code>keychange/</code> holds the log's own statement of each change,
+under a checkpoint that the old key and the new one both signed; <code>verify.py</code> takes up the other keys on that word and
+says so in a note. A statement of an end (it names the key that ended) is no way round it: what a key signed after its end does not
+hold. A certificate of erasure or a single proof that bears another key than yours is checked with the same statements: unpack them and add
+<code>--keychange FILE</code> for each. The key of the seal, and the keys of receipts and of certificates, have not changed.</p>"""
 
 
-def readme(exported: Exported, log_key: str, seal_key: str, *, stamped: bool = False) -> bytes:
-    """Return the README as one HTML file that fetches nothing."""
+def readme(exported: Exported, log_keys: Sequence[KnownKey], seal_key: str, *, stamped: bool = False) -> bytes:
+    """Return the README as one HTML file that fetches nothing. `log_keys` are all that the log ever had, newest first."""
     selection, upto = exported.selection, exported.upto
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in asked(exported))
     said = {
@@ -62,7 +73,7 @@ def readme(exported: Exported, log_key: str, seal_key: str, *, stamped: bool = F
         "recipient": exported.recipient,
         "at": told(exported.at),
         "by": exported.by.id,
-        "log_key": log_key,
+        "log_key": log_keys[0].key.vkey,
         "seal_key": seal_key,
         "subject": (" --subject-key KEY-OF-THE-PERSON" if selection.subject else "")
         + (" --stamp-roots ROOTS-OF-THE-AUTHORITY.pem" if stamped else ""),
@@ -70,7 +81,20 @@ def readme(exported: Exported, log_key: str, seal_key: str, *, stamped: bool = F
         "root": upto.root.hex(),
     }
     numbers = {"rows": exported.rows, "size": upto.size, "first": selection.first, "last": selection.end - 1}
-    return _PAGE.format(filter=rows, **{name: escape(value) for name, value in said.items()}, **numbers).encode()
+    keys = "".join(map(_key_row, log_keys))
+    return _PAGE.format(
+        filter=rows,
+        keys=keys,
+        older=_OLDER if len(log_keys) > 1 else "",
+        **{name: escape(value) for name, value in said.items()},
+        **numbers,
+    ).encode()
+
+
+def _key_row(each: KnownKey) -> str:
+    since = "the beginning" if each.since is None else told(each.since)
+    until = "" if each.until is None else told(each.until)
+    return f"<tr><td><code>{escape(each.key.vkey)}</code></td><td>{since}</td><td>{until}</td></tr>"
 
 
 def printed(exported: Exported, rows: bytes) -> bytes:

@@ -18,25 +18,25 @@ from audit.bundleparts import (
     EXPORT_ENTRY,
     EXPORT_PROOF,
     FILTER,
+    KEYCHANGES,
     PROOFS,
     ROWS,
     SCHEMA,
     SEAL,
     SEAL_SUFFIX,
-    STAMP,
     SUMS,
     TOLD,
     Bundle,
     seal_text,
 )
+from audit.bundlevouched import bundle_keys, check_stamp
 from audit.checkpoint import Checkpoint, open_checkpoint, parse
-from audit.errors import CannotDecide, VerificationError
+from audit.errors import VerificationError
 from audit.findings import Fault, Finding, Result
 from audit.merkle import Frontier, leaf_hash, verify_inclusion
 from audit.note import VerifierKey, open_note, parse_vkey, split_note
 from audit.quorum import QuorumPolicy
 from audit.selection import Selection, entry_of, is_of, read_filter, rows_csv
-from audit.stamp import stamped_bytes, verify_stamp
 from audit.targets import claims_known_key
 from audit.tiles import TILE_WIDTH, bundle_path, parse_path, tile_path, tiles_of, unpack_bundle
 from audit.tlogproof import parse_proof
@@ -72,8 +72,9 @@ def verify_bundle(
         faults.append(Finding(Fault.CHANGED, None, str(error)))
     bundle = Bundle(members)
     bundle.findings += faults
-    _stamp(bundle, keys, stamp_roots)
-    return _judged(bundle, "".join(sums).encode(), keys, log_key, policy)
+    known = bundle_keys(bundle, keys)
+    check_stamp(bundle, known.keys, stamp_roots)
+    return _judged(bundle, "".join(sums).encode(), known.keys, log_key, policy)
 
 
 def _judged(
@@ -301,28 +302,10 @@ def _export(bundle: Bundle, selection: Selection, signed: Checkpoint) -> None:
         bundle.fault(Fault.CHANGED, "the entry of the export records another filter, range or number of rows")
 
 
-def _stamp(bundle: Bundle, keys: Sequence[VerifierKey], roots: Path | None) -> None:
-    """Check the time stamp over the checkpoint, if there is one and the reader has the authority's certificates."""
-    if STAMP not in bundle.members:
-        return
-    if roots is None:
-        bundle.notices.append("the time stamp was not checked: no certificates of its authority were given")
-        return
-    own = [each for each in keys if not each.name.endswith(SEAL_SUFFIX)]
-    try:
-        time = verify_stamp(stamped_bytes(bundle.member(CHECKPOINT), own), bundle.members[STAMP], roots)
-    except VerificationError as error:
-        bundle.fault(Fault.CHECKPOINT, f"{STAMP}: {error}")
-    except CannotDecide as error:
-        bundle.doubts.append(f"{STAMP}: {error}")
-    else:
-        bundle.notices.append(f"the checkpoint was time-stamped at {time}")
-
-
 def _strangers(bundle: Bundle, tiles: Iterable[str]) -> None:
     known: Collection[str] = {*TOLD, *tiles, SUMS, SEAL, CHECKPOINT, FILTER, ROWS, SCHEMA, EXPORT_ENTRY, EXPORT_PROOF}
     for name in bundle.members:
-        if name in known or name.startswith(PROOFS):
+        if name in known or name.startswith((PROOFS, KEYCHANGES)):
             continue
         try:
             parse_path(name)

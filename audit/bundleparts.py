@@ -16,6 +16,7 @@ EXPORT_ENTRY, EXPORT_PROOF = "export/entry.json", "export/entry.tlog-proof"
 STAMP = "timestamp.tsr"
 TOLD = ("README.html", "report.pdf", "verify.py", "policy", STAMP, "timestamp.pem")
 PROOFS = "proofs/"
+KEYCHANGES = "keychange/"
 
 
 def seal_text(origin: str, sums: bytes) -> str:

@@ -35,10 +35,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from audit.checkpoint import open_checkpoint
-from audit.errors import VerificationError
+from audit.errors import CannotDecide, VerificationError
 from audit.grammar import read_form
+from audit.keystatement import check_signers, take_statements
 from audit.merkle import leaf_hash, verify_inclusion
-from audit.note import VerifierKey, open_note
+from audit.note import VerifierKey, open_note, parse_vkey
 
 _SUFFIX = "/erasure"
 _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"
@@ -238,11 +239,15 @@ def parse_certificate(text: str) -> Certificate:
 
 
 def verify_certificate(
-    note: str | bytes, erasure_keys: Iterable[str | VerifierKey], log_keys: Iterable[str | VerifierKey]
+    note: str | bytes,
+    erasure_keys: Iterable[str | VerifierKey],
+    log_keys: Iterable[str | VerifierKey],
+    statements: Sequence[str | bytes] = (),
 ) -> Certificate:
     """Check all that a certificate can be checked for: both signatures, its entry, and the entry's place in the log.
 
-    Raises `VerificationError`. What no signature can prove, that no copy of the key was kept, the class says.
+    `statements` are the log's on changes of its key, for a reader who was given another one. Raises `VerificationError`, and
+    `CannotDecide` for a statement that is none. What no signature can prove, that no copy of the key was kept, the class says.
     """
     opened = open_note(note, erasure_keys)
     try:
@@ -256,7 +261,9 @@ def verify_certificate(
         raise VerificationError("the certificate's log entry does not record an erasure")
     if certificate.scope == "subject" and not certificate.kept and form.act != b"subject.erased":
         raise VerificationError("the log entry does not record that the whole person was erased")
-    signed = open_checkpoint(certificate.checkpoint, log_keys, certificate.origin)
+    known = take_statements(statements, [parse_vkey(each) if isinstance(each, str) else each for each in log_keys])
+    signed = open_checkpoint(certificate.checkpoint, known.keys, certificate.origin)
+    check_signers(certificate.checkpoint, known)
     leaf = leaf_hash(certificate.entry)
     verify_inclusion(certificate.index, signed.size, leaf, certificate.proof, signed.root)
     return certificate
@@ -291,11 +298,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("path", type=Path, help="the certificate")
     parser.add_argument("--key", action="append", required=True, help="verifier key of certificates; repeat")
     parser.add_argument("--log-key", action="append", required=True, help="verifier key of the log; repeat")
+    parser.add_argument(
+        "--keychange", action="append", default=[], type=Path, help="statement of a change of the log's key"
+    )
     options = parser.parse_args(arguments)
     try:
-        certificate = verify_certificate(options.path.read_bytes(), options.key, options.log_key)
-    except (VerificationError, OSError) as error:
-        sys.stderr.write(f"not verified: {error if isinstance(error, VerificationError) else 'cannot be read'}\n")
+        statements = [each.read_bytes() for each in options.keychange]
+        certificate = verify_certificate(options.path.read_bytes(), options.key, options.log_key, statements)
+    except (VerificationError, CannotDecide, OSError) as error:
+        sys.stderr.write(f"not verified: {'cannot be read' if isinstance(error, OSError) else error}\n")
         return 1
     sys.stdout.write(f"{json.dumps(told(certificate), ensure_ascii=False)}\n")
     return 0

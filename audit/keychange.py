@@ -16,7 +16,7 @@ RETIRED = "log.key_retired"
 _KEY = "key:"
 _BEFORE = "before:"
 _UNTIL = "until:"
-_HEX = 64
+_KEY_DIGITS = 64
 _MARKS = (f'"act":"{ADDED}"'.encode(), f'"act":"{RETIRED}"'.encode())
 
 
@@ -54,7 +54,7 @@ def read_change(index: int, body: bytes) -> KeyChange | None:
     found = {}
     for mark in (_KEY, _BEFORE):
         named = [rule.removeprefix(mark) for rule in content.get("pol", ()) if rule.startswith(mark)]
-        if len(named) != 1 or len(named[0]) != _HEX:
+        if len(named) != 1 or len(named[0]) != _KEY_DIGITS:
             return None
         try:
             found[mark] = bytes.fromhex(named[0])

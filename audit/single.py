@@ -16,29 +16,29 @@ Standard library and `cryptography` only: the verifier takes this file along whe
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from audit.checkpoint import Checkpoint, open_checkpoint, parse
-from audit.commitment import subject_commitment
 from audit.detail import detail_of, with_details
 from audit.directory import open_directory
 from audit.errors import CannotDecide, VerificationError
-from audit.findings import Result, Verdict, how_many, plain, report
+from audit.findings import Verdict, how_many, plain, report
+from audit.keystatement import KnownKeys, check_signers, take_statements
 from audit.merkle import HASH_SIZE, leaf_hash, verify_consistency, verify_inclusion
 from audit.note import VerifierKey, parse_vkey, split_note
-from audit.pseudonym import pseudonym
 from audit.quorum import QuorumPolicy, Witnessed, parse_policy
 from audit.receipt import open_receipt
-from audit.recompute import Recomputation
 from audit.served import PublishedLog
 from audit.stamp import stamped_bytes, verify_stamp
-from audit.stored import StoredEntry, StoredLog, open_sqlite
+from audit.stored import open_sqlite
+from audit.subjectentries import verify_subject
 from audit.targets import claims_known_key
 from audit.tlogproof import parse_proof
 
+_OF_CHECKPOINTS = frozenset({"extend", "witnessed", "timestamp", "proof"})
 COMMANDS = ("proof", "receipt", "extend", "witnessed", "timestamp", "subject")
 
 
@@ -48,14 +48,6 @@ class Proven:
 
     index: int
     checkpoint: Checkpoint
-
-
-@dataclass(frozen=True, slots=True)
-class SubjectEntries:
-    """What a log says about one person: the verdict on the log, and each entry with its place, in order."""
-
-    log: Result
-    entries: tuple[tuple[int, bytes], ...]
 
 
 def open_known(note: str | bytes, keys: Sequence[VerifierKey], origin: str | None = None) -> Checkpoint:
@@ -142,34 +134,6 @@ def verify_witnessed(note: str, policy: QuorumPolicy, keys: Sequence[VerifierKey
     return seen
 
 
-def verify_subject(
-    log: StoredLog, keys: Sequence[VerifierKey], log_key: bytes, pinned: Sequence[str] = ()
-) -> SubjectEntries:
-    """Verify a whole log and find all and only the entries about the person whose 32-byte log key was handed over.
-
-    Nobody's index is trusted: each entry's pseudonym is computed anew. A key under which the log registered nobody
-    raises `CannotDecide`: it may be of another log, and "no entries" would then say nothing.
-    """
-    if len(log_key) != HASH_SIZE:
-        raise CannotDecide("a person's key is 32 bytes")
-    known = f'"com":"{subject_commitment(log_key).hex()}"'.encode()
-    found: list[tuple[int, bytes]] = []
-    registered = False
-
-    def watched(entries: Iterable[StoredEntry]) -> Iterator[StoredEntry]:
-        nonlocal registered
-        for entry in entries:
-            registered = registered or known in entry.body
-            if _is_about(entry.body, log_key):
-                found.append((entry.idx, entry.body))
-            yield entry
-
-    result = Recomputation(log._replace(entries=watched(log.entries)), keys, pinned, None).run()
-    if not registered and not found:
-        raise CannotDecide("the log registered nobody under this key")
-    return SubjectEntries(result, tuple(found))
-
-
 def run_single(arguments: Sequence[str]) -> int:
     """Answer one question from the command line; the exit code is the verdict."""
     parser = argparse.ArgumentParser(prog="audit.verify", description="Answer one question about an audit log offline.")
@@ -178,6 +142,9 @@ def run_single(arguments: Sequence[str]) -> int:
         "files", nargs="+", type=Path, help="a proof; a receipt; two checkpoints, the older first; a note; a log"
     )
     parser.add_argument("--key", action="append", default=[], help="verifier key of the log, or a file that holds it")
+    parser.add_argument(
+        "--keychange", action="append", default=[], type=Path, help="the log's statement of a change of its key; repeat"
+    )
     parser.add_argument("--policy", type=Path, help="policy file: the witnesses that must have cosigned")
     parser.add_argument("--entry", type=Path, help="of a proof or a receipt: the entry's bytes")
     parser.add_argument("--leaf", help="of a proof or a receipt: the leaf hash in hex")
@@ -194,11 +161,30 @@ def run_single(arguments: Sequence[str]) -> int:
     except (CannotDecide, VerificationError) as error:
         return _told(Verdict.UNDECIDED, f"{error}")
     try:
-        return _answer(options, keys, policy)
+        known = _known(options, keys)
+        return _answer(options, known.keys, policy)
     except CannotDecide as error:
         return _told(Verdict.UNDECIDED, f"{error}")
     except VerificationError as error:
         return _told(Verdict.TAMPERED, f"{error}")
+
+
+def _known(options: argparse.Namespace, keys: Sequence[VerifierKey]) -> KnownKeys:
+    """Take up statements of changes of key; checkpoints that only such keys signed as had ended by then do not hold."""
+    known = take_statements([_bytes_of(each) for each in options.keychange], keys)
+    if known.strange:
+        raise CannotDecide("a statement of a change of key is signed by no known key")
+    if known.told:
+        sys.stderr.write(f"note: on the log's own word: {known.told}\n")
+    for path in options.files if known.changes and options.question in _OF_CHECKPOINTS else ():
+        try:
+            note = parse_proof(_file(path)).checkpoint if options.question == "proof" else _file(path)
+            claimed = claims_known_key(split_note(note), known.keys)
+        except VerificationError:
+            continue  # what has no form is told with the answer
+        if claimed:
+            check_signers(note, known)
+    return known
 
 
 def _answer(options: argparse.Namespace, keys: Sequence[VerifierKey], policy: QuorumPolicy | None) -> int:
@@ -263,14 +249,6 @@ def _subject(options: argparse.Namespace, keys: Sequence[VerifierKey]) -> int:
     sys.stdout.write(f"{json.dumps({'log': plain(seen.log), 'entries': rows})}\n")
     sys.stderr.write(report(seen.log))
     return seen.log.verdict
-
-
-def _is_about(body: bytes, log_key: bytes) -> bool:
-    try:
-        content = json.loads(body)
-        return bool(content["sref"] == pseudonym(log_key, bytes.fromhex(content["id"])).hex())
-    except (ValueError, KeyError, TypeError):
-        return False
 
 
 def _leaf(options: argparse.Namespace) -> bytes:

@@ -36,19 +36,25 @@ MODULES = (
     "receipt",
     "pseudonym",
     "spreadsheet",
+    "keystatement",
     "selection",
     "archive",
     "stamp",
     "bundleparts",
+    "bundlevouched",
     "bundlecheck",
     "commitment",
+    "subjectentries",
     "detail",
     "bundledetails",
     "single",
     "packagecheck",
     "verify",
 )
-OF_CERTIFICATES = ("errors", "merkle", "note", "checkpoint", "grammar", "certificate")
+OF_CERTIFICATES = (
+    "errors", "merkle", "note", "checkpoint", "grammar", "findings", "stored", "keychange", "targets", "tlogproof",
+    "keystatement", "certificate",
+)  # fmt: skip
 
 
 def standalone(modules: Sequence[str] = MODULES) -> str:

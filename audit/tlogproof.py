@@ -26,9 +26,10 @@ class TlogProof:
     extra: bytes | None = None
 
 
-def format_proof(index: int, hashes: Sequence[bytes], checkpoint: str) -> str:
-    """Return the proof as text."""
-    lines = (TLOG_PROOF, f"index {index}", *(b64encode(each).decode() for each in hashes), "", checkpoint)
+def format_proof(index: int, hashes: Sequence[bytes], checkpoint: str, extra: bytes | None = None) -> str:
+    """Return the proof as text; `extra` goes along and is nobody's word."""
+    said = () if extra is None else (f"extra {b64encode(extra).decode()}",)
+    lines = (TLOG_PROOF, *said, f"index {index}", *(b64encode(each).decode() for each in hashes), "", checkpoint)
     return "\n".join(lines)
 
 

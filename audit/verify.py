@@ -28,6 +28,7 @@ from audit.bundledetails import judged_with_details
 from audit.directory import open_directory, tile_findings
 from audit.errors import CannotDecide, VerificationError
 from audit.findings import Result, Verdict, plain, report
+from audit.keystatement import take_statements
 from audit.note import VerifierKey, parse_vkey
 from audit.packagecheck import run_package
 from audit.quorum import parse_policy
@@ -82,6 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--stamp-roots", type=Path, help="of a bundle with a time stamp: certificates of the authority, PEM"
     )
+    parser.add_argument(
+        "--keychange",
+        action="append",
+        default=[],
+        type=Path,
+        help="of a bundle: the log's statement of a change of its key",
+    )
     parser.add_argument("--details", type=Path, help="of a bundle: file with the details of its entries")
     parser.add_argument("--json", action="store_true", help="one JSON object per log")
     options = parser.parse_args(given)
@@ -115,7 +123,10 @@ def _verify_archive(options: argparse.Namespace) -> tuple[Result, list[dict[str,
         person = None if options.subject_key is None else bytes.fromhex(_text(options.subject_key))
     except ValueError:
         raise CannotDecide("the person's key is not in hex") from None
-    result = verify_bundle(options.path, [_key(each) for each in options.key], person, witnesses, options.stamp_roots)
+    known = take_statements([_text(each) for each in options.keychange], [_key(each) for each in options.key])
+    if known.strange:
+        raise CannotDecide("a statement of a change of key is signed by no known key")
+    result = verify_bundle(options.path, known.keys, person, witnesses, options.stamp_roots)
     if options.details is None:
         return result, []
     try:

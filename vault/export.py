@@ -30,7 +30,7 @@ from audit.reports.lines import told as told_at
 from audit.selection import Selection, rows_csv, write_filter
 from audit.tiles import TILE_WIDTH, Place, bundle_path, tile_path, tiles_of
 from audit.tlogproof import format_proof
-from vault import details, evidence, systems, timestamping, witnessing
+from vault import details, evidence, keystatements, systems, timestamping, witnessing
 from vault.errors import InvalidReport
 from vault.keys.service import SigningKey
 from vault.reports.running import person_of
@@ -113,7 +113,7 @@ def write(vault: Vault, exported: Exported, told: Mapping[str, bytes], sink: Cal
     if not told.keys() <= set(parts.TOLD):
         raise InvalidReport("a bundle has no member of that name")
     with vault.reading() as conn:
-        fixed = {**told, **_fixed(conn, exported)}
+        fixed = {**told, **_fixed(conn, exported), **_key_changes(vault, conn)}
         bundles = _bundles(conn, exported)
         return write_archive(sink, _sealed(vault, fixed, bundles))
 
@@ -199,6 +199,12 @@ def _fixed(conn: Connection, exported: Exported) -> dict[str, bytes]:
         for index, proof in zip(shown, proofs, strict=False)
     }
     return members | dict(_tiles(conn, upto.size))
+
+
+def _key_changes(vault: Vault, conn: Connection) -> dict[str, bytes]:
+    """Make what readers need who were given another of the log's keys: its statement of each change."""
+    made = keystatements.statements(vault, conn)
+    return {f"{parts.KEYCHANGES}{index}.tlog-proof": text.encode() for index, text in made}
 
 
 def _tiles(conn: Connection, size: int) -> Iterator[tuple[str, bytes]]:

@@ -180,9 +180,8 @@ def _warn(text: str) -> None:
 def _told(
     vault: Vault, done: Exported, policy: Path | None, stamp: bytes | None, settings: Settings
 ) -> dict[str, bytes]:
-    keys = _keys(vault)
     members = {
-        "README.html": evidencetext.readme(done, keys[0], keys[-1], stamped=stamp is not None),
+        "README.html": evidencetext.readme(done, logkeys.shown(vault), _keys(vault)[-1], stamped=stamp is not None),
         "report.pdf": evidencetext.printed(done, exports.rows_of(vault, done)),
         "verify.py": standalone().encode(),
     }

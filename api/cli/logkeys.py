@@ -1,13 +1,15 @@
 """Commands on the keys that sign the audit log: show them, bring in a new one."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from api.cli.opened import OPERATOR, opened
 from api.cli.output import Exit, Json, Output, fail, moment, told
-from vault import logkeys
+from vault import keystatements, logkeys
 from vault.errors import Conflict
+from vault.unit import Vault
 
 DAYS: Final = 30
 
@@ -18,10 +20,19 @@ def install(app: typer.Typer) -> None:
     app.command("rotate")(rotate)
 
 
-def keys(*, json: Json = False) -> None:
+def keys(
+    *,
+    statements: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the log's own statement of each change: for readers who were given another key."),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Show every key that has signed the log, newest first, to hand round by another way than the log's own."""
     with opened() as vault:
         found = [(shard, each) for shard in range(vault.shards) for each in logkeys.shown(vault, shard)]
+        if statements is not None:
+            _write(vault, statements)
     rows = [
         {
             "key": each.key.vkey,
@@ -33,6 +44,18 @@ def keys(*, json: Json = False) -> None:
         for shard, each in found
     ]
     Output(json=json).rows("keys", ("key", "shard", "since", "until", "signs"), rows)
+
+
+def _write(vault: Vault, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for shard in range(vault.shards):
+            with vault.reading() as conn:
+                made = keystatements.statements(vault, conn, shard)
+            for index, text in made:
+                (folder / f"keychange-{shard}-{index}.tlog-proof").write_text(text, "utf-8")
+    except OSError:
+        raise fail("the folder cannot be written", Exit.UNAVAILABLE) from None
 
 
 def rotate(

@@ -17,7 +17,7 @@ from audit.findings import Verdict
 from audit.note import split_note, vkey
 from audit.quorum import parse_policy
 from audit.reports.asked import Asked
-from vault import export, timestamping
+from vault import export, logkeys, timestamping
 from vault.keys.service import SigningKey
 
 OFFICER = Actor(ActorKind.OFFICER, "m.lefevre")
@@ -63,7 +63,7 @@ def archive(vault, clock, tmp_path, tsa):
     done, stamp = export.settle(vault, done)
     log = vkey(vault.origin, vault.keys.public_key(SigningKey.LOG))
     seal = vkey(export.seal_key_name(vault), vault.keys.public_key(SigningKey.RECEIPT))
-    told = {"README.html": evidencetext.readme(done, log, seal, stamped=True), "timestamp.tsr": stamp}
+    told = {"README.html": evidencetext.readme(done, logkeys.shown(vault), seal, stamped=True), "timestamp.tsr": stamp}
     told |= {"report.pdf": evidencetext.printed(done, export.rows_of(vault, done))}
     out = io.BytesIO()
     export.write(vault, done, told, out.write)
@@ -106,6 +106,24 @@ def test_the_readme_says_what_to_do_and_fetches_nothing(archive):
     for fetching in ("http:", "https:", "src=", "<script", "<link", "@import"):
         assert fetching not in page
     assert told["report.pdf"].startswith(b"%PDF-")
+
+
+def test_the_readme_names_every_key_that_a_reader_may_have_been_given(vault, clock, tmp_path):
+    asked = Asked(clock.now(), clock.now() + 1)
+
+    def page():
+        done = export.export(vault, asked, OFFICER, "cnil", tmp_path / "checkpoint")
+        return evidencetext.readme(done, logkeys.shown(vault), "seal+0+0").decode()
+
+    (first,) = [each.key.vkey for each in logkeys.shown(vault)]
+    assert "If you were given another key" not in page()
+    logkeys.rotate(vault, 30, OFFICER)
+    told = page()
+    new = logkeys.shown(vault)[0].key.vkey
+    assert told.count(first) == 1  # in the table of keys, with its time
+    assert f'--key "{new}"' in told.replace("&quot;", '"')
+    for needed in ("If you were given another key", "keychange/", "--keychange FILE", "the beginning"):
+        assert needed in told, needed
 
 
 def test_no_bundle_without_an_archive(tmp_path):

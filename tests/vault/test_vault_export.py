@@ -260,11 +260,14 @@ def test_another_persons_key_decides_nothing_and_hides_nothing(evidence):
         assert evidence.check(other, keys=evidence.keys[:1], log_key=wrong).verdict is Verdict.TAMPERED
 
 
-def test_a_bundle_verifies_by_either_key_during_a_change_and_is_undecided_by_the_old_one_after(evidence):
+def test_a_bundle_verifies_by_either_key_during_and_after_a_change(evidence):
     evidence.grow(3)
     old, seal = evidence.keys
+    before = evidence.bundle()
     logkeys.rotate(evidence.vault, 1, DPO)
     new = logkeys.shown(evidence.vault)[0].key.vkey
+    assert evidence.check(before, keys=[old, seal]).verdict is Verdict.FINE
+    assert evidence.check(before, keys=[new, seal]).verdict is Verdict.UNDECIDED  # nothing in it tells of the new one
     path = evidence.bundle()
     for key in (old, new):
         assert evidence.check(path, keys=[key, seal]).verdict is Verdict.FINE
@@ -273,13 +276,27 @@ def test_a_bundle_verifies_by_either_key_during_a_change_and_is_undecided_by_the
     path = evidence.bundle()
     assert evidence.check(path, keys=[new, seal]).verdict is Verdict.FINE
     found = evidence.check(path, keys=[old, seal])
-    assert (found.verdict, found.findings) == (Verdict.UNDECIDED, ())
+    assert (found.verdict, found.findings) == (Verdict.FINE, ())
+    assert any("on the log's own word" in each for each in found.notices)  # by the statements in it
     assert (evidence.check(path, keys=[seal]).verdict, evidence.check(path, keys=[]).findings) == (
         Verdict.UNDECIDED,
         (),
     )
-    cut = rebuilt(evidence.folder / "x.zip", members_of(path) | {"rows.csv": b""})
+    whole = members_of(path)
+    without = {name: content for name, content in whole.items() if not name.startswith("keychange/")}
+    assert len(whole) - len(without) == 2
+    bare = rebuilt(evidence.folder / "x.zip", without)
+    assert (evidence.check(bare, keys=[old]).verdict, evidence.check(bare, keys=[old]).findings) == (
+        Verdict.UNDECIDED,
+        (),
+    )
+    assert evidence.check(bare, keys=[old, seal]).verdict is Verdict.TAMPERED
+    cut = rebuilt(evidence.folder / "x.zip", whole | {"rows.csv": b""})
     assert evidence.check(cut, keys=[old]).verdict is Verdict.TAMPERED
+    for name in whole.keys() - without.keys():
+        for content in (b"", whole[name].replace(b"extra ", b"extra A"), whole[name].replace(b"index ", b"index 1")):
+            changed = rebuilt(evidence.folder / "x.zip", whole | {name: content})
+            assert evidence.check(changed, keys=[old]).verdict is Verdict.TAMPERED, (name, content[:20])
 
 
 def test_the_export_is_an_entry_that_says_what_went_to_whom(evidence):
