@@ -288,10 +288,10 @@ class Life:
         """Whatever a process was at, its connections are gone, and with them what was not committed."""
         if self.vault is not None:
             self.vault.engine.dispose()
-            for store in (self.store, self.vault.keys._store):
+            for store in filter(None, (self.store, self.vault.keys._store)):
                 with suppress(VaultError):
                     store.close()
-        self.vault = self.adversary.vault = None
+        self.vault = self.adversary.vault = self.store = None
 
     def run(self, **options):
         """Run an epoch in the process that there is."""
@@ -300,8 +300,9 @@ class Life:
 
     def attacked(self):
         """Run what is to be attacked, carried on by another process if the first is ended. Returns whether it was."""
-        died = False
+        died, at, self.fuse.at = False, self.fuse.at, None
         self.open()
+        self.fuse.at = at  # whoever only opened has changed nothing
         try:
             self.run()
         except Crash:

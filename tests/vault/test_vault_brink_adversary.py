@@ -1,6 +1,6 @@
 """T1, T2 and T3 of the study on a whole vault, wherever its process is ended: nothing of whom was erased, all of who stays.
 
-On SQLite with the keystore in a file, on PostgreSQL with it in a file, and on PostgreSQL with it in a cluster of its own.
+On SQLite with the keystore in a file, and on PostgreSQL with it in a cluster of its own.
 An epoch run is some 900 events. It is ended at each behind which something came to last, in a store, a copy or at the provider;
 between two of those nothing differs but what a process had not committed, and that goes with it. The adversary has that too.
 """
@@ -21,12 +21,8 @@ from test_vault_keys_adversary import (
 )
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - processes are ended here, no machine: nothing needs a disk
-PARTS = 4
-HOMES = (
-    "files",
-    pytest.param("postgresql", marks=pytest.mark.postgresql),
-    pytest.param("postgresql-keystore", marks=pytest.mark.postgresql),
-)
+PARTS = 8
+HOMES = ("files", pytest.param("postgresql", marks=pytest.mark.postgresql))
 
 
 @pytest.fixture(scope="module", params=HOMES)
@@ -41,7 +37,6 @@ def brink(request, bundle):
             cluster = request.getfixturevalue("postgres")
             cluster.make("brink")
             homes["database"] = cluster.url("brink")
-        if request.param == "postgresql-keystore":
             keys = request.getfixturevalue("second_postgres")
             keys.make("brink")
             homes["keystore"] = make_url(keys.url("brink"))
