@@ -63,9 +63,16 @@ class Known:
 class Adversary:
     """`stored`: sealed values with where they belong; `tokens` and `marks`: what search and requests are found by."""
 
-    def __init__(self, vault, home, copies):
-        self.vault, self.home, self.copies = vault, home, copies
+    def __init__(self, vault, home, copies, fanout=SHAPE.fanout):
+        self.vault, self.home, self.copies, self.fanout = vault, home, copies, fanout
         self.blobs, self.stored, self.tokens, self.marks = Blobs(), set(), set(), set()
+
+    def learn_of(self, other):
+        """Take what another one has."""
+        for name in ("pages", "epochs", "wrapped"):
+            getattr(self.blobs, name).update(getattr(other.blobs, name))
+        for name in ("stored", "tokens", "marks"):
+            getattr(self, name).update(getattr(other, name))
 
     def look(self):
         """Take everything there is, of both stores and of every copy."""
@@ -89,7 +96,7 @@ class Adversary:
 
     def learns(self, roots):
         """What follows from these roots: all keys, the plaintexts, the e-mails found, the requests guessed."""
-        known, services = closure(self.blobs, roots, DEPLOYMENT.encode(), SHAPE.fanout)
+        known, services = closure(self.blobs, roots, DEPLOYMENT.encode(), self.fanout)
         plain = set()
         for context, sealed in self.stored:
             found = envelope.open_each([sealed] * len(known), known, [context] * len(known))
