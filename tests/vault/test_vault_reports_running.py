@@ -38,7 +38,7 @@ def test_what_is_no_report_is_refused_and_leaves_nothing(reporting):
     with pytest.raises(UnknownReport):
         reporting.run("nothing")
     with pytest.raises(InvalidReport):
-        reporting.run("refusals", brand=AURELLE, reference=who.references[AURELLE])
+        reporting.run("transfers", brand=AURELLE, reference=who.references[AURELLE])
     with pytest.raises(InvalidReport):
         reporting.run("access", reference=who.references[AURELLE])
     with pytest.raises(UnknownReference):
@@ -177,6 +177,30 @@ def test_access_tells_staff_by_a_keyed_hash_and_filters_by_it(reporting):
     for wrong in ("adv-1", word.upper(), word[:-1]):
         with pytest.raises(ValueError, match="32 hex"):
             reporting.run("access", staff=wrong)
+
+
+def test_refusals_are_counted_of_one_member_of_staff_and_of_one_person(reporting):
+    reporting.system("aurelle-pos")
+    one, two = reporting.person(), reporting.person()
+    word, other = (staff_told(reporting.vault.keys, AURELLE, each) for each in ("adv-1", "adv-2"))
+    for whom, who, times in ((one, word, 5), (one, other, 6), (two, word, 7)):
+        reporting.did("aurelle-pos", whom=whom, times=times, asker=Asker(AURELLE, bytes.fromhex(who)), **REFUSED)
+    reporting.did("aurelle-pos", times=9, **REFUSED)
+
+    def counted(**more):
+        return [row["refusals"] for row in reporting.rows("refusals", brand=AURELLE, **more)]
+
+    assert counted() == [27]
+    assert counted(staff=word) == [12]
+    assert counted(reference=one.references[AURELLE]) == [11]
+    assert counted(reference=one.references[AURELLE], staff=word) == [5]
+    assert counted(staff="ab" * 16) == []
+    assert reporting.rows("refusals", brand=VANTIER, staff=word) == []  # a word of one brand is nobody at another
+    with pytest.raises(UnknownReference):
+        reporting.run("refusals", brand=VANTIER, reference=one.references[AURELLE])
+    last = last_entry(reporting.vault)
+    assert word not in str(last)
+    assert one.references[AURELLE] not in str(last)
 
 
 def test_an_entry_that_is_not_what_its_leaf_hash_stands_for_makes_no_report(reporting):

@@ -71,6 +71,7 @@ _ALL: Final = (
         "refusals",
         "Where do the rules bite?",
         lambda view: refusals.refusals(view.lines(marks=(*refusals.MARKS, *view.asked.marks)), view.actors, view.asked),
+        knows=_ACTORS | {"reference", "staff"},
     ),
     Definition("dpia", "Which facts does an impact assessment need?", appendix, 365),
     Definition("anomalies", "Is somebody harvesting?", review, 7, frozenset({"brand", "system", "staff"})),
