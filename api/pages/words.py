@@ -131,6 +131,7 @@ ACTS: Final[Mapping[str, str]] = {
     "officer.invited": N_("Officer given a set-up code"),
     "officer.credential_added": N_("Officer’s way in added"),
     "officer.credential_removed": N_("Officer’s way in removed"),
+    "officer.credential_changed": N_("Officer’s way in changed"),
     "keys.sealed": N_("Vault sealed"),
     "keys.unsealed": N_("Vault unsealed"),
     "keys.secret_offered": N_("Share for unsealing given"),

@@ -5,6 +5,7 @@ import re
 import pytest
 from console_browser import PASSWORD, Browser, add_officer, confirm, set_up, sign_in
 from maison_callers import PUBLIC
+from pyotp import TOTP
 
 from api.console.site import COOKIE, PAGES, Door
 from api.pages.render import HEADERS
@@ -272,6 +273,69 @@ def test_removing_or_adding_a_way_in_takes_presence(maison, signed_in):
     with maison.vault.reading() as conn:
         assert passkeys.of(conn, "claire") == []
     assert len(entries(maison, "officer.credential_removed")) == 1
+
+
+def test_an_officer_changes_the_password_and_is_alone_afterwards(maison, signed_in):
+    officer = signed_in(officer_id="claire")
+    other = Browser(maison.http.app)
+    assert sign_in(other, "claire", officer.authenticator, maison.clock).status == 303
+    fresh = "seven lamps by the quay"
+    for old, new, status in (
+        ("wrong passphrase", fresh, 403), ("", fresh, 403), ("x" * 2000, fresh, 403), (PASSWORD, "short", 422),
+        (PASSWORD, "passwordpassword", 422), (PASSWORD, "Claire Aurelle!", 422), (PASSWORD, "", 422),
+    ):  # fmt: skip
+        page = officer.submit("/console/account", old=old, new=new)
+        assert (page.status, fresh in page.answer.text) == (status, False), new
+        assert "notice bad" in page.answer.text
+    assert other.get("/console").status == 200
+    assert [each["pol"] for each in entries(maison, "auth.failed")] == [["auth.password"]] * 3
+    done = officer.submit("/console/account", old=PASSWORD, new=fresh)
+    assert done.answer.headers["location"] == "/console/account?done=password"
+    assert "is changed" in officer.get("/console/account?done=password").text
+    assert other.get("/console").status == 303
+    (entry,) = entries(maison, "officer.credential_changed")
+    assert entry["actor"] == {"id": "claire", "k": "officer"}
+    assert sign_in(other, "claire", officer.authenticator, maison.clock).status == 403
+    maison.clock.advance(30)
+    code = officer.authenticator.at(maison.clock.now())
+    assert other.submit("/console/sign-in", officer="claire", password=fresh, code=code).status == 303
+
+
+def test_the_password_changes_for_who_is_there_and_has_one(maison, signed_in):
+    from vault.signin import passkeys
+
+    officer = signed_in(officer_id="claire")
+    maison.clock.advance(301)
+    form = officer.get("/console/account").form("form", action="/console/sign-out")["fields"]
+    asked = officer.post("/console/account", form | {"old": PASSWORD, "new": "seven lamps by the quay"})
+    assert asked.answer.headers["location"] == "/console/confirm?next=/console/account"
+    assert not entries(maison, "officer.credential_changed")
+    keyed = add_officer(maison.vault, "ines", "auditor")
+    with maison.vault.unit() as uow:
+        passkeys.add(uow, "ines", b"id-9", b"key", 0, "desk")
+        uow.commit()
+    assert keyed
+    assert "another-password" in officer.get("/console/account").answer.text
+
+
+def test_a_set_up_says_what_is_wrong_with_a_password(maison, browser):
+    code = add_officer(maison.vault, "claire", "compliance")
+    browser.submit("/console/set-up", code=code)
+    page = browser.get("/console/set-up")
+    (spelt,) = re.findall(r'<code class="secret">([A-Z2-7 ]+)</code>', page.answer.text)
+    now = TOTP(spelt.replace(" ", "")).at(maison.clock.now())
+    for password, told in (
+        ("short", "twelve characters"), ("passwordpassword", "guessed first"), ("claire at Aurelle", "do not count"),
+        ("x" * 1025, "too long"),
+    ):  # fmt: skip
+        answer = browser.post(
+            "/console/set-up", page.form("password", "code")["fields"] | {"password": password, "code": now}
+        )
+        assert (answer.status, told in answer.text) == (422, True), password
+    answer = browser.post(
+        "/console/set-up", page.form("password", "code")["fields"] | {"password": PASSWORD, "code": "000000"}
+    )
+    assert (answer.status, "authenticator shows now" in answer.text) == (422, True)
 
 
 def test_the_pages_come_in_the_readers_language(browser):

@@ -1,5 +1,7 @@
 """Officers sign in: sessions that are replaced, passkeys, one-time codes with a guard, set-up codes that are good once."""
 
+import threading
+import time
 from hashlib import sha256
 
 import pytest
@@ -10,6 +12,7 @@ from vault import housekeeping, officers
 from vault.errors import Conflict, InvalidRegistration, SessionOver, UnknownCredential, UnknownOfficer
 from vault.officers import Role
 from vault.signin import codes, invitations, passkeys, sessions
+from vault.signin.passkeys import LastWayIn
 from vault.signin.sessions import Limits, Method, Stage
 
 LIMITS = Limits(900, 36_000)
@@ -205,7 +208,7 @@ def test_nobody_is_invited_who_may_not_come(vault, officer):
             run(vault, lambda uow, nobody=nobody: invitations.invite(uow, nobody, OPERATOR))
 
 
-def test_passkeys_are_kept_counted_and_removed_by_their_officer_alone(vault, officer):
+def test_passkeys_are_kept_counted_and_removed_by_their_officer_alone(vault, officer, clock):
     run(vault, lambda uow: passkeys.add(uow, officer, b"id-1", b"key", 0, "  the  desk \n"))
     with pytest.raises(Conflict):
         run(vault, lambda uow: passkeys.add(uow, officer, b"id-1", b"key", 0, ""))
@@ -219,9 +222,76 @@ def test_passkeys_are_kept_counted_and_removed_by_their_officer_alone(vault, off
         assert passkeys.get(conn, b"id-1").sign_count == 7
     with pytest.raises(UnknownCredential):
         run(vault, lambda uow: passkeys.remove(uow, "somebody", b"id-1"))
+    with pytest.raises(LastWayIn):
+        run(vault, lambda uow: passkeys.remove(uow, officer, b"id-1"))
+    with_code(vault, officer, clock)
     run(vault, lambda uow: passkeys.remove(uow, officer, b"id-1"))
     with vault.reading() as conn:
         assert passkeys.of(conn, officer) == []
+
+
+def test_two_passkeys_taken_away_at_once_leave_one(vault, officer):
+    """The second one looks while the first is not committed; on PostgreSQL it would see both."""
+    for each in (b"id-1", b"id-2"):
+        run(vault, lambda uow, each=each: passkeys.add(uow, officer, each, b"key", 0, ""))
+    outcomes = []
+
+    def second():
+        try:
+            run(vault, lambda uow: passkeys.remove(uow, officer, b"id-2"))
+            outcomes.append("gone")
+        except LastWayIn:
+            outcomes.append("refused")
+
+    thread = threading.Thread(target=second)
+    with vault.unit() as uow:
+        passkeys.remove(uow, officer, b"id-1")
+        thread.start()
+        if vault.engine.dialect.name == "postgresql":
+            while not outcomes and not waits(vault):  # as long as it takes to look, or to be made to wait
+                time.sleep(0.01)
+        uow.commit()
+    thread.join()
+    assert outcomes == ["refused"]
+    with vault.reading() as conn:
+        assert [each.credential_id for each in passkeys.of(conn, officer)] == [b"id-2"]
+
+
+def waits(vault):
+    with vault.reading() as conn:
+        return conn.exec_driver_sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).scalar_one()
+
+
+def test_a_changed_password_is_the_one_that_is_good_and_is_an_entry(vault, officer, clock):
+    session = with_code(vault, officer, clock)
+    assert not codes.knows(vault, officer, "another passphrase")
+    assert codes.knows(vault, officer, PASSWORD)
+    run(vault, lambda uow: codes.change_password(uow, officer, "seven lamps by the quay"))
+    assert not codes.knows(vault, officer, PASSWORD)
+    clock.advance(30)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))
+    assert codes.proves(vault, officer, "seven lamps by the quay", code_of(session, clock))
+    (changed,) = [each for each in acts(vault) if b'"officer.credential_changed"' in each]
+    assert b'"credential:password","officer:claire"' in changed
+    assert b"lamps" not in changed
+
+
+def test_guessing_the_present_password_closes_as_the_door_does(vault, officer, clock):
+    session = with_code(vault, officer, clock)
+    for _ in range(codes.MOST_FAILURES):
+        assert not codes.knows(vault, officer, "wrong passphrase")
+    clock.advance(30)
+    assert not codes.knows(vault, officer, PASSWORD)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))
+    clock.advance(codes.WINDOW_SECONDS)
+    assert codes.knows(vault, officer, PASSWORD)
+
+
+def test_who_signs_in_with_passkeys_alone_has_no_password_to_change(vault, officer):
+    assert not codes.knows(vault, officer, PASSWORD)
+    assert not codes.knows(vault, "nobody", PASSWORD)
 
 
 def test_an_enrolling_session_is_for_its_officer(vault, officer):

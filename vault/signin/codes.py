@@ -87,6 +87,31 @@ def proves(vault: Vault, officer_id: str, password: str, code: str) -> bool:
     return good
 
 
+def knows(vault: Vault, officer_id: str, password: str) -> bool:
+    """Tell whether this is the password of an officer who signs in this way. Failures count as at the door."""
+    with vault.reading() as conn:
+        fits = officers.password_fits(conn, officer_id, password)
+    with vault.unit() as uow:
+        row = uow.conn.execute(select(OfficerCode.__table__).where(_of(officer_id)).with_for_update()).one_or_none()  # type: ignore[attr-defined]
+        if row is None:
+            return False
+        fresh = uow.now >= row.window_at + WINDOW_SECONDS
+        failures = 0 if fresh else row.failures
+        good = fits and failures < MOST_FAILURES
+        if not good:
+            now = {"failures": min(failures + 1, MOST_FAILURES), "window_at": uow.now if fresh else row.window_at}
+            uow.conn.execute(update(OfficerCode).where(_of(officer_id)).values(**now))
+            uow.commit()
+    return good
+
+
+def change_password(uow: UnitOfWork, officer_id: str, password: str) -> None:
+    """Give an officer another password; record `officer.credential_changed`. Raises `UnfitPassword`."""
+    officers.change_password(uow, officer_id, password)
+    said = (f"officer:{officer_id}", "credential:password")
+    uow.record(Entry(Act.OFFICER_CREDENTIAL_CHANGED, Outcome.ALLOW, actor(officer_id), pol=said))
+
+
 def _step_of(secret: bytes, code: str, now: int) -> int | None:
     """Return the step whose code this is, of those that a clock may be at."""
     if not (code.isascii() and code.isdigit()):

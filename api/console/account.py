@@ -1,0 +1,89 @@
+"""What an officer does about the own ways in. Every step takes an officer who has just proved to be there."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from api.console import ceremony, door
+from api.console.visit import PREFIX, Visit
+from vault.errors import Conflict, InvalidRegistration, UnknownCredential
+from vault.signin import codes, passkeys, passwords, sessions
+from vault.signin.passkeys import LastWayIn
+from vault.signin.passwords import UnfitPassword
+
+ACCOUNT: Final = f"{PREFIX}/account"
+
+
+def page(visit: Visit) -> Response:
+    """Show an officer their own ways in."""
+    return _shown(visit)
+
+
+def step(visit: Visit) -> Response:
+    """Add or remove a passkey of one's own, or change the password."""
+    if "old" in visit.form:
+        return _change_password(visit)
+    return _remove(visit) if visit.form.get("remove") else _add(visit)
+
+
+def _add(visit: Visit) -> Response:
+    made = ceremony.made(visit.session, door.address_of(visit), visit.form.get("answer", ""))
+    if made is None:
+        return _shown(visit, 422, problem="passkey")
+    label = visit.form.get("label", "")
+    try:
+        with visit.vault.unit() as uow:
+            passkeys.add(uow, visit.officer.id, made.credential_id, made.credential_public_key, made.sign_count, label)
+            uow.commit()
+    except (Conflict, InvalidRegistration):
+        return _shown(visit, 422, problem="passkey")
+    return visit.go(ACCOUNT)
+
+
+def _remove(visit: Visit) -> Response:
+    try:
+        credential = bytes.fromhex(visit.form["remove"])
+        with visit.vault.unit() as uow:
+            passkeys.remove(uow, visit.officer.id, credential)
+            sessions.end_others(uow, visit.session)
+            uow.commit()
+    except LastWayIn:
+        return _shown(visit, 422, problem="last")
+    except (UnknownCredential, ValueError):
+        return _shown(visit, 422, problem="passkey")
+    return visit.go(ACCOUNT)
+
+
+def _change_password(visit: Visit) -> Response:
+    """Change the password of who knows the old one. Every other session of the officer ends."""
+    officer_id, old = visit.officer.id, visit.form["old"]
+    with visit.attempts.hashing:
+        knows = len(old) <= passwords.LONGEST and codes.knows(visit.vault, officer_id, old)
+    if not knows:
+        door.refused(visit, "auth.password")
+        return _shown(visit, 403, problem="old")
+    try:
+        with visit.vault.unit() as uow:
+            codes.change_password(uow, officer_id, visit.form.get("new", ""))
+            sessions.end_others(uow, visit.session)
+            uow.commit()
+    except UnfitPassword as unfit:
+        return _shown(visit, 422, problem=unfit.flaw)
+    return visit.go(f"{ACCOUNT}?done=password")
+
+
+def _shown(visit: Visit, status: int = 200, problem: str = "") -> Response:
+    with visit.vault.reading() as conn:
+        held = passkeys.of(conn, visit.officer.id)
+    coded = codes.is_set_up(visit.vault, visit.officer.id)
+    raised = visit.session.is_raised(visit.now)
+    return visit.page(
+        "account.html",
+        status,
+        held=held,
+        coded=coded,
+        raised=raised,
+        options=door.making(visit),
+        problem=problem,
+        done=visit.query.get("done", "") == "password",
+    )
