@@ -1,4 +1,4 @@
-"""What an officer does about the own ways in. Every step takes an officer who has just proved to be there."""
+"""What an officer does about the own ways in and sessions. Every step takes an officer who has just proved to be there."""
 
 from typing import Final
 
@@ -12,6 +12,7 @@ from vault.signin.passkeys import LastWayIn
 from vault.signin.passwords import UnfitPassword
 
 ACCOUNT: Final = f"{PREFIX}/account"
+_OTHERS: Final = "others"
 
 
 def page(visit: Visit) -> Response:
@@ -20,7 +21,9 @@ def page(visit: Visit) -> Response:
 
 
 def step(visit: Visit) -> Response:
-    """Add or remove a passkey of one's own, or change the password."""
+    """Add or remove a passkey of one's own, change the password, or end sessions elsewhere."""
+    if "end" in visit.form:
+        return _end(visit, visit.form["end"])
     if "old" in visit.form:
         return _change_password(visit)
     return _remove(visit) if visit.form.get("remove") else _add(visit)
@@ -72,15 +75,28 @@ def _change_password(visit: Visit) -> Response:
     return visit.go(f"{ACCOUNT}?done=password")
 
 
+def _end(visit: Visit, name: str) -> Response:
+    with visit.vault.unit() as uow:
+        if name == _OTHERS:
+            sessions.end_others(uow, visit.session)
+        else:
+            sessions.end_named(uow, visit.session, name)
+        uow.commit()
+    return visit.go(ACCOUNT)
+
+
 def _shown(visit: Visit, status: int = 200, problem: str = "") -> Response:
     with visit.vault.reading() as conn:
         held = passkeys.of(conn, visit.officer.id)
+        opened = sessions.listed(conn, visit.now, visit.limits, visit.officer.id)
     coded = codes.is_set_up(visit.vault, visit.officer.id)
     raised = visit.session.is_raised(visit.now)
     return visit.page(
         "account.html",
         status,
         held=held,
+        opened=[(each, sessions.is_named(visit.session, each.name)) for each in opened],
+        others=_OTHERS,
         coded=coded,
         raised=raised,
         options=door.making(visit),

@@ -18,6 +18,8 @@ LEVELS: Final[Mapping[str, str]] = {
     "raw": N_("in full"),
 }  # fmt: skip
 
+METHODS: Final[Mapping[str, str]] = {"passkey": N_("a passkey"), "code": N_("password and code")}
+
 FAILURES: Final[Mapping[str, tuple[str, str]]] = {
     "not_found": (N_("Nothing here"), N_("There is no such page, or nothing under this name.")),
     "forbidden": (N_("Not for your role"), N_("Your role does not open this page. The attempt is in the log.")),
@@ -216,6 +218,7 @@ def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
 
     return {
         "role": word(ROLES),
+        "method": word(METHODS),
         "level": word(LEVELS),
         "act": word(ACTS),
         "outcome": word({code: text for code, (text, _) in OUTCOMES.items()}),

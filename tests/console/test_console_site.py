@@ -318,6 +318,39 @@ def test_the_password_changes_for_who_is_there_and_has_one(maison, signed_in):
     assert "another-password" in officer.get("/console/account").answer.text
 
 
+def test_an_officer_sees_the_own_sessions_and_ends_them(maison, signed_in):
+    officer, auditor = signed_in(officer_id="claire"), signed_in("auditor")
+    others = [Browser(maison.http.app) for _ in range(2)]
+    for each in others:
+        assert sign_in(each, "claire", officer.authenticator, maison.clock).status == 303
+    page = officer.get("/console/account")
+    named = [each["fields"]["end"] for each in page.forms if "end" in each["fields"]]
+    assert (len(named), named[-1], page.text.count("this one")) == (3, "others", 1)
+    assert officer.token not in page.answer.text
+    assert (
+        auditor.post(
+            "/console/account", auditor.get("/console/account").form("form")["fields"] | {"end": named[0]}
+        ).status
+        == 303
+    )
+    assert others[1].get("/console").status == 200  # another officer's name for it does nothing
+    assert officer.submit("/console/account", end=named[0]).status == 303
+    assert [each.get("/console").status for each in others] == [200, 303]  # the one used last stood first
+    maison.clock.advance(301)
+    form = officer.get("/console/account").form("end")["fields"]
+    assert (
+        officer.post("/console/account", form | {"end": "others"})
+        .answer.headers["location"]
+        .startswith("/console/confirm")
+    )
+    assert others[0].get("/console").status == 200
+    assert confirm(officer, officer.authenticator, maison.clock).status == 303
+    assert officer.submit("/console/account", end="others").status == 303
+    assert others[0].get("/console").status == 303
+    assert (officer.get("/console").status, auditor.get("/console").status) == (200, 200)
+    assert "others" not in [each["fields"].get("end") for each in officer.get("/console/account").forms]
+
+
 def test_a_set_up_says_what_is_wrong_with_a_password(maison, browser):
     code = add_officer(maison.vault, "claire", "compliance")
     browser.submit("/console/set-up", code=code)

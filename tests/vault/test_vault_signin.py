@@ -302,3 +302,79 @@ def test_an_enrolling_session_is_for_its_officer(vault, officer):
     assert (found.stage, found.officer.id, found.stepped_at) == (Stage.ENROLLING, officer, None)
     with pytest.raises(SessionOver):
         run(vault, lambda uow: sessions.step_up(uow, found, Method.PASSKEY))
+
+
+def test_sessions_are_listed_by_names_that_open_nothing(vault, officer, clock):
+    first = signed_in(vault, officer)
+    clock.advance(60)
+    second = signed_in(vault, officer)
+    run(vault, sessions.begin)
+    with vault.reading() as conn:
+        found = sessions.listed(conn, clock.now(), LIMITS, officer)
+        assert sessions.listed(conn, clock.now(), LIMITS, "nobody") == []
+        assert sessions.listed(conn, clock.now() + 900, LIMITS) == []
+    assert [(each.opened_at, each.method) for each in found] == [
+        (clock.now(), Method.PASSKEY), (clock.now() - 60, Method.PASSKEY)
+    ]  # fmt: skip
+    assert [sessions.is_named(second, each.name) for each in found] == [True, False]
+    for each in found:
+        assert sessions.find(vault, bytes.fromhex(each.name) * 4, LIMITS) is None
+        assert each.name not in {first.token.hex()[:16], second.token.hex()[:16], second.csrf[:16]}
+    clock.advance(60)
+    run(vault, lambda uow: sessions.step_up(uow, second, Method.CODE))
+    with vault.reading() as conn:
+        (newest, *_) = sessions.listed(conn, clock.now(), LIMITS, officer)
+    assert (newest.opened_at, newest.seen_at) == (clock.now() - 60, clock.now())  # it is the session that it was
+
+
+def test_an_officer_ends_the_own_sessions_one_by_one_or_all_but_this(vault, officer, clock):
+    stranger = run(vault, lambda uow: officers.add(uow, "ines", Role.AUDITOR, PASSWORD, OPERATOR)).id
+    theirs = signed_in(vault, stranger)
+    mine, lost, third = (signed_in(vault, officer) for _ in range(3))
+
+    def name_of(session):
+        return sha256(session.token).hexdigest()[:16]
+
+    for nothing in ("", "zz", name_of(mine), name_of(theirs)):
+        assert run(vault, lambda uow, name=nothing: sessions.end_named(uow, mine, name)) == 0
+    assert run(vault, lambda uow: sessions.end_named(uow, mine, name_of(lost))) == 1
+    alive = [sessions.find(vault, each.token, LIMITS) is not None for each in (mine, lost, third, theirs)]
+    assert alive == [True, False, True, True]
+    assert run(vault, lambda uow: sessions.end_others(uow, mine)) == 1
+    alive = [sessions.find(vault, each.token, LIMITS) is not None for each in (mine, third, theirs)]
+    assert alive == [True, False, True]
+    ended = [each for each in acts(vault) if b'"auth.ended"' in each]
+    assert len(ended) == 2
+    assert all(b'"n":1' in each and b'"auth.others","officer:claire"' in each for each in ended)
+
+
+def test_with_one_session_too_many_the_one_unused_longest_ends(vault, officer, clock):
+    opened = []
+    for _ in range(sessions.MOST):
+        clock.advance(60)
+        opened.append(signed_in(vault, officer))
+    sessions.find(vault, opened[0].token, LIMITS)  # used now: not the one that goes
+    clock.advance(60)
+    opened.append(signed_in(vault, officer))
+    alive = [sessions.find(vault, each.token, LIMITS) is not None for each in opened]
+    assert alive == [True, False, *[True] * (sessions.MOST - 1)]
+    (ended,) = [each for each in acts(vault) if b'"auth.ended"' in each]
+    assert b'"auth.too_many_sessions"' in ended
+    raised = run(vault, lambda uow: sessions.step_up(uow, opened[-1], Method.CODE))  # no session more
+    assert sessions.find(vault, opened[0].token, LIMITS)
+    assert sessions.find(vault, raised.token, LIMITS)
+
+
+def test_an_operator_ends_one_officers_sessions_or_everybodys(vault, officer):
+    stranger = run(vault, lambda uow: officers.add(uow, "ines", Role.AUDITOR, PASSWORD, OPERATOR)).id
+    mine, theirs = signed_in(vault, officer), signed_in(vault, stranger)
+    assert run(vault, lambda uow: sessions.end_all(uow, officer, OPERATOR)) == 1
+    assert sessions.find(vault, mine.token, LIMITS) is None
+    assert sessions.find(vault, theirs.token, LIMITS) is not None
+    assert run(vault, lambda uow: sessions.end_all(uow, officer, OPERATOR)) == 0
+    assert run(vault, lambda uow: sessions.end_all(uow, None, OPERATOR)) == 1
+    assert sessions.find(vault, theirs.token, LIMITS) is None
+    ended = [each for each in acts(vault) if b'"auth.ended"' in each]
+    assert len(ended) == 2
+    assert all(b'"auth.operator"' in each for each in ended)
+    assert b"officer:claire" in ended[0]

@@ -74,6 +74,7 @@ class PortalSession(Row, table=True):
     __table_args__ = (
         CheckConstraint("stage IN ('door', 'asked', 'open')", name="stage"),
         Index(None, "expires_at"),
+        Index(None, "holder"),
         CLUSTERED,
     )
 
@@ -83,3 +84,4 @@ class PortalSession(Row, table=True):
     sealed: bytes = Field(sa_type=LargeBinary)  # the handle of the code, then the brand's reference
     seen_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
+    holder: bytes | None = Field(default=None, sa_type=LargeBinary(16))  # of an open one: keyed hash of whose it is
