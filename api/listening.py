@@ -82,7 +82,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Give the rest of a body that nobody waited for an end: the server below takes it in for ever."""
         super().on_response_complete()
-        if self._begun and self.cycle is not None and self.cycle.response_complete:
+        if self._begun and self.cycle.response_complete:
             self._wait(self.rest_seconds)
 
     def _count(self, size: int) -> None:

@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from audit.entry import Act, Actor, Entry, Outcome
 from vault.errors import InvalidRegistration, UnknownOfficer
-from vault.signin import passwords
+from vault.signin import news, passwords
 from vault.store.bulk import insert_rows
 from vault.store.tables import Officer
 from vault.unit import UnitOfWork
@@ -71,6 +71,7 @@ def add(uow: UnitOfWork, officer_id: str, role: Role, password: str, by: Actor) 
         "created_at": uow.now,
     }
     insert_rows(uow.conn, Officer, [row])
+    news.begin(uow, officer_id)
     uow.record(Entry(Act.OFFICER_CREATED, Outcome.ALLOW, by, pol=(f"officer:{officer_id}", f"role:{role}")))
     return OfficerRecord(officer_id, role, OfficerStatus.ACTIVE, uow.now)
 

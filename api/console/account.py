@@ -5,11 +5,14 @@ from typing import Final
 from starlette.responses import Response
 
 from api.console import ceremony, door
+from api.console.attempts import MOST_TRIES
 from api.console.visit import PREFIX, Visit
 from vault.errors import Conflict, InvalidRegistration, UnknownCredential
-from vault.signin import codes, passkeys, passwords, sessions
+from vault.signin import codes, news, passkeys, passwords, sessions
 from vault.signin.passkeys import LastWayIn
 from vault.signin.passwords import UnfitPassword
+from vault.signin.sessions import Session
+from vault.unit import UnitOfWork
 
 ACCOUNT: Final = f"{PREFIX}/account"
 _OTHERS: Final = "others"
@@ -22,9 +25,11 @@ def page(visit: Visit) -> Response:
 
 def step(visit: Visit) -> Response:
     """Add or remove a passkey of one's own, change the password, or end sessions elsewhere."""
+    if "seen" in visit.form:
+        return _seen(visit)
     if "end" in visit.form:
         return _end(visit, visit.form["end"])
-    if "old" in visit.form:
+    if "old" in visit.form and not visit.services.settings.console_passkeys_only:
         return _change_password(visit)
     return _remove(visit) if visit.form.get("remove") else _add(visit)
 
@@ -47,18 +52,23 @@ def _remove(visit: Visit) -> Response:
     try:
         credential = bytes.fromhex(visit.form["remove"])
         with visit.vault.unit() as uow:
-            passkeys.remove(uow, visit.officer.id, credential)
-            sessions.end_others(uow, visit.session)
+            alone = visit.services.settings.console_passkeys_only
+            passkeys.remove(uow, visit.officer.id, credential, alone=alone)
+            fresh = _alone(uow, visit)
             uow.commit()
     except LastWayIn:
         return _shown(visit, 422, problem="last")
     except (UnknownCredential, ValueError):
         return _shown(visit, 422, problem="passkey")
+    visit.session = fresh
     return visit.go(ACCOUNT)
 
 
 def _change_password(visit: Visit) -> Response:
     """Change the password of who knows the old one. Every other session of the officer ends."""
+    if not visit.attempts.admit("try", visit.address, visit.now, MOST_TRIES):
+        door.refused(visit, "auth.too_many")
+        return visit.page("too_many.html", 429)
     officer_id, old = visit.officer.id, visit.form["old"]
     with visit.attempts.hashing:
         knows = len(old) <= passwords.LONGEST and codes.knows(visit.vault, officer_id, old)
@@ -68,21 +78,38 @@ def _change_password(visit: Visit) -> Response:
     try:
         with visit.vault.unit() as uow:
             codes.change_password(uow, officer_id, visit.form.get("new", ""))
-            sessions.end_others(uow, visit.session)
+            fresh = _alone(uow, visit)
             uow.commit()
     except UnfitPassword as unfit:
         return _shown(visit, 422, problem=unfit.flaw)
+    visit.session = fresh
     return visit.go(f"{ACCOUNT}?done=password")
+
+
+def _seen(visit: Visit) -> Response:
+    with visit.vault.unit() as uow:
+        news.seen(uow, visit.officer.id)
+        uow.commit()
+    return visit.go(ACCOUNT)
 
 
 def _end(visit: Visit, name: str) -> Response:
     with visit.vault.unit() as uow:
+        fresh = visit.session
         if name == _OTHERS:
-            sessions.end_others(uow, visit.session)
+            fresh = _alone(uow, visit)
         else:
             sessions.end_named(uow, visit.session, name)
         uow.commit()
+    visit.session = fresh
     return visit.go(ACCOUNT)
+
+
+def _alone(uow: UnitOfWork, visit: Visit) -> Session:
+    """End the officer's other sessions, and copies of this one's token with them: return the one to go on with."""
+    fresh = sessions.renew(uow, visit.session)
+    sessions.end_others(uow, fresh)
+    return fresh
 
 
 def _shown(visit: Visit, status: int = 200, problem: str = "") -> Response:

@@ -129,6 +129,8 @@ def _proven(visit: Visit) -> tuple[str | None, Method]:
     answer = visit.form.get("answer", "")
     if answer:
         return ceremony.used(visit.vault, visit.session, address_of(visit), answer), Method.PASSKEY
+    if visit.services.settings.console_passkeys_only:
+        return None, Method.CODE
     known = visit.session.officer
     officer_id = visit.form.get("officer", "").strip() if known is None else known.id
     password, code = visit.form.get("password", ""), "".join(visit.form.get("code", "").split())
@@ -159,6 +161,8 @@ def _first(visit: Visit) -> Response:
                 passkeys.add(uow, officer_id, made.credential_id, made.credential_public_key, made.sign_count, label)
                 method = Method.PASSKEY
             else:
+                if visit.services.settings.console_passkeys_only:
+                    return _offer(visit, 422, problem="passkey")
                 visit.unsealed()
                 code = "".join(form.get("code", "").split())
                 codes.set_up(uow, officer_id, form.get("password", ""), visit.session.enrolment, code)

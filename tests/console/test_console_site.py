@@ -1,6 +1,7 @@
 """What every request to the console passes: session, role, where its form came from, and proof of presence."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from console_browser import PASSWORD, Browser, add_officer, confirm, set_up, sign_in
@@ -289,7 +290,9 @@ def test_an_officer_changes_the_password_and_is_alone_afterwards(maison, signed_
         assert "notice bad" in page.answer.text
     assert other.get("/console").status == 200
     assert [each["pol"] for each in entries(maison, "auth.failed")] == [["auth.password"]] * 3
+    copied = officer.token
     done = officer.submit("/console/account", old=PASSWORD, new=fresh)
+    assert officer.token != copied
     assert done.answer.headers["location"] == "/console/account?done=password"
     assert "is changed" in officer.get("/console/account?done=password").text
     assert other.get("/console").status == 303
@@ -345,10 +348,91 @@ def test_an_officer_sees_the_own_sessions_and_ends_them(maison, signed_in):
     )
     assert others[0].get("/console").status == 200
     assert confirm(officer, officer.authenticator, maison.clock).status == 303
+    copied = Browser(maison.http.app)
+    copied.http.cookies.set(COOKIE, officer.token, domain="vault.example")
+    assert copied.get("/console").status == 200
     assert officer.submit("/console/account", end="others").status == 303
+    assert copied.get("/console").status == 303  # a copy of this very token goes too
     assert others[0].get("/console").status == 303
     assert (officer.get("/console").status, auditor.get("/console").status) == (200, 200)
     assert "others" not in [each["fields"].get("end") for each in officer.get("/console/account").forms]
+
+
+def test_an_officer_is_told_of_tries_and_changes_until_they_were_seen(maison, signed_in, browser):
+    officer = signed_in(officer_id="claire")
+    assert officer.submit("/console/account", seen="on").status == 303
+    for _ in range(2):
+        browser.submit("/console/sign-in", officer="claire", password=PASSWORD, code="000000")
+    browser.submit("/console/sign-in", officer="claire", password="wrong passphrase", code="000000")
+    maison.clock.advance(60)
+    assert "somebody tried them" in officer.get("/console").text
+    assert "see your ways in" in officer.get("/console/systems").text
+    page = officer.get("/console/account")
+    assert "Your password was right, and the code was not : 2 times" in page.text.replace(" :", " :")
+    assert "A try in your name failed : 1 time" in page.text
+    assert "tried" not in browser.get("/console/sign-in").text  # it is told to nobody else
+    later = Browser(maison.http.app)
+    assert sign_in(later, "claire", officer.authenticator, maison.clock).status == 303
+    assert "Signed in before this on" in later.get("/console/account").text
+    assert later.submit("/console/account", seen="on").status == 303
+    assert "see your ways in" not in officer.get("/console/systems").text
+
+
+def test_a_passkey_that_answers_wrongly_is_told_to_its_officer(maison, signed_in):
+    from base64 import urlsafe_b64encode
+
+    from vault.signin import news, passkeys
+
+    officer = signed_in(officer_id="claire")
+    with maison.vault.unit() as uow:
+        passkeys.add(uow, "claire", b"id-1", b"key", 0, "desk")
+        news.seen(uow, "claire")
+        uow.commit()
+    name = urlsafe_b64encode(b"id-1").rstrip(b"=").decode()
+    data = urlsafe_b64encode(b"{}").rstrip(b"=").decode()
+    answer = (
+        f'{{"id":"{name}","rawId":"{name}","type":"public-key","response":'
+        f'{{"clientDataJSON":"{data}","authenticatorData":"{data}","signature":"{data}"}}}}'
+    )
+    refused = Browser(maison.http.app).submit("/console/sign-in", answer=answer)
+    assert refused.status == 403
+    assert "A try in your name failed" in officer.get("/console/account").text
+
+
+def test_where_passkeys_alone_count_no_password_is_offered_or_taken(maison, signed_in, browser):
+    from vault.signin import passkeys
+
+    officer = signed_in(officer_id="claire")
+    services = maison.http.app.state.services
+    only = services.settings.model_copy(update={"console_passkeys_only": True})
+    maison.http.app.state.services = replace(services, settings=only)
+    for path in ("/console/sign-in", "/console/confirm"):
+        page = (browser if path.endswith("in") else officer).get(path)
+        assert 'type="password"' not in page.answer.text
+        assert page.form("answer")
+    assert "another-password" not in officer.get("/console/account").answer.text
+    maison.clock.advance(30)
+    form = browser.get("/console/sign-in").form("answer")["fields"]
+    del form["answer"]
+    right = {"officer": "claire", "password": PASSWORD, "code": officer.authenticator.at(maison.clock.now())}
+    assert browser.post("/console/sign-in", form | right).status == 403
+    csrf = officer.get("/console/account").form("form", action="/console/sign-out")["fields"]
+    changed = officer.post("/console/account", csrf | {"old": PASSWORD, "new": "seven lamps by the quay"})
+    assert (changed.status, entries(maison, "officer.credential_changed")) == (422, [])
+    fresh = Browser(maison.http.app)
+    fresh.submit("/console/set-up", code=add_officer(maison.vault, "ines", "auditor"))
+    page = fresh.get("/console/set-up")
+    assert 'type="password"' not in page.answer.text
+    (spelt,) = re.findall(r'<code class="secret">([A-Z2-7 ]+)</code>', page.answer.text) or [""]
+    assert not spelt
+    code = {"password": PASSWORD, "code": "123456"}
+    del (form := page.form("answer")["fields"])["answer"]
+    assert fresh.post("/console/set-up", form | code).status == 422
+    with maison.vault.unit() as uow:
+        passkeys.add(uow, "claire", b"id-1", b"key", 0, "desk")
+        uow.commit()
+    last = officer.submit("/console/account", remove=b"id-1".hex())
+    assert (last.status, "only way in" in last.text) == (422, True)
 
 
 def test_a_set_up_says_what_is_wrong_with_a_password(maison, browser):

@@ -147,16 +147,18 @@ def test_a_code_is_good_once_and_only_now(vault, officer, clock):
     assert not codes.proves(vault, officer, PASSWORD, good)
     clock.advance(300)
     for wrong in (
-        code_of(session, clock, -2),
-        code_of(session, clock, 2),
+        code_of(session, clock, -3),
+        code_of(session, clock, 3),
+        code_of(session, clock, -1),  # shown until a moment ago
         "",
         "12345",
         "abcdef",
         "\uff11\uff12\uff13\uff14\uff15\uff16",
     ):
         assert not codes.proves(vault, officer, PASSWORD, wrong)
-    assert codes.proves(vault, officer, PASSWORD, code_of(session, clock, 1))
-    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))  # an earlier one than was used
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock, 1))  # not shown yet
+    assert codes.proves(vault, officer, PASSWORD, code_of(session, clock))
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))
 
 
 def test_guessing_closes_this_way_for_a_quarter_of_an_hour(vault, officer, clock):
@@ -198,6 +200,31 @@ def test_a_set_up_code_is_good_once_for_a_day_and_replaces_the_one_before(vault,
         run(vault, lambda uow: invitations.accept(uow, late))
     with vault.engine.connect() as conn:
         assert code.replace("-", "") not in str(conn.exec_driver_sql("SELECT * FROM officer_invitation").all())
+
+
+def test_a_set_up_code_is_none_once_its_officer_was_disabled(vault, officer):
+    code = run(vault, lambda uow: invitations.invite(uow, officer, OPERATOR))
+    run(vault, lambda uow: officers.disable(uow, officer, OPERATOR))
+    with pytest.raises(UnknownCredential):
+        run(vault, lambda uow: invitations.accept(uow, code))
+
+
+def test_a_renewed_session_is_the_same_under_another_token(vault, officer, clock):
+    session = signed_in(vault, officer)
+    clock.advance(60)
+    fresh = run(vault, lambda uow: sessions.renew(uow, session))
+    assert sessions.find(vault, session.token, LIMITS) is None
+    found = sessions.find(vault, fresh.token, LIMITS)
+    assert (found.method, found.stepped_at, found.expires_at) == (
+        session.method,
+        session.stepped_at,
+        session.expires_at,
+    )
+    with vault.reading() as conn:
+        (listed,) = sessions.listed(conn, clock.now(), LIMITS, officer)
+    assert listed.opened_at == clock.now() - 60
+    with pytest.raises(SessionOver):
+        run(vault, lambda uow: sessions.renew(uow, session))
 
 
 def test_nobody_is_invited_who_may_not_come(vault, officer):
@@ -378,3 +405,46 @@ def test_an_operator_ends_one_officers_sessions_or_everybodys(vault, officer):
     assert len(ended) == 2
     assert all(b'"auth.operator"' in each for each in ended)
     assert b"officer:claire" in ended[0]
+
+
+@pytest.mark.parametrize("off", [-2, -1, 1, 2])
+def test_a_clock_that_is_off_is_learnt_at_the_set_up_and_stays_off_by_as_much(vault, officer, clock, off):
+    session = signed_in(vault, officer)
+    run(vault, lambda uow: codes.set_up(uow, officer, PASSWORD, session.enrolment, code_of(session, clock, off)))
+    clock.advance(90)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))  # another clock's
+    assert codes.proves(vault, officer, PASSWORD, code_of(session, clock, off))
+
+
+@pytest.mark.parametrize("off", [-2, -1, 1, 2])
+def test_a_clock_that_has_drifted_costs_one_more_try(vault, officer, clock, off):
+    session = with_code(vault, officer, clock)
+    clock.advance(900)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock, off))
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock, off))  # the same one tells no more
+    clock.advance(30)
+    assert codes.proves(vault, officer, PASSWORD, code_of(session, clock, off))
+    clock.advance(30)
+    assert codes.proves(vault, officer, PASSWORD, code_of(session, clock, off))  # from now on it is expected there
+    clock.advance(90)  # no step is taken again, also by a clock that is set back
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock))
+    clock.advance(30)
+    assert codes.proves(vault, officer, PASSWORD, code_of(session, clock))  # and back: somebody set the clock
+
+
+def test_one_stale_code_and_one_of_another_drift_open_nothing(vault, officer, clock):
+    session = with_code(vault, officer, clock)
+    clock.advance(900)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock, -1))
+    clock.advance(30)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock, 1))
+    clock.advance(30)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock, -1))
+    clock.advance(30 * (codes.IN_A_ROW + 1))  # too late to be in a row
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock, -1))
+    clock.advance(30)
+    assert not codes.proves(
+        vault, officer, "wrong passphrase", code_of(session, clock, -1)
+    )  # which forgets what was offered
+    clock.advance(30)
+    assert not codes.proves(vault, officer, PASSWORD, code_of(session, clock, -1))

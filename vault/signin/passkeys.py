@@ -8,6 +8,8 @@ from sqlmodel import col
 
 from audit.entry import Act, Entry, Outcome
 from vault.errors import InvalidRegistration, UnknownCredential
+from vault.signin import news
+from vault.signin.news import News
 from vault.signin.sessions import actor
 from vault.store.bulk import insert_rows
 from vault.store.tables import Officer, OfficerCode, OfficerPasskey
@@ -43,6 +45,7 @@ def add(uow: UnitOfWork, officer_id: str, credential_id: bytes, public_key: byte
     row: dict[str, object] = {"credential_id": credential_id, "officer_id": officer_id, "public_key": public_key}
     row |= {"sign_count": sign_count, "label": name, "added_at": uow.now, "used_at": None}
     insert_rows(uow.conn, OfficerPasskey, [row])
+    news.note(uow, officer_id, News.PASSKEY_ADDED)
     said = (f"officer:{officer_id}", "credential:passkey")
     uow.record(Entry(Act.OFFICER_CREDENTIAL_ADDED, Outcome.ALLOW, actor(officer_id), pol=said))
 
@@ -68,18 +71,20 @@ def used(uow: UnitOfWork, passkey: Passkey, sign_count: int) -> None:
     )
 
 
-def remove(uow: UnitOfWork, officer_id: str, credential_id: bytes) -> None:
+def remove(uow: UnitOfWork, officer_id: str, credential_id: bytes, *, alone: bool = False) -> None:
     """Forget one of an officer's own; record `officer.credential_removed`.
 
-    Raises `UnknownCredential`, and `LastWayIn` where nothing would be left to sign in with.
+    Raises `UnknownCredential`, and `LastWayIn` where nothing would be left to sign in with: `alone`, where a
+    password and a code are no way in.
     """
     _alone(uow, officer_id)
     coded = uow.conn.scalar(select(col(OfficerCode.officer_id)).where(col(OfficerCode.officer_id) == officer_id))
-    if coded is None and [each.credential_id for each in of(uow.conn, officer_id)] == [credential_id]:
+    if (alone or coded is None) and [each.credential_id for each in of(uow.conn, officer_id)] == [credential_id]:
         raise LastWayIn
     mine = (col(OfficerPasskey.credential_id) == credential_id) & (col(OfficerPasskey.officer_id) == officer_id)
     if uow.conn.execute(delete(OfficerPasskey).where(mine)).rowcount != 1:
         raise UnknownCredential
+    news.note(uow, officer_id, News.PASSKEY_REMOVED)
     said = (f"officer:{officer_id}", "credential:passkey")
     uow.record(Entry(Act.OFFICER_CREDENTIAL_REMOVED, Outcome.ALLOW, actor(officer_id), pol=said))
 

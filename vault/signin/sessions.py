@@ -21,6 +21,8 @@ from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from vault import officers
 from vault.errors import SessionOver
 from vault.officers import OfficerRecord, OfficerStatus
+from vault.signin import news
+from vault.signin.news import News
 from vault.store.bulk import insert_rows
 from vault.store.tables import OfficerSession
 from vault.unit import UnitOfWork, Vault
@@ -154,6 +156,7 @@ def sign_in(uow: UnitOfWork, before: Session, officer_id: str, method: Method, l
     if officer is None:
         raise SessionOver
     uow.record(Entry(Act.AUTH_SUCCEEDED, Outcome.ALLOW, actor(officer_id), pol=(f"auth.{method}",)))
+    news.note(uow, officer_id, News.SIGNED_IN)
     over = [each.name for each in listed(uow.conn, uow.now, limits, officer_id)[MOST - 1 :]]
     if over:
         _drop(uow, officer_id, over, "auth.too_many_sessions", actor(officer_id))
@@ -171,6 +174,14 @@ def step_up(uow: UnitOfWork, before: Session, method: Method) -> Session:
     said = ("auth.step_up", f"auth.{method}")
     uow.record(Entry(Act.AUTH_SUCCEEDED, Outcome.ALLOW, actor(before.officer.id), pol=said))
     return _new(uow, Stage.OPEN, before.officer, before.method, uow.now, before.expires_at, opened_at)
+
+
+def renew(uow: UnitOfWork, before: Session) -> Session:
+    """Go on as before under a new token: whoever has a copy of the old one is out. Raises `SessionOver`."""
+    mine = col(OfficerSession.token_hash) == _hash(before.token)
+    opened_at = uow.conn.scalar(select(col(OfficerSession.created_at)).where(mine))
+    _end(uow, before)
+    return _new(uow, before.stage, before.officer, before.method, before.stepped_at, before.expires_at, opened_at)
 
 
 def end(uow: UnitOfWork, session: Session) -> None:

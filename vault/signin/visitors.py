@@ -148,7 +148,7 @@ def _new(uow: UnitOfWork, stage: Stage, brand: str, held: str, expires_at: int, 
     # Why safe: as `vault.signin.sessions`, 256 random bits of which only the hash is stored.
     token = uow.vault.entropy.bytes(TOKEN_BYTES)
     (sealed,) = uow.vault.keys.seal(_LABEL, [(_hash(token), held.encode())])
-    row = {"token_hash": _hash(token), "stage": stage.value, "brand": brand, "sealed": sealed}
+    row: dict[str, object] = {"token_hash": _hash(token), "stage": stage.value, "brand": brand, "sealed": sealed}
     insert_rows(uow.conn, PortalSession, [row | {"seen_at": uow.now, "expires_at": expires_at, "holder": holder}])
     return Visitor(token, stage, brand, held)
 
