@@ -77,6 +77,10 @@ lock: environment-dev ## resolve pyproject.toml anew into the lock files (make l
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) -c requirements-dev.lock -o requirements.lock
 	@$(BIN)/uv pip compile pyproject.toml --extra providers $(LOCK_FLAGS) -c requirements-dev.lock -o requirements-providers.lock
 
+.PHONY: advisories
+advisories: environment-dev ## ask the public database of advisories about every pinned part; needs the network
+	@.ci/advisories.sh $(ARGS)
+
 .PHONY: openapi
 openapi: environment-dev ## write docs/openapi.json from the running code
 	@$(BIN)/ecrin openapi docs/openapi.json

@@ -11,23 +11,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD: Final = 32 * 1024  # bytes of address and fields; a proof, a token and a certificate in a header are 12 kB
 HEAD_SECONDS: Final = 20.0  # from the connection, or from its first byte, to the end of a head
+REST_SECONDS: Final = 20.0  # from an answer that did not wait for the body to that body's end
 
 
 class BoundedHttp(HttpToolsProtocol):
     """One connection: httptools' parser under uvicorn, with an end to what it takes in before anybody counts."""
 
     head_seconds = HEAD_SECONDS
+    rest_seconds = REST_SECONDS
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._taken = 0  # bytes of this request's address and fields, trailers among them
         self._silent = 0  # bytes since the parser last gave us anything: it keeps what is unfinished
+        self._begun = False  # a request whose end has not come yet
         self._late: TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin to wait for the first head."""
         super().connection_made(cast("Any", transport))
-        self._wait()
+        self._wait(self.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -45,7 +48,8 @@ class BoundedHttp(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._taken = self._silent = 0
-        self._wait()
+        self._begun = True
+        self._wait(self.head_seconds)
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the address in."""
@@ -70,8 +74,16 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        self._waited()
         self._silent = 0
+        self._begun = False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Give the rest of a body that nobody waited for an end: the server below takes it in for ever."""
+        super().on_response_complete()
+        if self._begun and self.cycle.response_complete:
+            self._wait(self.rest_seconds)
 
     def _count(self, size: int) -> None:
         self._silent = 0
@@ -79,9 +91,9 @@ class BoundedHttp(HttpToolsProtocol):
         if self._taken > MOST_HEAD:
             raise ValueError("head")  # the parser stops, and the server answers 400 and hangs up
 
-    def _wait(self) -> None:
+    def _wait(self, seconds: float) -> None:
         if self._late is None:
-            self._late = self.loop.call_later(self.head_seconds, self._hang_up)
+            self._late = self.loop.call_later(seconds, self._hang_up)
 
     def _waited(self) -> None:
         if self._late is not None:

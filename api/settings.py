@@ -2,7 +2,7 @@
 
 Variables are named `ECRIN_<FIELD>`; a `.env` file in the working directory fills in what the environment leaves out.
 Secrets are never values here but paths of files that hold them. Anything unsafe is refused before the service opens a
-socket, and no setting lowers security: what is not offered cannot be switched off.
+socket. No setting lowers security but the one that is named `unsafe_…`: what is not offered cannot be switched off.
 """
 
 import os
@@ -65,6 +65,10 @@ class Settings(BaseSettings):
         default="", description="Instead: URL of the keystore's PostgreSQL database, never in the data's cluster."
     )
     keystore_password_file: Path | None = Field(default=None, description="File with that database's password.")
+    unsafe_database_in_clear: bool = Field(
+        default=False,
+        description="Reach PostgreSQL on another machine without TLS: the network between is yours alone.",
+    )
     keystore_copies: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="Comma-separated folders, two or more, for copies of the keystore. No erasure without."
     )
@@ -109,6 +113,9 @@ class Settings(BaseSettings):
     )
     console_idle_seconds: int = Field(default=900, ge=60, le=3600, description="Idle time that ends a session.")
     console_session_seconds: int = Field(default=36000, ge=600, le=43200, description="Longest session of an officer.")
+    console_passkeys_only: bool = Field(
+        default=False, description="Officers come with passkeys alone; no password counts."
+    )
     dpop_nonces: Literal["raw", "every"] = Field(default="raw", description="What needs a nonce beside tokens.")
     host: str = Field(default="127.0.0.1", description="Address to bind.")
     port: int = Field(default=8420, ge=0, le=65535, description="Port to bind; 0 lets the system choose.")
@@ -196,6 +203,9 @@ class Settings(BaseSettings):
         findings += unsafe.certificate_findings(self.client_certificate_header, self.trusted_proxies)
         findings += unsafe.database_findings(self.database_url, self.workers)
         findings += unsafe.keystore_findings(self.keystore_url, self.database_url)
+        if not self.unsafe_database_in_clear:
+            for name in ("database_url", "keystore_url"):
+                findings += unsafe.database_tls_findings(name, getattr(self, name) or "sqlite://")
         if self.post_terminal:
             urls = (self.public_url, self.console_url)
             findings += unsafe.terminal_findings(self.deployment, self.host, urls, self.post_file)

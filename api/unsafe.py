@@ -129,6 +129,30 @@ def keystore_findings(text: str, data: str) -> list[str]:
     return found
 
 
+def database_tls_findings(name: str, text: str) -> list[str]:
+    """Refuse a PostgreSQL server on another machine whose certificate is not asked for and checked, name and all.
+
+    libpq's other modes encrypt for whoever answers, or not at all where the server would rather not.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        return []  # said elsewhere
+    if url.get_backend_name() != "postgresql":
+        return []
+    given = [url.host, *(each for key in ("host", "hostaddr") for each in _listed(url.query.get(key, ())))]
+    hosts = [part for each in given if each for part in each.split(",")]
+    near = all(host.startswith(("/", "@")) or _is_loopback(host) for host in hosts) and "service" not in url.query
+    if near or url.query.get("sslmode") == "verify-full":
+        return []
+    said = "the server is on another machine: add sslmode=verify-full, and sslrootcert with the certificates that vouch for it"
+    return [f"{name}: {said}; where the network between is yours alone, say unsafe_database_in_clear"]
+
+
+def _listed(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
 def _server(url: URL) -> tuple[str, str]:
     host, port = url.host or url.query.get("host") or "localhost", url.port or url.query.get("port") or 5432
     return ("localhost" if host in {"127.0.0.1", "::1"} else str(host)), str(port)

@@ -96,6 +96,7 @@ class Act(StrEnum):
     OFFICER_INVITED = "officer.invited", "I12"
     OFFICER_CREDENTIAL_ADDED = "officer.credential_added", "I13"
     OFFICER_CREDENTIAL_REMOVED = "officer.credential_removed", "I14"
+    OFFICER_CREDENTIAL_CHANGED = "officer.credential_changed", "I15"
 
     KEYS_SEALED = "keys.sealed", "K01"
     KEYS_UNSEALED = "keys.unsealed", "K02"

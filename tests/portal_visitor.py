@@ -1,6 +1,6 @@
 """Somebody at the portal: signs in with the code that was sent, asks for each right, finds their entries."""
 
-from console_browser import PUBLIC
+from console_browser import PUBLIC, Browser
 from policy_officers import AUTHOR, Officers
 
 from vault.requests import delivering, handling, letters, records
@@ -29,7 +29,9 @@ def code_of(maison):
     return found[-1].words["code"] if found else None
 
 
-def signed_in(maison, browser, address=ADDRESS):
+def signed_in(maison, browser=None, address=ADDRESS):
+    """Sign a browser in, a new one if none is given."""
+    browser = browser or Browser(maison.http.app)
     asked = browser.submit("/me/sign-in", brand="aurelle", address=address)
     assert asked.answer.headers["location"] == "/me/code"
     done = browser.submit("/me/code", code=code_of(maison))

@@ -13,14 +13,13 @@ from sqlmodel import col
 
 from audit.entry import Act, Actor, Entry, Outcome
 from vault.errors import InvalidRegistration, UnknownOfficer
+from vault.signin import news, passwords
 from vault.store.bulk import insert_rows
 from vault.store.tables import Officer
 from vault.unit import UnitOfWork
 
-SHORTEST_PASSWORD: Final = 12
 FOUNDERS: Final = ("founder-author", "founder-approver")
 """Who signs a deployment's first version: one process holds both keys, so that nothing else rests on them."""
-LONGEST_PASSWORD: Final = 1024  # bytes that Argon2 is made to chew; longer is an attack, not a passphrase
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
 _HASHER: Final = PasswordHasher()
@@ -58,24 +57,28 @@ def is_id(text: str) -> bool:
 
 
 def add(uow: UnitOfWork, officer_id: str, role: Role, password: str, by: Actor) -> OfficerRecord:
-    """Add an officer and record `officer.created`. Raises `InvalidRegistration`, or `Conflict` if the id is taken."""
+    """Add an officer and record `officer.created`. Raises `InvalidRegistration`, or `Conflict` if the id is taken.
+
+    Of a password that is not to be taken `UnfitPassword` says why.
+    """
     if not is_id(officer_id):
         raise InvalidRegistration("id")
     row = {
         "id": officer_id,
         "role": role.value,
         "status": OfficerStatus.ACTIVE.value,
-        "password_hash": _hash(uow, password),
+        "password_hash": _hash(uow, officer_id, password),
         "created_at": uow.now,
     }
     insert_rows(uow.conn, Officer, [row])
+    news.begin(uow, officer_id)
     uow.record(Entry(Act.OFFICER_CREATED, Outcome.ALLOW, by, pol=(f"officer:{officer_id}", f"role:{role}")))
     return OfficerRecord(officer_id, role, OfficerStatus.ACTIVE, uow.now)
 
 
 def change_password(uow: UnitOfWork, officer_id: str, password: str) -> None:
-    """Give an officer another password; the caller records why. Raises `InvalidRegistration`."""
-    hashed = _hash(uow, password)
+    """Give an officer another password; the caller records why. Raises `UnfitPassword`."""
+    hashed = _hash(uow, officer_id, password)
     uow.conn.execute(update(Officer).where(col(Officer.id) == officer_id).values(password_hash=hashed))
 
 
@@ -120,9 +123,9 @@ def password_fits(conn: Connection, officer_id: str, password: str) -> bool:
     return row is not None and row.status == OfficerStatus.ACTIVE
 
 
-def _hash(uow: UnitOfWork, password: str) -> str:
-    if len(password) < SHORTEST_PASSWORD or len(password.encode()) > LONGEST_PASSWORD:
-        raise InvalidRegistration("password: 12 characters at least")
+def _hash(uow: UnitOfWork, officer_id: str, password: str) -> str:
+    # Here, as every password passes here: of `officer add`, of a set-up, of a change.
+    passwords.check(password, passwords.words_of(officer_id, uow.vault.deployment, uow.vault.bundle))
     return _HASHER.hash(password, salt=uow.vault.entropy.bytes(16))
 
 

@@ -30,6 +30,7 @@ from api.cli import (
     restrictions,
     rotation,
     seal,
+    sessions,
     shares,
     siem,
     signers,
@@ -71,6 +72,7 @@ app.add_typer(consents.app, name="consent")
 app.add_typer(requests.app, name="request")
 app.add_typer(restrictions.app, name="restriction")
 app.add_typer(officers.app, name="officer")
+app.add_typer(sessions.app, name="session")
 app.add_typer(signers.app, name="signer")
 app.add_typer(joins.app, name="join")
 policyversions.install(policy.app)

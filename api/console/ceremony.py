@@ -27,7 +27,8 @@ from webauthn.helpers.structs import (
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from api.pages.forms import origin_of
-from vault.signin import passkeys
+from vault.signin import news, passkeys
+from vault.signin.news import News
 from vault.signin.passkeys import Passkey
 from vault.signin.sessions import Session
 from vault.unit import Vault
@@ -93,6 +94,7 @@ def used(vault: Vault, session: Session, address: str, answer: str) -> str | Non
     """Check the browser's answer and note the use; return whose passkey it was, or None for anything that does not hold."""
     if len(answer) > _MOST_TEXT:
         return None
+    passkey = None
     try:
         claimed = parse_authentication_credential_json(answer)
         with vault.reading() as conn:
@@ -109,8 +111,18 @@ def used(vault: Vault, session: Session, address: str, answer: str) -> str | Non
             require_user_verification=True,
         )
     except _NOT_ONE:
+        if (
+            passkey is not None
+        ):  # the passkey is there and its signature or its count is wrong: a copy, or somebody who tries
+            _tell(vault, passkey.officer_id)
         return None
     with vault.unit() as uow:
         passkeys.used(uow, passkey, verified.new_sign_count)
         uow.commit()
     return passkey.officer_id
+
+
+def _tell(vault: Vault, officer_id: str) -> None:
+    with vault.unit() as uow:
+        news.note(uow, officer_id, News.TRIED)
+        uow.commit()

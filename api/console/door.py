@@ -19,13 +19,13 @@ from audit.entry import UNKNOWN, Act, Entry, Outcome
 from vault import officers
 from vault.errors import Conflict, InvalidRegistration, SessionOver, UnknownCredential
 from vault.officers import OfficerStatus
-from vault.signin import codes, invitations, passkeys, sessions
+from vault.signin import codes, invitations, passkeys, passwords, sessions
+from vault.signin.passwords import UnfitPassword
 from vault.signin.sessions import Method
 
 SIGN_IN: Final = f"{PREFIX}/sign-in"
 CONFIRM: Final = f"{PREFIX}/confirm"
 SET_UP: Final = f"{PREFIX}/set-up"
-ACCOUNT: Final = f"{PREFIX}/account"
 
 Handler = Callable[[Visit], Response]
 
@@ -114,35 +114,6 @@ def set_up(visit: Visit) -> Response:
     return visit.go(SET_UP)
 
 
-def account_page(visit: Visit) -> Response:
-    """Show an officer their own ways in."""
-    return _account(visit)
-
-
-def account(visit: Visit) -> Response:
-    """Add or remove a passkey of one's own."""
-    officer_id = visit.officer.id
-    gone = visit.form.get("remove", "")
-    try:
-        with visit.vault.unit() as uow:
-            if gone:
-                credential = bytes.fromhex(gone)
-                if len(passkeys.of(uow.conn, officer_id)) == 1 and not codes.is_set_up(visit.vault, officer_id):
-                    return _account(visit, 422, problem="last")
-                passkeys.remove(uow, officer_id, credential)
-                sessions.end_others(uow, visit.session)
-            else:
-                made = ceremony.made(visit.session, _address(visit), visit.form.get("answer", ""))
-                if made is None:
-                    return _account(visit, 422, problem="passkey")
-                label = visit.form.get("label", "")
-                passkeys.add(uow, officer_id, made.credential_id, made.credential_public_key, made.sign_count, label)
-            uow.commit()
-    except (Conflict, InvalidRegistration, UnknownCredential, ValueError):
-        return _account(visit, 422, problem="passkey")
-    return visit.go(ACCOUNT)
-
-
 def refused(visit: Visit, why: str) -> None:
     """Record that somebody was turned away, or count it where there were many. Never what was typed."""
     who = UNKNOWN if visit.session.officer is None else visit.actor
@@ -157,11 +128,13 @@ def _proven(visit: Visit) -> tuple[str | None, Method]:
     """Return whom the form proves to be there, if anybody, and how they tried."""
     answer = visit.form.get("answer", "")
     if answer:
-        return ceremony.used(visit.vault, visit.session, _address(visit), answer), Method.PASSKEY
+        return ceremony.used(visit.vault, visit.session, address_of(visit), answer), Method.PASSKEY
+    if visit.services.settings.console_passkeys_only:
+        return None, Method.CODE
     known = visit.session.officer
     officer_id = visit.form.get("officer", "").strip() if known is None else known.id
     password, code = visit.form.get("password", ""), "".join(visit.form.get("code", "").split())
-    if len(password) > officers.LONGEST_PASSWORD:
+    if len(password) > passwords.LONGEST:
         return None, Method.CODE
     visit.unsealed()  # the secret for codes is sealed with the vault; passkeys work in a sealed one too
     with visit.attempts.hashing:
@@ -181,13 +154,15 @@ def _first(visit: Visit) -> Response:
     try:
         with visit.vault.unit() as uow:
             if "answer" in form:
-                made = ceremony.made(visit.session, _address(visit), form["answer"])
+                made = ceremony.made(visit.session, address_of(visit), form["answer"])
                 if made is None:
                     return _offer(visit, 422, problem="passkey")
                 label = form.get("label", "")
                 passkeys.add(uow, officer_id, made.credential_id, made.credential_public_key, made.sign_count, label)
                 method = Method.PASSKEY
             else:
+                if visit.services.settings.console_passkeys_only:
+                    return _offer(visit, 422, problem="passkey")
                 visit.unsealed()
                 code = "".join(form.get("code", "").split())
                 codes.set_up(uow, officer_id, form.get("password", ""), visit.session.enrolment, code)
@@ -195,6 +170,8 @@ def _first(visit: Visit) -> Response:
             visit.session = sessions.sign_in(uow, visit.session, officer_id, method, visit.limits)
             sessions.end_others(uow, visit.session)  # whoever lost a way in may have lost a browser with it
             uow.commit()
+    except UnfitPassword as unfit:
+        return _offer(visit, 422, problem=unfit.flaw)
     except InvalidRegistration:
         return _offer(visit, 422, problem="code")
     except Conflict:
@@ -206,21 +183,11 @@ def _offer(visit: Visit, status: int = 200, problem: str = "") -> Response:
     secret = visit.session.enrolment
     return visit.page(
         "set_up.html", status,
-        options=_making(visit),
+        options=making(visit),
         secret=" ".join(_fours(codes.spelt(secret))),
         square=_square(codes.link(secret, visit.officer.id, visit.vault.deployment)),
         problem=problem,
     )  # fmt: skip
-
-
-def _account(visit: Visit, status: int = 200, problem: str = "") -> Response:
-    with visit.vault.reading() as conn:
-        held = passkeys.of(conn, visit.officer.id)
-    coded = codes.is_set_up(visit.vault, visit.officer.id)
-    raised = visit.session.is_raised(visit.now)
-    return visit.page(
-        "account.html", status, held=held, coded=coded, raised=raised, options=_making(visit), problem=problem
-    )
 
 
 def _door(visit: Visit, template: str, status: int = 200, *, failed: bool = False) -> Response:
@@ -228,15 +195,16 @@ def _door(visit: Visit, template: str, status: int = 200, *, failed: bool = Fals
     if visit.session.officer is not None:
         with visit.vault.reading() as conn:
             held = passkeys.of(conn, visit.session.officer.id)
-    options = ceremony.to_use(visit.session, _address(visit), held)
+    options = ceremony.to_use(visit.session, address_of(visit), held)
     onward = forms.local(visit.form.get("next", "") or visit.query.get("next", ""), PREFIX)
-    return visit.page(template, status, options=options, failed=failed, onward=onward, address=_address(visit))
+    return visit.page(template, status, options=options, failed=failed, onward=onward, address=address_of(visit))
 
 
-def _making(visit: Visit) -> str:
+def making(visit: Visit) -> str:
+    """Return what the browser needs to make a passkey, as JSON."""
     with visit.vault.reading() as conn:
         held = passkeys.of(conn, visit.officer.id)
-    return ceremony.to_make(visit.session, _address(visit), visit.vault.deployment, visit.officer.id, held)
+    return ceremony.to_make(visit.session, address_of(visit), visit.vault.deployment, visit.officer.id, held)
 
 
 def _square(text: str) -> tuple[int, str]:
@@ -250,5 +218,6 @@ def _fours(text: str) -> list[str]:
     return [text[start : start + 4] for start in range(0, len(text), 4)]
 
 
-def _address(visit: Visit) -> str:
+def address_of(visit: Visit) -> str:
+    """Return the base URL in officers' browsers: passkeys are bound to its host."""
     return visit.services.settings.console_url

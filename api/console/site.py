@@ -17,7 +17,21 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from api.console import alerts, control, data, door, integrity, log, plans, policy, reports, requests, seal, today
+from api.console import (
+    account,
+    alerts,
+    control,
+    data,
+    door,
+    integrity,
+    log,
+    plans,
+    policy,
+    reports,
+    requests,
+    seal,
+    today,
+)
 from api.console.attempts import MOST_DOORS, Attempts
 from api.console.menu import ALL, HANDLERS, READERS
 from api.console.visit import PREFIX, Visit
@@ -96,7 +110,7 @@ PAGES: Final = (
     Page("/set-up", Door.SETTING_UP, door.set_up_page, door.set_up),
     Page("/confirm", ALL, door.confirm_page, door.confirm),
     Page("/sign-out", ALL, None, door.sign_out),
-    Page("/account", ALL, door.account_page, door.account, raised=True),
+    Page("/account", ALL, account.page, account.step, raised=True),
 )
 
 

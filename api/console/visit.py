@@ -17,7 +17,8 @@ from api.problems import Problem, request_id_of
 from api.services import Services
 from audit.entry import Actor, Entry
 from vault.officers import OfficerRecord
-from vault.signin import sessions
+from vault.signin import news, sessions
+from vault.signin.news import Item, News
 from vault.signin.sessions import Limits, Session
 from vault.unit import Vault
 
@@ -87,9 +88,15 @@ class Visit:
             uow.record(entry)
             uow.commit()
 
+    def told(self) -> dict[News, Item]:
+        """Return what there is to tell the officer about the own ways in."""
+        with self.vault.reading() as conn:
+            return news.of(conn, self.officer.id)
+
     def page(self, template: str, status: int = 200, **content: Any) -> Response:
         """Answer with a page."""
         session = self.session
+        told = self.told() if session.stage is sessions.Stage.OPEN else {}
         # Of a page that is not there not even its address is repeated.
         here = PREFIX if status == HTTPStatus.NOT_FOUND else self.request.scope["path"]
         frame = {
@@ -102,6 +109,9 @@ class Visit:
             "deployment": self.vault.deployment,
             "request_id": request_id_of(self.request),
             "now": self.now,
+            "told": told,
+            "passkeys_only": self.services.settings.console_passkeys_only,
+            "untold": news.unseen(told),
             "signed_in": session.stage is sessions.Stage.OPEN,
         }
         return render.page(template, self.tag, frame | content, status)

@@ -18,6 +18,19 @@ LEVELS: Final[Mapping[str, str]] = {
     "raw": N_("in full"),
 }  # fmt: skip
 
+METHODS: Final[Mapping[str, str]] = {"passkey": N_("a passkey"), "code": N_("password and code")}
+
+NEWS: Final[Mapping[str, str]] = {
+    "tried": N_("A try in your name failed"),
+    "half_proven": N_("Your password was right, and the code was not"),
+    "passkey_added": N_("A passkey was added"),
+    "passkey_removed": N_("A passkey was removed"),
+    "password_changed": N_("Your password was changed"),
+    "code_set_up": N_("Password and code were set up"),
+    "invited": N_("An operator made a set-up code for you"),
+    "key_registered": N_("An operator gave you another key to sign with"),
+}
+
 FAILURES: Final[Mapping[str, tuple[str, str]]] = {
     "not_found": (N_("Nothing here"), N_("There is no such page, or nothing under this name.")),
     "forbidden": (N_("Not for your role"), N_("Your role does not open this page. The attempt is in the log.")),
@@ -131,6 +144,7 @@ ACTS: Final[Mapping[str, str]] = {
     "officer.invited": N_("Officer given a set-up code"),
     "officer.credential_added": N_("Officer’s way in added"),
     "officer.credential_removed": N_("Officer’s way in removed"),
+    "officer.credential_changed": N_("Officer’s way in changed"),
     "keys.sealed": N_("Vault sealed"),
     "keys.unsealed": N_("Vault unsealed"),
     "keys.secret_offered": N_("Share for unsealing given"),
@@ -216,6 +230,8 @@ def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
 
     return {
         "role": word(ROLES),
+        "method": word(METHODS),
+        "news": word(NEWS),
         "level": word(LEVELS),
         "act": word(ACTS),
         "outcome": word({code: text for code, (text, _) in OUTCOMES.items()}),

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.console.attempts import MOST_ACTS, MOST_DOORS, MOST_TRIES, Attempts
 from api.pages import choosing, cookies, forms, render
-from api.portal import asking, deciding, door, held, looked, proof, requests
+from api.portal import asking, deciding, door, held, looked, proof, requests, sessions
 from api.portal.call import PREFIX, Call
 from api.problems import KINDS, Problem
 from api.services import services_of
@@ -55,6 +55,7 @@ ROUTES: Final[Mapping[str, tuple[frozenset[Stage], Handler | None, Handler | Non
     "/erased": (_ANYBODY, requests.erased_page, requests.erased),
     "/receipts": (_INSIDE, proof.receipts_page, proof.receipt),
     "/proof": (_INSIDE, proof.proof_page, proof.proof),
+    "/sessions": (_INSIDE, sessions.page, sessions.end),
     "/sign-out": (_INSIDE, None, door.sign_out),
 } | {
     f"/ask/{right}": (_INSIDE, partial(asking.ask_page, right=right), partial(asking.ask, right=right))

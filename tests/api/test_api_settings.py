@@ -103,7 +103,10 @@ def test_a_keystore_url_with_a_password_or_another_engine_is_refused_and_not_rep
 @pytest.mark.parametrize(
     ("data", "keystore"),
     [
-        ("postgresql+psycopg://ecrin@db/ecrin", "postgresql+psycopg://keys@db:5432/keys"),
+        (
+            "postgresql+psycopg://ecrin@db/ecrin?sslmode=verify-full",
+            "postgresql+psycopg://keys@db:5432/keys?sslmode=verify-full",
+        ),
         ("postgresql+psycopg://127.0.0.1/ecrin", "postgresql+psycopg:///keys"),
         ("postgresql+psycopg:///ecrin?host=/run/pg", "postgresql+psycopg:///keys?host=/run/pg"),
     ],
@@ -115,12 +118,38 @@ def test_a_keystore_on_the_server_of_the_data_is_refused(data, keystore):
     assert load({"database_url": data, "keystore_url": other}).keystore == make_url(other)
 
 
+NEAR = ["///ecrin", "///ecrin?host=/run/pg", "//127.0.0.1/ecrin", "//localhost/ecrin", "//[::1]:5433/ecrin"]
+FAR = [
+    "//db/ecrin", "//192.0.2.7/ecrin", "//db/ecrin?sslmode=require", "//db/ecrin?sslmode=verify-ca", "//db/ecrin?sslmode=disable",
+    "///ecrin?host=db", "///ecrin?host=/run/pg,db", "///ecrin?host=localhost&host=db", "//localhost/ecrin?hostaddr=192.0.2.7",
+    "///ecrin?service=vault", "//localhost.example/ecrin", "//db/ecrin?sslmode=verify-full&sslmode=disable",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["database_url", "keystore_url"])
+def test_postgresql_on_another_machine_is_asked_for_its_certificate_by_name(name):
+    for url in FAR:
+        (found,) = findings({name: f"postgresql+psycopg:{url}"})
+        assert found.startswith(f"{name}: the server is on another machine"), url
+        assert "192.0.2.7" not in found
+        assert load({name: f"postgresql+psycopg:{url}", "unsafe_database_in_clear": True}).unsafe_database_in_clear
+    for url in [*NEAR, "//db/ecrin?sslmode=verify-full", "///ecrin?host=db&sslmode=verify-full"]:
+        assert not load({name: f"postgresql+psycopg:{url}"}).unsafe_database_in_clear
+
+
+def test_one_setting_alone_lowers_what_is_safe_and_its_name_says_so():
+    assert [name for name in Settings.model_fields if name.startswith("unsafe")] == ["unsafe_database_in_clear"]
+    assert Settings.model_fields["unsafe_database_in_clear"].default is False
+
+
 def test_a_keystore_is_a_file_or_a_database_with_its_password(tmp_path):
     path = tmp_path / "password"
     path.touch(mode=0o600)
     path.write_text("hunter2\n")
     assert load({"data_dir": "here"}).keystore == Path("here/keystore.db")
-    made = load({"keystore_url": "postgresql+psycopg://keys@keys/keys", "keystore_password_file": path})
+    made = load(
+        {"keystore_url": "postgresql+psycopg://keys@keys/keys?sslmode=verify-full", "keystore_password_file": path}
+    )
     assert made.keystore.password == "hunter2"
     assert "hunter2" not in f"{made!r} {made.keystore} {made.describe()}"
     path.unlink()
@@ -158,7 +187,7 @@ def test_two_ways_to_the_root_key_are_refused(tmp_path):
 
 def test_sqlite_serves_one_process():
     assert about({"workers": 2}) == {"workers"}
-    assert load({"workers": 2, "database_url": "postgresql+psycopg://db/ecrin"}).workers == 2
+    assert load({"workers": 2, "database_url": "postgresql+psycopg://db/ecrin?sslmode=verify-full"}).workers == 2
 
 
 @pytest.mark.parametrize("name", ["", "Ecrin", "-a", "a" * 65, "a b", "é"])
@@ -189,7 +218,12 @@ def test_no_text_raises_anything_else_nor_is_repeated(overrides):
 
 
 def test_a_password_file_that_cannot_be_read_is_named_and_nothing_more(tmp_path):
-    made = load({"database_url": "postgresql+psycopg://db/ecrin", "database_password_file": tmp_path / "missing"})
+    made = load(
+        {
+            "database_url": "postgresql+psycopg://db/ecrin?sslmode=verify-full",
+            "database_password_file": tmp_path / "missing",
+        }
+    )
     with pytest.raises(InvalidSettings) as caught:
         _ = made.database
     assert caught.value.findings == ("database_password_file: cannot be read",)
@@ -228,7 +262,9 @@ def test_the_password_joins_the_url_when_it_is_used_and_is_masked_when_printed(t
     path = tmp_path / "password"
     path.touch(mode=0o600)
     path.write_text("hunter2\n")
-    made = load({"database_url": "postgresql+psycopg://ecrin@db/ecrin", "database_password_file": path})
+    made = load(
+        {"database_url": "postgresql+psycopg://ecrin@db/ecrin?sslmode=verify-full", "database_password_file": path}
+    )
     assert made.database.password == "hunter2"
     assert "hunter2" not in f"{made!r} {made.database} {made.describe()}"
 

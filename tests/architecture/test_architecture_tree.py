@@ -97,3 +97,17 @@ def test_support_modules_have_names_of_their_own():
     ]
     assert sorted(names) == sorted(set(names))
     assert not FOLDERS & set(names)
+
+
+def test_the_times_to_mend_and_the_way_to_look_are_written_down():
+    """And whoever looks asks about every pinned part, those of other machines too."""
+    told = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (critical|high|medium|low)\b[^|]* \| (\d+) days \|$", told, re.MULTILINE)
+    assert [severity for severity, _ in rows] == ["critical", "high", "medium", "low"]
+    assert [int(days) for _, days in rows] == sorted(int(days) for _, days in rows)
+    assert "`make advisories`" in told
+    asked = subprocess.run([ROOT / ".ci/advisories.sh", "--pins"], capture_output=True, text=True, check=True).stdout
+    pins = {each.partition(" ;")[0] for each in tomllib.loads(asked)["project"]["dependencies"]}
+    lock = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")
+    assert pins == set(re.findall(r"^([A-Za-z0-9._\[\],-]+==[^ ;\\]+)", lock, re.MULTILINE))
+    assert len(pins) > 100

@@ -32,7 +32,7 @@ def desks(home, tmp_path):
             )
             public = subprocess.run(["openssl", "pkey", "-in", key, "-pubout"], check=True, capture_output=True).stdout
             with vault.unit() as uow:
-                officers.add(uow, officer, role, "correct horse battery staple", BY)
+                officers.add(uow, officer, role, "seven lamps by the quay", BY)
                 officerkeys.register(uow, officer, officerkeys.read_public(public), BY)
                 uow.commit()
             made[officer] = ("--officer", officer, "--key", key)

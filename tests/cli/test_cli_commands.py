@@ -36,7 +36,7 @@ SUBCOMMANDS = {
     "consent": ("expire",),
 }
 WITH_JSON = ("init", "migrate", "doctor", "import", "demo", *(f"{g} {c}" for g, cs in SUBCOMMANDS.items() for c in cs))
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven lamps by the quay"
 
 
 def words(text):

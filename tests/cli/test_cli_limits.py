@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven lamps by the quay"
 
 
 def openssl(*arguments):

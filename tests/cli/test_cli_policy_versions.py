@@ -11,7 +11,7 @@ from api.bootstrap import open_from
 from api.settings import load
 
 BUILT_IN = Path(__file__).parents[2] / "policies" / "bundles" / "maisons"
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven lamps by the quay"
 STRICTER = '\n@id("refuse.notes")\n@title("Nobody reads notes")\n@basis("GDPR 5(1)(c)")\nforbid (principal, action, resource == Category::"notes");\n'
 
 

@@ -37,7 +37,7 @@ def desk(home, tmp_path):
             )
             public = subprocess.run(["openssl", "pkey", "-in", key, "-pubout"], check=True, capture_output=True).stdout
             with vault.unit() as uow:
-                officers.add(uow, officer, role, "correct horse battery staple", BY)
+                officers.add(uow, officer, role, "seven lamps by the quay", BY)
                 officerkeys.register(uow, officer, officerkeys.read_public(public), BY)
                 uow.commit()
             by[officer] = ("--officer", officer, "--key", key)

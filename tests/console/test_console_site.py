@@ -1,10 +1,12 @@
 """What every request to the console passes: session, role, where its form came from, and proof of presence."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from console_browser import PASSWORD, Browser, add_officer, confirm, set_up, sign_in
 from maison_callers import PUBLIC
+from pyotp import TOTP
 
 from api.console.site import COOKIE, PAGES, Door
 from api.pages.render import HEADERS
@@ -272,6 +274,185 @@ def test_removing_or_adding_a_way_in_takes_presence(maison, signed_in):
     with maison.vault.reading() as conn:
         assert passkeys.of(conn, "claire") == []
     assert len(entries(maison, "officer.credential_removed")) == 1
+
+
+def test_an_officer_changes_the_password_and_is_alone_afterwards(maison, signed_in):
+    officer = signed_in(officer_id="claire")
+    other = Browser(maison.http.app)
+    assert sign_in(other, "claire", officer.authenticator, maison.clock).status == 303
+    fresh = "seven lamps by the quay"
+    for old, new, status in (
+        ("wrong passphrase", fresh, 403), ("", fresh, 403), ("x" * 2000, fresh, 403), (PASSWORD, "short", 422),
+        (PASSWORD, "passwordpassword", 422), (PASSWORD, "Claire Aurelle!", 422), (PASSWORD, "", 422),
+    ):  # fmt: skip
+        page = officer.submit("/console/account", old=old, new=new)
+        assert (page.status, fresh in page.answer.text) == (status, False), new
+        assert "notice bad" in page.answer.text
+    assert other.get("/console").status == 200
+    assert [each["pol"] for each in entries(maison, "auth.failed")] == [["auth.password"]] * 3
+    copied = officer.token
+    done = officer.submit("/console/account", old=PASSWORD, new=fresh)
+    assert officer.token != copied
+    assert done.answer.headers["location"] == "/console/account?done=password"
+    assert "is changed" in officer.get("/console/account?done=password").text
+    assert other.get("/console").status == 303
+    (entry,) = entries(maison, "officer.credential_changed")
+    assert entry["actor"] == {"id": "claire", "k": "officer"}
+    assert sign_in(other, "claire", officer.authenticator, maison.clock).status == 403
+    maison.clock.advance(30)
+    code = officer.authenticator.at(maison.clock.now())
+    assert other.submit("/console/sign-in", officer="claire", password=fresh, code=code).status == 303
+
+
+def test_the_password_changes_for_who_is_there_and_has_one(maison, signed_in):
+    from vault.signin import passkeys
+
+    officer = signed_in(officer_id="claire")
+    maison.clock.advance(301)
+    form = officer.get("/console/account").form("form", action="/console/sign-out")["fields"]
+    asked = officer.post("/console/account", form | {"old": PASSWORD, "new": "seven lamps by the quay"})
+    assert asked.answer.headers["location"] == "/console/confirm?next=/console/account"
+    assert not entries(maison, "officer.credential_changed")
+    keyed = add_officer(maison.vault, "ines", "auditor")
+    with maison.vault.unit() as uow:
+        passkeys.add(uow, "ines", b"id-9", b"key", 0, "desk")
+        uow.commit()
+    assert keyed
+    assert "another-password" in officer.get("/console/account").answer.text
+
+
+def test_an_officer_sees_the_own_sessions_and_ends_them(maison, signed_in):
+    officer, auditor = signed_in(officer_id="claire"), signed_in("auditor")
+    others = [Browser(maison.http.app) for _ in range(2)]
+    for each in others:
+        assert sign_in(each, "claire", officer.authenticator, maison.clock).status == 303
+    page = officer.get("/console/account")
+    named = [each["fields"]["end"] for each in page.forms if "end" in each["fields"]]
+    assert (len(named), named[-1], page.text.count("this one")) == (3, "others", 1)
+    assert officer.token not in page.answer.text
+    assert (
+        auditor.post(
+            "/console/account", auditor.get("/console/account").form("form")["fields"] | {"end": named[0]}
+        ).status
+        == 303
+    )
+    assert others[1].get("/console").status == 200  # another officer's name for it does nothing
+    assert officer.submit("/console/account", end=named[0]).status == 303
+    assert [each.get("/console").status for each in others] == [200, 303]  # the one used last stood first
+    maison.clock.advance(301)
+    form = officer.get("/console/account").form("end")["fields"]
+    assert (
+        officer.post("/console/account", form | {"end": "others"})
+        .answer.headers["location"]
+        .startswith("/console/confirm")
+    )
+    assert others[0].get("/console").status == 200
+    assert confirm(officer, officer.authenticator, maison.clock).status == 303
+    copied = Browser(maison.http.app)
+    copied.http.cookies.set(COOKIE, officer.token, domain="vault.example")
+    assert copied.get("/console").status == 200
+    assert officer.submit("/console/account", end="others").status == 303
+    assert copied.get("/console").status == 303  # a copy of this very token goes too
+    assert others[0].get("/console").status == 303
+    assert (officer.get("/console").status, auditor.get("/console").status) == (200, 200)
+    assert "others" not in [each["fields"].get("end") for each in officer.get("/console/account").forms]
+
+
+def test_an_officer_is_told_of_tries_and_changes_until_they_were_seen(maison, signed_in, browser):
+    officer = signed_in(officer_id="claire")
+    assert officer.submit("/console/account", seen="on").status == 303
+    for _ in range(2):
+        browser.submit("/console/sign-in", officer="claire", password=PASSWORD, code="000000")
+    browser.submit("/console/sign-in", officer="claire", password="wrong passphrase", code="000000")
+    maison.clock.advance(60)
+    assert "somebody tried them" in officer.get("/console").text
+    assert "see your ways in" in officer.get("/console/systems").text
+    page = officer.get("/console/account")
+    assert "Your password was right, and the code was not : 2 times" in page.text.replace(" :", " :")
+    assert "A try in your name failed : 1 time" in page.text
+    assert "tried" not in browser.get("/console/sign-in").text  # it is told to nobody else
+    later = Browser(maison.http.app)
+    assert sign_in(later, "claire", officer.authenticator, maison.clock).status == 303
+    assert "Signed in before this on" in later.get("/console/account").text
+    assert later.submit("/console/account", seen="on").status == 303
+    assert "see your ways in" not in officer.get("/console/systems").text
+
+
+def test_a_passkey_that_answers_wrongly_is_told_to_its_officer(maison, signed_in):
+    from base64 import urlsafe_b64encode
+
+    from vault.signin import news, passkeys
+
+    officer = signed_in(officer_id="claire")
+    with maison.vault.unit() as uow:
+        passkeys.add(uow, "claire", b"id-1", b"key", 0, "desk")
+        news.seen(uow, "claire")
+        uow.commit()
+    name = urlsafe_b64encode(b"id-1").rstrip(b"=").decode()
+    data = urlsafe_b64encode(b"{}").rstrip(b"=").decode()
+    answer = (
+        f'{{"id":"{name}","rawId":"{name}","type":"public-key","response":'
+        f'{{"clientDataJSON":"{data}","authenticatorData":"{data}","signature":"{data}"}}}}'
+    )
+    refused = Browser(maison.http.app).submit("/console/sign-in", answer=answer)
+    assert refused.status == 403
+    assert "A try in your name failed" in officer.get("/console/account").text
+
+
+def test_where_passkeys_alone_count_no_password_is_offered_or_taken(maison, signed_in, browser):
+    from vault.signin import passkeys
+
+    officer = signed_in(officer_id="claire")
+    services = maison.http.app.state.services
+    only = services.settings.model_copy(update={"console_passkeys_only": True})
+    maison.http.app.state.services = replace(services, settings=only)
+    for path in ("/console/sign-in", "/console/confirm"):
+        page = (browser if path.endswith("in") else officer).get(path)
+        assert 'type="password"' not in page.answer.text
+        assert page.form("answer")
+    assert "another-password" not in officer.get("/console/account").answer.text
+    maison.clock.advance(30)
+    form = browser.get("/console/sign-in").form("answer")["fields"]
+    del form["answer"]
+    right = {"officer": "claire", "password": PASSWORD, "code": officer.authenticator.at(maison.clock.now())}
+    assert browser.post("/console/sign-in", form | right).status == 403
+    csrf = officer.get("/console/account").form("form", action="/console/sign-out")["fields"]
+    changed = officer.post("/console/account", csrf | {"old": PASSWORD, "new": "seven lamps by the quay"})
+    assert (changed.status, entries(maison, "officer.credential_changed")) == (422, [])
+    fresh = Browser(maison.http.app)
+    fresh.submit("/console/set-up", code=add_officer(maison.vault, "ines", "auditor"))
+    page = fresh.get("/console/set-up")
+    assert 'type="password"' not in page.answer.text
+    (spelt,) = re.findall(r'<code class="secret">([A-Z2-7 ]+)</code>', page.answer.text) or [""]
+    assert not spelt
+    code = {"password": PASSWORD, "code": "123456"}
+    del (form := page.form("answer")["fields"])["answer"]
+    assert fresh.post("/console/set-up", form | code).status == 422
+    with maison.vault.unit() as uow:
+        passkeys.add(uow, "claire", b"id-1", b"key", 0, "desk")
+        uow.commit()
+    last = officer.submit("/console/account", remove=b"id-1".hex())
+    assert (last.status, "only way in" in last.text) == (422, True)
+
+
+def test_a_set_up_says_what_is_wrong_with_a_password(maison, browser):
+    code = add_officer(maison.vault, "claire", "compliance")
+    browser.submit("/console/set-up", code=code)
+    page = browser.get("/console/set-up")
+    (spelt,) = re.findall(r'<code class="secret">([A-Z2-7 ]+)</code>', page.answer.text)
+    now = TOTP(spelt.replace(" ", "")).at(maison.clock.now())
+    for password, told in (
+        ("short", "twelve characters"), ("passwordpassword", "guessed first"), ("claire at Aurelle", "do not count"),
+        ("x" * 1025, "too long"),
+    ):  # fmt: skip
+        answer = browser.post(
+            "/console/set-up", page.form("password", "code")["fields"] | {"password": password, "code": now}
+        )
+        assert (answer.status, told in answer.text) == (422, True), password
+    answer = browser.post(
+        "/console/set-up", page.form("password", "code")["fields"] | {"password": PASSWORD, "code": "000000"}
+    )
+    assert (answer.status, "authenticator shows now" in answer.text) == (422, True)
 
 
 def test_the_pages_come_in_the_readers_language(browser):

@@ -11,6 +11,7 @@ from policy_officers import AUTHOR, Officers
 from portal_visitor import ADDRESS, HERE, acts, code_of, listed, sent, signed_in, take
 from sqlalchemy import text
 
+from api.cli.opened import OPERATOR
 from api.pages.render import HEADERS
 from api.portal.site import COOKIE, ROUTES
 from audit.entry import Actor, ActorKind
@@ -20,6 +21,7 @@ from vault.requests import delivering, handling
 from vault.requests.states import Move, State
 from vault.requests.steps import by_officer
 from vault.restrictions import Ground, Lift, Restrict
+from vault.signin import visitors
 from vault.signin.visitors import Stage
 
 # The wishes are values, and open with the page that changes them; of the others none shows any until it is asked.
@@ -228,3 +230,57 @@ def test_a_session_ends_with_time_and_with_the_button(maison, pos, reference, br
     signed_in(maison, browser)
     maison.clock.advance(901)
     assert browser.get("/me").status == 303
+
+
+def test_a_person_sees_the_own_sessions_and_ends_them_and_nobody_elses(maison, pos, reference, browser):
+    pos.created(PERSON | {"email": ["other@example.com"], "phone": ["+33612345678"], "client_number": "AU-9"}, CONSENT)
+    other = signed_in(maison, address="other@example.com")
+    signed_in(maison, browser)
+    lost = [signed_in(maison) for _ in range(2)]
+    page = browser.get("/me/sessions")
+    named = [each["fields"]["end"] for each in page.forms if each["fields"].get("end")]
+    assert (len(named), page.text.count("this one")) == (2, 1)
+    assert other.get("/me/sessions").answer.text.count('name="end"') == 0
+    form = other.get("/me/sessions").form("form", action="/me/sign-out")["fields"]
+    assert other.post("/me/sessions", form | {"end": named[0]}).status == 303
+    assert [each.get("/me").status for each in lost] == [200, 200]
+    assert browser.submit("/me/sessions", end=named[0]).status == 303
+    assert sorted(each.get("/me").status for each in lost) == [200, 303]
+    assert browser.submit("/me/sessions", end="").status == 303
+    assert [each.get("/me").status for each in lost] == [303, 303]
+    assert (browser.get("/me").status, other.get("/me").status) == (200, 200)
+    refused = browser.post("/me/sessions", {"end": "", "form": "0" * 64})
+    assert refused.status == 403
+
+
+def test_with_one_session_too_many_the_persons_longest_unused_ends(maison, reference, browser):
+    maison.clock.advance(60)
+    signed_in(maison, browser)
+    for _ in range(visitors.MOST):
+        maison.clock.advance(60)
+        last = signed_in(maison)
+        maison.clock.advance(600)  # codes to one address are few
+        last.get("/me")
+    assert browser.get("/me").status == 303
+    assert last.get("/me/sessions").answer.text.count("<tr>") <= 1 + visitors.MOST
+
+
+def test_no_row_of_a_session_says_whose_it_is(maison, reference, browser):
+    signed_in(maison, browser)
+    with maison.vault.reading() as conn:
+        (row,) = conn.execute(text("SELECT * FROM portal_session WHERE stage = 'open'")).all()
+    told = b"".join(bytes(each) if isinstance(each, bytes | memoryview) else str(each).encode() for each in row)
+    assert reference.encode() not in told
+    assert visitors.holder_of(maison.vault, "aurelle", reference) in told
+    assert visitors.holder_of(maison.vault, "solenne", reference) not in told
+
+
+def test_an_operator_ends_one_persons_sessions_or_everybodys(maison, pos, reference, browser):
+    signed_in(maison, browser)
+    for holder, status in ((visitors.holder_of(maison.vault, "aurelle", "ref_" + "A" * 26), 200), (None, 303)):
+        with maison.vault.unit() as uow:
+            ended = visitors.end_all(uow, holder, OPERATOR)
+            uow.commit()
+        assert (ended > 0, browser.get("/me").status) == (status == 303, status)
+    (entry,) = [each for each in acts(maison, "auth.ended") if "auth.portal" in each["pol"]]
+    assert entry["n"] >= 1

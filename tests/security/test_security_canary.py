@@ -47,7 +47,7 @@ pytestmark = [pytest.mark.server, pytest.mark.xdist_group("canary")]
 
 BRAND, SYSTEM = "aurelle", "aurelle-pos"
 OFFICERS = {"o.desk": Role.OPERATOR, "a.moreau": Role.APPROVER}
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven lamps by the quay"
 PROJECT = Path(__file__).parents[2]
 LOUD = {
     "log_statement": "all",

@@ -17,7 +17,7 @@ from canary_paths import everything
 from console_browser import Browser, add_officer, set_up
 from maison_callers import CONSENT, PUBLIC
 from policy_officers import AUTHOR, Officers
-from portal_visitor import package_of
+from portal_visitor import ADDRESS, package_of, signed_in
 
 from api.console.site import PAGES
 from api.pages.render import FILES, FOLDERS
@@ -30,13 +30,12 @@ from vault import evidence
 from vault.governance import breakglass
 from vault.governance.cases import Asked
 from vault.reports.catalog import DEFINITIONS
-from vault.requests import handling, letters, records
+from vault.requests import handling, records
 from vault.requests.steps import by_officer
 from vault.signin import passkeys
 
 ROOT = Path(__file__).parents[2]
 EVIL = "\"'><x-evil onclick=e()><script>e()</script><img src=x onerror=e()>{{9**9}}"
-ADDRESS = "Apolline.Rousselin@example.com"
 HERE = {"Origin": PUBLIC, "Sec-Fetch-Site": "same-origin"}
 PRODUCT = ("api", "vault", "audit", "policies")
 
@@ -133,14 +132,6 @@ def officer_of(maison, role):
     return browser
 
 
-def at_home(maison):
-    browser = Browser(maison.http.app)
-    browser.submit("/me/sign-in", brand="aurelle", address=ADDRESS)
-    (*_, letter) = [each for each in letters.claim(maison.vault, 50) if each.kind is letters.LetterKind.CODE]
-    assert browser.submit("/me/code", code=letter.words["code"]).answer.headers["location"] == "/me"
-    return browser
-
-
 def console_paths(**places):
     for page in PAGES:
         if page.get is not None and not page.path.startswith("/sign"):
@@ -161,7 +152,7 @@ def fill(browser, page, path):
 
 
 def test_nothing_that_was_written_becomes_markup_on_any_page(maison, person):
-    claire, ines, me = officer_of(maison, "compliance"), officer_of(maison, "approver"), at_home(maison)
+    claire, ines, me = officer_of(maison, "compliance"), officer_of(maison, "approver"), signed_in(maison)
     assert me.submit("/me/ask/access", words=EVIL).status in {200, 303}
     with maison.vault.reading() as conn:
         (request,) = records.listed(conn, records.Wanted())
@@ -203,7 +194,7 @@ def csrf_of(browser):
 
 
 def test_nothing_that_was_written_becomes_markup_or_a_path_in_a_package(maison, person):
-    me = at_home(maison)
+    me = signed_in(maison)
     me.submit("/me/ask/access", words=EVIL)
     with maison.vault.reading() as conn:
         (request,) = records.listed(conn, records.Wanted())

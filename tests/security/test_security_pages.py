@@ -12,6 +12,7 @@ from argon2 import extract_parameters
 from console_browser import PASSWORD, Browser, add_officer, set_up, sign_in
 from counted_keys import work_of
 from maison_callers import CONSENT, PERSON
+from portal_visitor import signed_in
 from sqlalchemy import text
 
 from api.cli.opened import OPERATOR
@@ -19,10 +20,8 @@ from api.console.attempts import MOST_ACTS, MOST_ADDRESSES, MOST_TRIES, WINDOW_S
 from api.console.site import PAGES
 from api.portal.site import COOKIE, ROUTES
 from vault import officers
-from vault.requests import letters
 from vault.signin import codes, invitations
 
-ADDRESS = "Apolline.Rousselin@example.com"
 NO_ADDRESS = (
     "//[",
     "http://[",
@@ -99,15 +98,6 @@ def officer(maison):
     return browser
 
 
-def at_home(maison):
-    """A browser in which the person is signed in to the portal."""
-    browser = Browser(maison.http.app)
-    browser.submit("/me/sign-in", brand="aurelle", address=ADDRESS)
-    (*_, letter) = [each for each in letters.claim(maison.vault, 50) if each.kind is letters.LetterKind.CODE]
-    assert browser.submit("/me/code", code=letter.words["code"]).answer.headers["location"] == "/me"
-    return browser
-
-
 def csrf_of(page):
     return re.search(r'name="form" value="([0-9a-f]+)"', page.answer.text)[1]
 
@@ -122,7 +112,7 @@ def test_a_language_link_that_is_no_address_leads_home(maison, prefix):
 
 @pytest.mark.usefixtures("person")
 def test_no_query_is_a_fault_of_ours(maison, officer):
-    inside = f"__Host-ecrin-session={officer.token}; {COOKIE}={at_home(maison).http.cookies.get(COOKIE)}"
+    inside = f"__Host-ecrin-session={officer.token}; {COOKIE}={signed_in(maison).http.cookies.get(COOKIE)}"
     for path in paths():
         for query in QUERIES:
             for cookie in ("", inside):
@@ -137,7 +127,7 @@ def test_no_form_is_a_fault_of_ours(maison, officer):
             continue
         maison.clock.advance(4 * WINDOW_SECONDS)  # what is asked here is what is done with a form, not how often
         if path.startswith("/me"):
-            browser = visitor if path in {"/me/sign-in", "/me/code"} else at_home(maison)
+            browser = visitor if path in {"/me/sign-in", "/me/code"} else signed_in(maison)
             home = "/me/sign-in" if browser is visitor else "/me"
         elif path in {"/console/sign-in", "/console/set-up"}:
             browser, home = visitor, path
@@ -183,7 +173,7 @@ def test_a_network_of_addresses_is_one_place_and_forgets_nobody_early():
 
 @pytest.mark.usefixtures("person")
 def test_who_is_signed_in_has_the_log_walked_so_often_and_no_more(maison):
-    browser = at_home(maison)
+    browser = signed_in(maison)
     answers = [browser.get("/me/looks").status for _ in range(MOST_ACTS + 2)]
     assert answers == [200] * MOST_ACTS + [429] * 2
     elsewhere = Browser(maison.http.app)  # another address does not help: it is the person who is counted
@@ -210,7 +200,7 @@ def test_who_sets_up_anew_is_alone(maison, officer):
 def test_signing_out_clears_what_the_browser_kept(maison, officer):
     for browser, path, home in (
         (officer, "/console/sign-out", "/console/account"),
-        (at_home(maison), "/me/sign-out", "/me"),
+        (signed_in(maison), "/me/sign-out", "/me"),
     ):
         answer = browser.post(path, {"form": csrf_of(browser.get(home))})
         assert (answer.status, answer.answer.headers["clear-site-data"]) == (303, '"cache", "storage"')

@@ -14,7 +14,7 @@ from canary_hunter import HIDDEN, Hunter, phone, word
 from canary_paths import everything
 from console_browser import PUBLIC, Browser, add_officer, set_up
 from maison_callers import CONSENT, PERSON
-from portal_visitor import package_of
+from portal_visitor import package_of, signed_in
 from print_reading import letters as letters_of
 from print_reading import opened
 from sqlalchemy import inspect, text
@@ -28,7 +28,7 @@ from audit.reports.asked import Asked
 from audit.siem.event import event_of
 from vault import evidence
 from vault.reports import catalog, running
-from vault.requests import letters, records
+from vault.requests import records
 from vault.requests.steps import by_officer
 
 HERS, OTHERS = "apolline.rousselin@example.com", "other@example.com"
@@ -46,15 +46,6 @@ def prey(maison, pos):
     pos.search("phone", phone())
     evidence.sign_checkpoints(maison.vault, maison.http.app.state.services.settings.checkpoint_file)
     return reference
-
-
-def at_home(maison, address):
-    browser = Browser(maison.http.app)
-    browser.submit("/me/sign-in", brand="aurelle", address=address)
-    (*_, letter) = [each for each in letters.claim(maison.vault, 50) if each.kind is letters.LetterKind.CODE]
-    assert letter.address.lower() == address
-    assert browser.submit("/me/code", code=letter.words["code"]).answer.headers["location"] == "/me"
-    return browser
 
 
 def told(label, answer):
@@ -108,7 +99,7 @@ def seen_by_officers(maison, request, reference):
 
 def seen_by_others(maison, request):
     """The portal for somebody else and for nobody."""
-    other, nobody = at_home(maison, OTHERS), Browser(maison.http.app)
+    other, nobody = signed_in(maison, address=OTHERS), Browser(maison.http.app)
     fields = other.get("/me/requests").form("form", action="/me/sign-out")["fields"]
     for browser in (other, nobody):
         for name in ROUTES:
@@ -140,7 +131,7 @@ def written_down(maison):
 
 @pytest.mark.timeout(600)
 def test_no_page_file_or_header_tells_who_somebody_is(maison, prey, capfdbinary):
-    me = at_home(maison, HERS)
+    me = signed_in(maison, address=HERS)
     me.submit("/me/ask/access", words=f"please, {word()}")
     with maison.vault.reading() as conn:
         (request,) = records.listed(conn, records.Wanted())

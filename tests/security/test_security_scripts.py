@@ -13,8 +13,8 @@ import pytest
 from console_browser import add_officer
 from maison_callers import PUBLIC
 from playwright.sync_api import sync_playwright
-from portal_visitor import package_of
-from test_security_injection import EVIL, at_home, officer_of, person
+from portal_visitor import package_of, signed_in
+from test_security_injection import EVIL, officer_of, person
 
 from api.console.site import PAGES
 from api.portal.site import ROUTES
@@ -68,7 +68,7 @@ def ran(page):
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)  # what a page does not run is not the engine's doing
 def test_no_text_runs_in_chromium(maison, person, chromium, tmp_path):
-    claire, me = officer_of(maison, "compliance"), at_home(maison)
+    claire, me = officer_of(maison, "compliance"), signed_in(maison)
     me.submit("/me/ask/access", words=EVIL)
     with maison.vault.reading() as conn:
         (request,) = records.listed(conn, records.Wanted())

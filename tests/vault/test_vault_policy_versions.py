@@ -119,7 +119,7 @@ def test_who_is_disabled_or_has_no_key_signs_nothing_and_what_they_signed_stands
     with vault.unit() as uow:
         officers.disable(uow, AUTHOR, OPERATOR)
         officers.disable(uow, "g.one", OPERATOR)
-        officers.add(uow, "k.eyless", Role.APPROVER, "correct horse battery staple", OPERATOR)
+        officers.add(uow, "k.eyless", Role.APPROVER, "seven lamps by the quay", OPERATOR)
         uow.commit()
     for nobody in ("g.one", "k.eyless", "nobody"):
         with pytest.raises(UnknownOfficer):

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from faulty_connections import Fault, Faults, creator_for
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from audit import ledger
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
@@ -124,6 +124,38 @@ def test_one_items_failure_fails_that_item_alone(store):
     assert isinstance(answers[2], UnknownReference)
     assert answers[3:] == [True, True]
     assert rows(store) == 4
+
+
+def test_a_value_that_the_database_does_not_take_fails_its_item_alone(store):
+    """A driver's error about a value is no word on the store: the neighbours are served."""
+    wrong = "a\0b" if store.engine.dialect.name == "postgresql" else "x" * 1_000_000_001  # no text; longer than a row
+
+    def batch(unit, items):
+        for item in items:
+            unit.conn.execute(text("SELECT length(CAST(:it AS TEXT)), :more"), {"it": str(item), "more": "x"})
+            put(unit, item)
+            if item == 3:
+                unit.conn.execute(text("SELECT CAST(:it AS TEXT)"), {"it": wrong})
+        return lambda _: list(items)
+
+    *good, bad, last = execute(store, batch, [1, 2, 3, 4])
+    assert (good, last) == ([1, 2], 4)
+    assert isinstance(bad, Unexpected)
+    assert rows(store) == 3
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT 1 / :it", "SELECT CAST('a' AS INTEGER) + :it", "SELECT repeat('a', 2000000000) || :it"]
+)
+def test_what_postgresql_cannot_work_out_is_the_items_fault(store, statement):
+    if store.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite works out anything")
+    with pytest.raises(Unexpected) as caught, store.unit() as unit:
+        unit.conn.execute(text(statement), {"it": 0})
+    assert str(caught.value) == "database: a value"
+    with store.unit() as unit:  # the connection is as good as before
+        put(unit, 1)
+        unit.commit()
 
 
 def test_a_defect_in_one_item_becomes_its_answer_without_its_words(store):

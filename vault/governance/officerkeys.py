@@ -27,6 +27,8 @@ from audit.entry import Act, Actor, Entry, Outcome
 from vault import officers
 from vault.errors import InvalidRegistration, NotSigned, UnknownOfficer
 from vault.officers import OfficerStatus, Role
+from vault.signin import news
+from vault.signin.news import News
 from vault.store.bulk import insert_rows
 from vault.store.tables import OfficerKey
 from vault.unit import UnitOfWork
@@ -110,6 +112,7 @@ def register(uow: UnitOfWork, officer_id: str, public_key: bytes, by: Actor) -> 
     fingerprint = fingerprint_of(public_key)
     row = {"fingerprint": fingerprint, "officer_id": officer_id, "public_key": public_key, "added_at": uow.now}
     insert_rows(uow.conn, OfficerKey, [row | {"retired_at": None}])
+    news.note(uow, officer_id, News.KEY_REGISTERED)
     said = (f"officer:{officer_id}", f"key:{fingerprint}")
     uow.record(Entry(Act.OFFICER_KEY_REGISTERED, Outcome.ALLOW, by, pol=said))
     return fingerprint

@@ -14,6 +14,8 @@ from audit.entry import Act, Actor, Entry, Outcome
 from vault import officers
 from vault.errors import UnknownCredential, UnknownOfficer
 from vault.officers import OfficerStatus
+from vault.signin import news
+from vault.signin.news import News
 from vault.store.bulk import insert_rows
 from vault.store.tables import OfficerInvitation
 from vault.unit import UnitOfWork
@@ -34,6 +36,7 @@ def invite(uow: UnitOfWork, officer_id: str, by: Actor) -> str:
     text = b32encode(uow.vault.entropy.bytes(_BYTES)).decode("ascii").rstrip("=")
     row = {"token_hash": _hash(text), "officer_id": officer_id, "expires_at": uow.now + SECONDS}
     insert_rows(uow.conn, OfficerInvitation, [row])
+    news.note(uow, officer_id, News.INVITED)
     uow.record(Entry(Act.OFFICER_INVITED, Outcome.ALLOW, by, pol=(f"officer:{officer_id}",)))
     return "-".join(text[start : start + _GROUP] for start in range(0, len(text), _GROUP))
 
@@ -46,6 +49,9 @@ def accept(uow: UnitOfWork, code: str) -> str:
     ).one_or_none()
     used = uow.conn.execute(delete(OfficerInvitation).where(mine)).rowcount
     if row is None or used != 1 or uow.now >= row.expires_at:
+        raise UnknownCredential
+    officer = officers.get(uow.conn, str(row.officer_id))
+    if officer is None or officer.status is not OfficerStatus.ACTIVE:  # since it was made
         raise UnknownCredential
     return str(row.officer_id)
 

@@ -8,13 +8,19 @@ from sqlmodel import col
 
 from audit.entry import Act, Entry, Outcome
 from vault.errors import InvalidRegistration, UnknownCredential
+from vault.signin import news
+from vault.signin.news import News
 from vault.signin.sessions import actor
 from vault.store.bulk import insert_rows
-from vault.store.tables import OfficerPasskey
+from vault.store.tables import Officer, OfficerCode, OfficerPasskey
 from vault.unit import UnitOfWork
 
 MOST: Final = 10  # of one officer
 LONGEST_LABEL: Final = 64
+
+
+class LastWayIn(InvalidRegistration):
+    """The officer would be left with no way in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +38,14 @@ class Passkey:
 
 def add(uow: UnitOfWork, officer_id: str, credential_id: bytes, public_key: bytes, sign_count: int, label: str) -> None:
     """Keep a passkey that was just made; record `officer.credential_added`. Raises `Conflict` for one that is known."""
+    _alone(uow, officer_id)
     if len(of(uow.conn, officer_id)) >= MOST:
         raise InvalidRegistration("passkeys: ten at most")
     name = " ".join(label.split())[:LONGEST_LABEL]
     row: dict[str, object] = {"credential_id": credential_id, "officer_id": officer_id, "public_key": public_key}
     row |= {"sign_count": sign_count, "label": name, "added_at": uow.now, "used_at": None}
     insert_rows(uow.conn, OfficerPasskey, [row])
+    news.note(uow, officer_id, News.PASSKEY_ADDED)
     said = (f"officer:{officer_id}", "credential:passkey")
     uow.record(Entry(Act.OFFICER_CREDENTIAL_ADDED, Outcome.ALLOW, actor(officer_id), pol=said))
 
@@ -63,13 +71,28 @@ def used(uow: UnitOfWork, passkey: Passkey, sign_count: int) -> None:
     )
 
 
-def remove(uow: UnitOfWork, officer_id: str, credential_id: bytes) -> None:
-    """Forget one of an officer's own; record `officer.credential_removed`. Raises `UnknownCredential`."""
+def remove(uow: UnitOfWork, officer_id: str, credential_id: bytes, *, alone: bool = False) -> None:
+    """Forget one of an officer's own; record `officer.credential_removed`.
+
+    Raises `UnknownCredential`, and `LastWayIn` where nothing would be left to sign in with: `alone`, where a
+    password and a code are no way in.
+    """
+    _alone(uow, officer_id)
+    coded = uow.conn.scalar(select(col(OfficerCode.officer_id)).where(col(OfficerCode.officer_id) == officer_id))
+    if (alone or coded is None) and [each.credential_id for each in of(uow.conn, officer_id)] == [credential_id]:
+        raise LastWayIn
     mine = (col(OfficerPasskey.credential_id) == credential_id) & (col(OfficerPasskey.officer_id) == officer_id)
     if uow.conn.execute(delete(OfficerPasskey).where(mine)).rowcount != 1:
         raise UnknownCredential
+    news.note(uow, officer_id, News.PASSKEY_REMOVED)
     said = (f"officer:{officer_id}", "credential:passkey")
     uow.record(Entry(Act.OFFICER_CREDENTIAL_REMOVED, Outcome.ALLOW, actor(officer_id), pol=said))
+
+
+def _alone(uow: UnitOfWork, officer_id: str) -> None:
+    # What is counted here must still hold when it is written: two passkeys taken away at once would leave none. SQLite's
+    # units write one after the other anyway.
+    uow.conn.execute(select(col(Officer.id)).where(col(Officer.id) == officer_id).with_for_update())
 
 
 _ALL: Final = select(

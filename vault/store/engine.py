@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from vault.errors import Conflict, StoreFull, StoreUnavailable, UnsafeSetting, VaultError
+from vault.errors import Conflict, StoreFull, StoreUnavailable, Unexpected, UnsafeSetting, VaultError
 from vault.postgresql import assert_durable
 
 READING: Final = "ecrin_reading"  # execution option: this transaction will not write
@@ -29,6 +29,10 @@ SQLITE_OLDEST: Final = (3, 38, 0)
 
 _JOURNAL_PATIENCE: Final = 200  # milliseconds
 _LOCK_PATIENCE: Final = 20  # milliseconds: SQLite then asks after 1, 2, 5 and 10
+
+# A value that no database takes (22: data exception, 54: a limit of the program) is the fault of the item that brings it,
+# and not of the store: said so, a batch is halved until that item stands alone (`vault.unit.execute`).
+_OF_ONE_VALUE: Final = ("22", "54")
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _SQLITE_CHECK: Final = re.compile(r"CHECK constraint failed: ([a-z0-9_]+)\Z")
@@ -213,6 +217,8 @@ def _from_postgresql(error: psycopg.Error) -> VaultError:
         return Conflict("concurrent")
     if state in {"25006", "42501", "53100"}:  # read-only, no right, disk full
         return StoreFull("database")
+    if state.startswith(_OF_ONE_VALUE) or (not state and isinstance(error, psycopg.DataError)):
+        return Unexpected("database: a value")
     return StoreUnavailable("database")
 
 
@@ -220,6 +226,8 @@ def _from_sqlite(error: sqlite3.Error) -> VaultError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_CONSTRAINT:
         return Conflict(_sqlite_constraint(str(error)))
+    if code in {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}:
+        return Unexpected("database: a value")
     if code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}:
         return StoreFull("database")
     return StoreUnavailable("database")

@@ -41,7 +41,14 @@ from vault.store.ddl.log import LogDetail
 from vault.store.ddl.reports import ReportRun, SavedReport
 from vault.store.ddl.requests import ContestedValue, IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
 from vault.store.ddl.row import CLUSTERED, Row, metadata
-from vault.store.ddl.signin import OfficerCode, OfficerInvitation, OfficerPasskey, OfficerSession, PortalSession
+from vault.store.ddl.signin import (
+    OfficerCode,
+    OfficerInvitation,
+    OfficerNews,
+    OfficerPasskey,
+    OfficerSession,
+    PortalSession,
+)
 from vault.store.ddl.subjects import (
     BrandJoin,
     Compartment,
@@ -87,6 +94,7 @@ __all__ = [
     "OfficerCode",
     "OfficerInvitation",
     "OfficerKey",
+    "OfficerNews",
     "OfficerPasskey",
     "OfficerSession",
     "OfficerSignature",

@@ -54,6 +54,21 @@ class OfficerCode(Row, table=True):
     failures: int = Field(sa_type=SmallInteger)
     window_at: int = Field(sa_type=BigInteger)  # since when `failures` are counted
     added_at: int = Field(sa_type=BigInteger)
+    drift: int = Field(sa_type=SmallInteger)  # steps that the officer's clock is ahead of ours
+    offered_step: int | None = Field(default=None, sa_type=BigInteger)  # of a code that fitted, but for another drift
+    offered_drift: int = Field(sa_type=SmallInteger)
+
+
+class OfficerNews(Row, table=True):
+    """What an officer is told about the own ways in: how often since it was seen, and when. A row per kind."""
+
+    __tablename__ = "officer_news"
+
+    officer_id: str = Field(primary_key=True, sa_type=String(64))
+    kind: str = Field(primary_key=True, sa_type=String(24))
+    count: int
+    at: int | None = Field(default=None, sa_type=BigInteger)
+    before_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class OfficerInvitation(Row, table=True):
@@ -74,6 +89,7 @@ class PortalSession(Row, table=True):
     __table_args__ = (
         CheckConstraint("stage IN ('door', 'asked', 'open')", name="stage"),
         Index(None, "expires_at"),
+        Index(None, "holder"),
         CLUSTERED,
     )
 
@@ -83,3 +99,4 @@ class PortalSession(Row, table=True):
     sealed: bytes = Field(sa_type=LargeBinary)  # the handle of the code, then the brand's reference
     seen_at: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
+    holder: bytes | None = Field(default=None, sa_type=LargeBinary(16))  # of an open one: keyed hash of whose it is
