@@ -45,7 +45,8 @@ class Deadline:
     `extension` is what may be added once, on notice given within `answer`. `acknowledge` is by when receipt must be
     confirmed. While the person is asked to prove who they are the clock stands still if `pauses`, provided they were
     asked within `prompt_days` of receipt. `holidays` names a calendar, `FR` or `GB/ENG`; empty: there are none.
-    `voluntary` says to whom the house owes this by its own word alone, and why; empty: to nobody.
+    `voluntary` says to whom the house owes this by its own word alone, and why; empty: to nobody. `checked` is the day on
+    which somebody last held the rule against its source, `counsel` what a lawyer still has to say of it; officers see both.
     """
 
     jurisdiction: str
@@ -61,6 +62,8 @@ class Deadline:
     zone: str
     source: str
     voluntary: str = ""
+    checked: dt.date | None = None
+    counsel: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _UNITS: Final = ("months", "days", "working_days")
 _LONGEST: Final = 400  # of any unit: longer is a slip of the pen
 _KEYS: Final = {
     "jurisdiction", "since", "answer", "extension", "acknowledge", "kinds", "rolls", "pauses", "prompt_days", "holidays",
-    "zone", "source", "voluntary",
+    "zone", "source", "voluntary", "checked", "counsel", "places",
 }  # fmt: skip
 
 
@@ -78,6 +78,11 @@ class Rights:
         """Return the authority of a region on a day, else of its jurisdiction, else the one named for all others."""
         return competent(self.authorities, (region.lower(), jurisdiction, DEFAULT), on)
 
+    def place(self, region: str, jurisdiction: str) -> str:
+        """Return under whose law a request of somebody in a region is counted: the region's own, else the jurisdiction's."""
+        lower = region.lower()
+        return lower if any(each.jurisdiction == lower for each in self.deadlines) else jurisdiction
+
     def deadline(self, right: Right, jurisdiction: str, on: dt.date) -> Deadline:
         """Return the rule in force on a day: that of the jurisdiction, else the default; the newest that has begun.
 
@@ -114,7 +119,11 @@ def read_rights(file: str, content: bytes, find: Finder) -> Rights:
     if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
         find(f"{file}: `deadline` is a list of tables")
         tables = []
-    deadlines = tuple(_deadline(each, f"{file} [deadline {place}]", find) for place, each in enumerate(tables, 1))
+    deadlines = tuple(
+        deadline
+        for place, each in enumerate(tables, 1)
+        for deadline in _deadlines(each, f"{file} [deadline {place}]", find)
+    )
     keys = [(each.jurisdiction, each.since, kind) for each in deadlines for kind in (each.kinds or frozenset({""}))]
     if len(set(keys)) < len(keys):
         find(f"{file} [deadline]: two rules for the same begin on one day")
@@ -137,6 +146,18 @@ def _assurances(table: Any, where: str, find: Finder) -> Mapping[Right, Assuranc
         if asked.rank < floor.rank:
             find(f"{where}: `{right}` needs at least `{floor}`")
     return MappingProxyType(found)
+
+
+def _deadlines(table: dict[str, Any], where: str, find: Finder) -> list[Deadline]:
+    """Read a rule, or one that several regions have alike, each since a day of its own."""
+    places = table.get("places")
+    if places is None:
+        return [_deadline(table, where, find)]
+    rest = {key: value for key, value in table.items() if key != "places"}
+    if {"jurisdiction", "since"} & rest.keys() or not isinstance(places, dict) or not places:
+        find(f"{where}: `places` maps regions to the days since which, in the place of `jurisdiction` and `since`")
+        return []
+    return [_deadline(rest | {"jurisdiction": place, "since": since}, where, find) for place, since in places.items()]
 
 
 def _deadline(table: dict[str, Any], where: str, find: Finder) -> Deadline:
@@ -176,6 +197,8 @@ def _deadline(table: dict[str, Any], where: str, find: Finder) -> Deadline:
         zone=zone,
         source=member(table, "source", str, where, find, ""),
         voluntary=member(table, "voluntary", str, where, find, "") if "voluntary" in table else "",
+        checked=member(table, "checked", dt.date, where, find, dt.date.min) if "checked" in table else None,
+        counsel=member(table, "counsel", str, where, find, "") if "counsel" in table else "",
     )
 
 

@@ -2,7 +2,9 @@
 
 `set` supersedes: the old values stay in the history. `append` adds list items and journal entries. `end` closes a list
 item (or a single value, item 0) as of today. `correct` puts a value in the place of a wrong current one and deletes
-the wrong row, its data key with it (GDPR Art. 16): a rectified error is not history.
+the wrong row, its data key with it (GDPR Art. 16): a rectified error is not history. Entries of journals a brand adds and
+does not touch again; one is put right, or taken out, where an officer decided so on the person's request (`entries`). What a
+hold keeps is not deleted even then: it leaves the current values, and stays.
 
 A brand changes its own holdings and nobody else's. Two updates of one subject in a batch see each other in order.
 """
@@ -43,7 +45,8 @@ class Update:
     """Changes that one brand's system wants. `expected_version` None skips the check for a change in between.
 
     `set`, `append`: inputs per field name (forms: `vault.intake`). `end`: item numbers per field name. `correct`: a
-    value for a single field, `[{"item": …, "value": …}]` for a list field.
+    value for a single field, `[{"item": …, "value": …}]` for a list field, with `entries` for a journal too. `held`: ids of
+    categories of which nothing may be deleted.
     """
 
     reference: str = field(repr=False)
@@ -54,6 +57,8 @@ class Update:
     append: Mapping[str, object] = field(default_factory=dict, repr=False)
     end: Mapping[str, Sequence[int]] = field(default_factory=dict)
     correct: Mapping[str, object] = field(default_factory=dict, repr=False)
+    entries: bool = False
+    held: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +83,7 @@ class _Order:
 
     def fields(self) -> set[Field]:
         given = {each.field for each in (*self.replacing, *self.adding)}
-        return (
-            given
-            | set(self.clearing)
-            | {each for each, _ in self.ending}
-            | {each.given.field for each in self.correcting}
-        )
+        return given | set(self.clearing) | {each for each, _ in self.ending} | {each.field for each in self.correcting}
 
 
 def amend(uow: UnitOfWork, updates: Sequence[Update]) -> list[Amended | VaultError]:
@@ -141,7 +141,7 @@ def _read(catalogue: Catalogue, today: date, asked: Update) -> _Order | InvalidF
         intake.read(catalogue, asked.set, today, problems),
         intake.read(catalogue, asked.append, today, problems),
         intake.read_items(catalogue, asked.end, problems),
-        intake.read_corrections(catalogue, asked.correct, today, problems),
+        intake.read_corrections(catalogue, asked.correct, today, problems, entries=asked.entries),
     )
     problems += [(each.name, "journal_entries_stand") for each in order.clearing if each.kind is FieldKind.JOURNAL]
     problems += [(each.field.name, "not_a_list") for each in order.adding if each.field.kind is FieldKind.SINGLE]
@@ -180,18 +180,21 @@ class _Amending:
             written += self._clear(cleared, row, asked)
         for given in (*order.replacing, *order.adding):
             written.append(self._put(given, row, asked, item=None))
+        taken_out = sorted({each.field.name for each in order.correcting if each.given is None})
         for correction in order.correcting:
-            self._drop(correction, row, asked.brand)
-            item = correction.item if correction.given.field.kind is FieldKind.LIST else None
+            self._drop(correction, row, asked)
+            if correction.given is None:
+                continue
+            item = None if correction.field.kind is FieldKind.SINGLE else correction.item
             written.append(self._put(correction.given, row, asked, item=item))
         self._weigh_age(order, row)
         row.version += 1
         self._stepped[row.subject] = row
         actor = Actor(ActorKind.SYSTEM, asked.system_id)
-        entries = tuple(
-            self.uow.record(Entry(Act.FIELD_WRITTEN, Outcome.ALLOW, actor, page), log_key=row.log_key)
-            for page in pages(written)
-        )
+        told = [Entry(Act.FIELD_DELETED, Outcome.ALLOW, actor, page) for page in pages(taken_out) if page]
+        if written or not told:
+            told += [Entry(Act.FIELD_WRITTEN, Outcome.ALLOW, actor, page) for page in pages(written)]
+        entries = tuple(self.uow.record(each, log_key=row.log_key) for each in told)
         return Amended(asked.reference, row.version, entries)
 
     def flush(self) -> None:
@@ -216,10 +219,10 @@ class _Amending:
             by_item = {held.item: held for held in self._current(row, each, order.update.brand)}
             problems += [(each.name, "unknown_item")] * (not by_item.keys() >= set(items))
             targets += [(each, by_item[item]) for item in items if item in by_item]
-        for item, given in order.correcting:
-            current = self._current(row, given.field, order.update.brand)
+        for of, item, _ in order.correcting:
+            current = self._current(row, of, order.update.brand)
             if not any(held.item == item for held in current):
-                problems.append((given.field.name, "unknown_item"))
+                problems.append((of.name, "unknown_item"))
         return targets, problems
 
     def _current(self, row: Locked, each: Field, holder: str) -> list[Row]:
@@ -242,12 +245,15 @@ class _Amending:
             self._forget(row, each, held)
         return []
 
-    def _drop(self, correction: Correction, row: Locked, holder: str) -> None:
-        each = correction.given.field
-        for held in self._current(row, each, holder):
+    def _drop(self, correction: Correction, row: Locked, asked: Update) -> None:
+        each = correction.field
+        for held in self._current(row, each, asked.brand):
             if held.item == correction.item:
                 self._forget(row, each, held)
-                self.writing.drop(held)
+                if each.category_id in asked.held:
+                    self.writing.retire(held)
+                else:
+                    self.writing.drop(held)
 
     def _put(self, given: Given, row: Locked, asked: Update, *, item: int | None) -> str:
         put = self.writing.put(
@@ -274,7 +280,7 @@ class _Amending:
         born = [
             given
             for given in (*order.replacing, *(each.given for each in order.correcting))
-            if given.field.name == BIRTH_DATE
+            if given is not None and given.field.name == BIRTH_DATE
         ]
         for given in born:
             others = [

@@ -11,7 +11,8 @@ once more: its rows are the same, under another leaf.
 
 What a grant reaches: the current values that its own brand holds, and those of sister brands only if the grant says so
 (`group_values`). Of a single field the own value comes first, else the newest shared one; of lists and journals all
-items. A value outside its days of validity is not shown. A row that does not open fails its field alone, also where
+items. A value outside its days of validity is not shown, and one that its person contests is as one that was never
+recorded until that is decided (GDPR Art. 18(1)(a); `vault.requests.contesting`). A row that does not open fails its field alone, also where
 another row could have answered: what was tampered with is never papered over.
 """
 
@@ -25,6 +26,7 @@ from policies.catalogue import Field, FieldKind
 from policies.decision import OWN, Grant, GrantedField
 from policies.errors import TransformUnavailable
 from policies.levels import Level
+from policies.purposes import Basis
 from vault import crowds, envelope, values
 from vault.compartments import domain
 from vault.envelope import FieldContext
@@ -51,6 +53,7 @@ class SealedRow(NamedTuple):
     envelope: bytes
     slot: int
     generation: int
+    contested: bool
 
 
 _Reading = tuple[SealedRow, FieldValue | None]  # None: the row did not open
@@ -110,12 +113,17 @@ def _select(uow: UnitOfWork, grants: Sequence[Grant], which: Which) -> tuple[Map
                 row
                 for row in found.get((grant.subject, each.field.id), ())
                 # Brand isolation: what a sister brand holds is not even a candidate unless the grant reaches it.
-                if row.holder == grant.brand or grant.group_values
+                # What its person contests is used for nothing but legal claims, and shown to the person.
+                if (row.holder == grant.brand or grant.group_values) and (not row.contested or _sees_contested(grant))
             ]
             for each in grant.fields
         }
         for grant in grants
     )
+
+
+def _sees_contested(grant: Grant) -> bool:
+    return grant.purpose == OWN or grant.basis == Basis.LEGAL_CLAIMS  # GDPR Art. 18(2)
 
 
 def reveal(vault: Vault, commit: Commit, selection: Selection, entry_ids: Sequence[bytes]) -> list[Revealed]:

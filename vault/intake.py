@@ -40,10 +40,11 @@ class Given(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """A value that takes the place of a wrong one. `item` is 0 for single fields."""
+    """A value that takes the place of a wrong one; None takes a wrong entry out. `item` is 0 for single fields."""
 
+    field: Field
     item: int
-    given: Given
+    given: Given | None
 
 
 class _Refused(Exception):
@@ -66,22 +67,26 @@ def read(catalogue: Catalogue, inputs: Mapping[str, object], today: date, proble
 
 
 def read_corrections(
-    catalogue: Catalogue, inputs: Mapping[str, object], today: date, problems: list[Problem]
+    catalogue: Catalogue, inputs: Mapping[str, object], today: date, problems: list[Problem], *, entries: bool = False
 ) -> list[Correction]:
-    """Read corrections: a value for a single field, `[{"item": 3, "value": …}, …]` for a list field."""
+    """Read corrections: a value for a single field, `[{"item": 3, "value": …}, …]` for a list field.
+
+    With `entries` of a journal as well: there an officer has decided that the person is right, and null takes one out.
+    """
     accepted: list[Correction] = []
     for field, given in _known(catalogue, inputs, problems):
         try:
-            if field.kind is FieldKind.JOURNAL:
+            if field.kind is FieldKind.JOURNAL and not entries:
                 raise _Refused("journal_entries_stand")  # noqa: TRY301 - one handler turns all refusals into problems
             if field.kind is FieldKind.SINGLE:
-                accepted.append(Correction(0, _given(field, given, today)))
+                accepted.append(Correction(field, 0, _given(field, given, today)))
                 continue
             for each in _each(field, given):
                 if not isinstance(each, Mapping) or type(each.get("item")) is not int or "value" not in each:
                     raise _Refused("item_needed")  # noqa: TRY301
                 rest = {member: value for member, value in each.items() if member != "item"}
-                accepted.append(Correction(each["item"], _given(field, rest, today)))
+                out = field.kind is FieldKind.JOURNAL and each["value"] is None
+                accepted.append(Correction(field, each["item"], None if out else _given(field, rest, today)))
         except InvalidValue as error:
             problems.append((field.name, error.reason))
         except _Refused as refused:

@@ -51,6 +51,8 @@ class EventKind(StrEnum):
     ROTATED = "reference-rotated"  # `successor` is the reference from now on; `until`: the old one resolves till then
     RESTRICTED = "restricted"  # processing is restricted from now on; why is nobody's business here
     UNRESTRICTED = "restriction-lifted"  # no restriction stands any more
+    CONTESTED = "contested"  # the person says that values of `fields` are wrong: out of use until it is decided
+    CONTEST_ENDED = "contest-ended"  # it is decided about `fields`; what was wrong comes as `rectified` besides
     ERASED = "erased"  # of the person, or of the `category` or `field` named; denied from now on
 
 

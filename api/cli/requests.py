@@ -15,7 +15,7 @@ from policies.deadlines import days_left
 from policies.rights import Assurance, Right
 from vault.governance import desk
 from vault.keys.private_file import write_private
-from vault.requests import acts, codes, delivering, erasing, handling, records, statistics
+from vault.requests import acts, delivering, erasing, handling, records, statistics
 from vault.requests.erasing import Plan
 from vault.requests.records import Ground, Request, Wanted
 from vault.requests.states import Move, moves_from
@@ -90,6 +90,9 @@ def advance(
     ground: Annotated[Ground | None, typer.Option(help="Of a refusal.")] = None,
     keep: Annotated[list[str] | None, typer.Option("--keep", help="Refuse only what concerns this category.")] = None,
     rung: Annotated[Assurance | None, typer.Option(help="How staff satisfied themselves of who asks.")] = None,
+    answer: Annotated[
+        Path | None, typer.Option(help="File with the answer to the person, in words: of a review, of a complaint.")
+    ] = None,
     key: Key = None,
     signature: Signature = None,
     json: Json = False,
@@ -97,7 +100,8 @@ def advance(
     """Take one step of a request, signed by the officer."""
     by = by_officer(officer, signs(key, signature))
     with opened() as vault:
-        found, plan = _advance(vault, records.identifier(request), move, by, reason, ground, keep or [], rung)
+        words = "" if answer is None else _read(answer)
+        found, plan = _advance(vault, records.identifier(request), move, by, reason, ground, keep or [], rung, words)
         document: dict[str, Any] = _row(vault, found)
     text = f"Request {found.name} is {found.state}."
     if plan is not None:
@@ -175,7 +179,7 @@ def figures(
 
 def _advance(
     vault: Vault, request_id: bytes, move: Move, by: By, reason: str, ground: Ground | None, keep: list[str],
-    rung: Assurance | None,
+    rung: Assurance | None, answer: str,
 ) -> tuple[Request, Plan | None]:  # fmt: skip
     if move is Move.PROPOSE_REFUSAL:
         if ground is None:
@@ -191,24 +195,28 @@ def _advance(
         return erasing.check_holds(vault, request_id, by)
     if move is Move.REHEARSE:
         return erasing.rehearse(vault, request_id, by)
-    if move is Move.ASK_IDENTITY:
-        codes.ask(vault, request_id, by)
-        return handling.history(vault, request_id)[0], None
     if move is Move.CARRY_OUT:
-        return _carry_out(vault, request_id, by, reason), None
+        return _carry_out(vault, request_id, by, reason, answer), None
     acted = {Move.APPROVE: erasing.approve, Move.EXECUTE: erasing.execute, Move.PREPARE: delivering.prepare}
     if move in acted:
         return acted[move](vault, request_id, by), None
     return handling.advance(vault, request_id, move, by, reason=reason), None
 
 
-def _carry_out(vault: Vault, request_id: bytes, by: By, decision: str) -> Request:
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise fail("the file with the answer cannot be read", Exit.USAGE) from None
+
+
+def _carry_out(vault: Vault, request_id: bytes, by: By, decision: str, answer: str) -> Request:
     right = handling.history(vault, request_id)[0].right
     if right is Right.RECTIFICATION:
         return acts.rectify(vault, request_id, by)
     if right is Right.RESTRICTION:
         return acts.restrict(vault, request_id, by)
-    return handling.decide(vault, request_id, by, decision)
+    return handling.decide(vault, request_id, by, decision, answer)
 
 
 def _row(vault: Vault, request: Request) -> dict[str, Any]:
@@ -219,7 +227,7 @@ def _row(vault: Vault, request: Request) -> dict[str, Any]:
         "brand": request.brand,
         "state": request.state.value,
         "due": moment(request.due(rights, now)),
-        "days_left": days_left(request.rule(rights), request.clock, now) if request.is_open else None,
+        "days_left": days_left(request.rule(rights), request.clock, now) if request.is_owed else None,
         "outcome": request.outcome.value,
         "ground": "" if request.ground is None else request.ground.value,
         "assurance": request.assurance.value,

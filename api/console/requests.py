@@ -4,7 +4,7 @@ The register holds nothing the person wrote. What they wrote opens on one button
 there, and is recorded before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -16,12 +16,13 @@ from api.pages.terms import GROUNDS, SAID
 from api.problems import Problem
 from policies.rights import Assurance, Right
 from vault.errors import IntegrityFailure, UnknownRequest
-from vault.requests import acts, delivering, erasing, handling, records
+from vault.requests import acts, delivering, entries, erasing, handling, records
 from vault.requests.content import Content
 from vault.requests.delivering import GOOD_FOR
+from vault.requests.entries import Compared
 from vault.requests.records import Ground, Request, Wanted
 from vault.requests.states import Move, State, moves_from
-from vault.requests.steps import By, by_officer
+from vault.requests.steps import DECIDED, By, by_officer
 
 K = TypeVar("K", bound=StrEnum)
 
@@ -82,9 +83,10 @@ def request(visit: Visit) -> Response:
     if step == "open":
         try:
             _, content = handling.view(vault, found.id, by)
+            beside = entries.compared(vault, found.id, by) if found.right is Right.RECTIFICATION else []
         except IntegrityFailure:
             raise Problem("conflict") from None
-        return _shown(visit, content)
+        return _shown(visit, content, beside=beside)
     if step == "link":
         return _shown(visit, None, link=handover.link(visit, found, by))
     if step == "package":
@@ -114,10 +116,18 @@ def _carry_out(visit: Visit, found: Request, by: By) -> None:
     elif found.right is Right.RESTRICTION:
         acts.restrict(visit.vault, found.id, by)
     else:
-        handling.decide(visit.vault, found.id, by, filters.word(visit.form, "reason"))
+        handling.decide(visit.vault, found.id, by, filters.word(visit.form, "reason"), visit.form.get("answer", ""))
 
 
-def _shown(visit: Visit, content: Content | None, status: int = 200, *, link: str = "", problem: str = "") -> Response:
+def _shown(
+    visit: Visit,
+    content: Content | None,
+    status: int = 200,
+    *,
+    link: str = "",
+    problem: str = "",
+    beside: Sequence[Compared] = (),
+) -> Response:
     found = _found(visit)
     _, taken = handling.history(visit.vault, found.id)
     say = visit.language.say
@@ -142,14 +152,22 @@ def _shown(visit: Visit, content: Content | None, status: int = 200, *, link: st
         rungs_said=[(each.value, say(SAID[each])) for each in _RUNGS],
         grounds_said=[(each.value, say(GROUNDS[each])) for each in Ground],
         content=content,
+        beside=[(each.of.title, _plain(each.stands), _plain(each.asked), each.asked is None) for each in beside],
         path=f"{PATH}/{found.name}",
         carries=Move.CARRY_OUT in possible,
-        decided=found.right in {Right.DECISION_REVIEW, Right.COMPLAINT},
+        decided=found.right in DECIDED,
         hands_over=handover.possible(found),
         link=link,
         good_until=visit.now + GOOD_FOR,
         problem=problem,
     )
+
+
+def _plain(value: object) -> str:
+    """Write a value as it is kept, for whoever decides about it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_plain(each)}" for name, each in value.items())
+    return "; ".join(map(_plain, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def _found(visit: Visit) -> Request:
@@ -161,8 +179,8 @@ def _found(visit: Visit) -> Request:
 
 
 def _left(visit: Visit, found: Request) -> int | None:
-    """Return the days until it is due, negative when it is late; None for what is over."""
-    if not found.is_open:
+    """Return the days until it is due, negative when it is late; None for what was answered."""
+    if not found.is_owed:
         return None
     return (found.due(visit.vault.bundle.rights, visit.now) - visit.now) // _DAY
 

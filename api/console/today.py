@@ -60,7 +60,7 @@ def _waiting(vault: Vault, now: int) -> dict[str, int]:
     with vault.reading() as conn:
         found = cases.listed(conn)
         rights = vault.bundle.rights
-        due = [each for each in records.listed(conn, Wanted(open_only=True)) if each.due(rights, now) < now + _WEEK]
+        due = [each for each in records.listed(conn, Wanted(owed_only=True)) if each.due(rights, now) < now + _WEEK]
         return {
             "requests_due": len(due),
             "requests_late": sum(each.due(rights, now) < now for each in due),

@@ -16,11 +16,12 @@ from api.packages.document import Document, document_of
 from api.packages.page import page_of
 from api.packages.paper import paper_of
 from api.packages.parts import told
-from api.packages.words import README
+from api.packages.words import ENTRIES, README
 from audit.spreadsheet import csv_bytes
 from policies.rights import Right
 from vault.requests import manifest
 from vault.requests.collecting import Gathered
+from vault.requests.records import Request
 from vault.unit import Vault
 
 _FIXED: Final = (1980, 1, 1, 0, 0, 0)
@@ -33,9 +34,18 @@ def archive_of(vault: Vault, gathered: Gathered) -> bytes:
     """Make the archive of what was gathered, signed. Nothing is written to a disk."""
     document = document_of(gathered)
     files = files_of(document, whole=gathered.request.right is not Right.PORTABILITY)
+    return _signed(vault, document.name, gathered.at, files)
+
+
+def answer_of(vault: Vault, request: Request, answer: str) -> bytes:
+    """Make the archive of an answer in words, signed as a package is."""
+    files = {"README.txt": README.encode(), "answer.txt": f"{answer}\n".encode()}
+    return _signed(vault, request.name, vault.clock.now(), files)
+
+
+def _signed(vault: Vault, request: str, at: int, files: dict[str, bytes]) -> bytes:
     digests = {name: sha256(content).hexdigest() for name, content in files.items()}
-    files["manifest.txt"] = manifest.sign(vault, document.name, gathered.at, digests).encode()
-    return zipped(files)
+    return zipped(files | {"manifest.txt": manifest.sign(vault, request, at, digests).encode()})
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -52,7 +62,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 def files_of(document: Document, *, whole: bool) -> dict[str, bytes]:
     """Write each file of a package; of a request of portability the portable part alone."""
-    files = {"README.txt": README.encode()}
+    files = {"README.txt": f"{README}{ENTRIES}".encode()}
     for category, fields in document.portable["data"].items():
         files[f"portable/{category}.csv"] = csv_bytes(("field", "value"), _rows(fields))
     files["portable/data.json"] = orjson.dumps(document.portable, option=_INDENTED)

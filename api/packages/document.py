@@ -11,7 +11,7 @@ from policies.bundle import Bundle
 from policies.catalogue import Category
 from policies.decision import OWN
 from policies.rights import Right
-from vault.requests.collecting import Gathered, Told, event_row, recipients
+from vault.requests.collecting import Gathered, Told, event_row, law_of, recipients
 from vault.values import JsonValue
 
 SCHEMA: Final = "urn:ecrin:access-package:v1"
@@ -144,7 +144,7 @@ def _purposes(gathered: Gathered, language: str) -> list[dict[str, Any]]:
                 {
                     "purpose": each.key,
                     "title": each.title[language],
-                    "basis": each.basis_in(gathered.request.jurisdiction).value,
+                    "basis": each.basis_in(law_of(gathered.bundle, gathered.request)).value,
                     "categories": reached,
                     "recipients": list(each.recipients),
                 }

@@ -14,7 +14,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "retention": "Kept for {days} days after it was last written.",
         "law": "By law it stays at least {days} days: {basis}.",
         "unread": "These could not be opened and are being looked into: {names}.",
-        "redacted": "What names somebody else was taken out: for whom, about whom, by whom.",
+        "redacted": "What names somebody else was taken out: for whom, about whom, by whom; in notes a machine put […] for it.",
         "withheld": "Not included, on the ground {ground}: {names}. You may complain about this.",
         "purposes": "What it may be used for, and on what ground",
         "purpose": "Purpose",
@@ -78,7 +78,7 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "retention": "Conservé {days} jours après la dernière écriture.",
         "law": "La loi impose de le garder au moins {days} jours : {basis}.",
         "unread": "Éléments qui n’ont pu être ouverts, en cours d’examen : {names}.",
-        "redacted": "Ce qui désigne une autre personne a été retiré : pour qui, au sujet de qui, par qui.",
+        "redacted": "Ce qui désigne une autre personne a été retiré : pour qui, au sujet de qui, par qui, et dans les notes, une machine a mis […] à la place.",
         "withheld": "Non communiqué, pour le motif {ground} : {names}. Vous pouvez introduire une réclamation.",
         "purposes": "À quoi elles peuvent servir, et sur quel fondement",
         "purpose": "Finalité",
@@ -163,6 +163,5 @@ It ends with one word: verified, DOES NOT HOLD, or cannot decide. The key is pub
 manifest is the SHA-256 of a file and its name:
 
     sha256sum --check <(grep -E '^[0-9a-f]{64}  ' manifest.txt)
-
-Lines of disclosures.csv name entries of the audit log by their number.
 """
+ENTRIES: Final = "\nLines of disclosures.csv name entries of the audit log by their number.\n"

@@ -109,7 +109,7 @@ def _environment(tag: str) -> Environment:
     environment.globals |= {"language": spoken, "file_name": file_name}
     environment.filters |= words.filters(spoken)
     environment.filters |= {
-        "number": spoken.number, "percent": spoken.percent, "day": spoken.day, "moment": spoken.moment,
+        "number": spoken.number, "percent": spoken.percent, "day": spoken.day, "written": spoken.written_day, "moment": spoken.moment,
         "since": spoken.since, "say": spoken.say,
     }  # fmt: skip
     return environment

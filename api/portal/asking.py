@@ -1,29 +1,31 @@
 """Asking: of each right a page that asks for what the right needs, and no more; and what was sent, made a request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 
 from api.packages import sealed
+from api.portal import entering
 from api.portal.call import Call, elsewhere, person
-from api.portal.telling import chosen
-from api.portal.words import ABOUT, GROUNDS, MEMBERS
+from api.portal.telling import told
+from api.portal.words import ABOUT, GROUNDS
 from api.problems import Problem
 from policies.catalogue import Field, FieldKind
 from policies.errors import InvalidValue
 from policies.fieldtypes import validate
 from policies.purposes import Basis, Purpose
 from policies.rights import Assurance, Right
-from vault.errors import InvalidFields, VaultError
+from vault.errors import InvalidFields, SessionOver, UnknownReference, VaultError
 from vault.locked import Locked
-from vault.requests import content, intake
+from vault.requests import content, entries, intake
 from vault.requests.content import Content
+from vault.requests.masking import MARK
 from vault.requests.records import Source
 from vault.requests.steps import by_person
 from vault.restrictions import Ground
+from vault.values import JsonValue
 
 CATEGORIES: Final = frozenset({Right.ACCESS, Right.PORTABILITY, Right.ERASURE})
 PURPOSES: Final = frozenset({Right.OBJECTION, Right.CONSENT_WITHDRAWAL, Right.DECISION_REVIEW})
@@ -32,30 +34,6 @@ NEED_WORDS: Final = frozenset({Right.COMPLAINT, Right.DECISION_REVIEW})
 
 _MOST_KEY: Final = 4096
 _NOT_ASKABLE: Final = frozenset({Basis.HEADING})
-# The members of values that are records, and how each is typed in. What is no record is typed in as a whole.
-_RECORDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
-    "person_name": (("salutation", "line"), ("given", "line"), ("family", "line")),
-    "address": (
-        ("lines", "lines"), ("postal_code", "line"), ("locality", "line"), ("region", "line"), ("country", "line"),
-        ("use", "choice"),
-    ),
-    "measurement": (("value", "line"), ("system", "choice")),
-    "money": (("amount", "line"), ("currency", "line")),
-    "important_date": (("occasion", "choice"), ("date", "date"), ("about", "line")),
-    "allergy": (("family", "choice"), ("substance", "line")),
-    "household_link": (("relation", "choice"),),
-}  # fmt: skip
-_TYPED: Final = {"date": "date", "text": "text", "choice": "choice", "boolean": "yes_no"}
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input of a correction: its name in the form, what it asks for, how it is typed in, what may be chosen."""
-
-    name: str
-    label: str
-    kind: str
-    options: tuple[tuple[str, str], ...] = ()
 
 
 class Unasked(Exception):
@@ -72,8 +50,10 @@ def ask_page(call: Call, right: Right) -> Response:
 
 
 def ask(call: Call, right: Right) -> Response:
-    """Take a request in: who asks is known by the code."""
+    """Take a request in: who asks is known by the code. Or show what stands of the entry that is to be corrected."""
     vault = call.vault
+    if right is Right.RECTIFICATION and call.form.get("show") == "on":
+        return _page(call, right, shows=True)
     try:
         names, written = _names(call, right), _content(call, right)
     except Unasked as missing:
@@ -107,28 +87,52 @@ def correctable(call: Call) -> list[tuple[str, list[tuple[str, str]]]]:
     return found
 
 
-def _page(call: Call, right: Right, status: int = 200, problem: str = "") -> Response:
+def _page(call: Call, right: Right, status: int = 200, problem: str = "", *, shows: bool = False) -> Response:
     bundle = call.vault.bundle
     with call.vault.unit() as uow:
         me = person(uow, call)
     given = call.form or call.request.query_params
-    of = _field(call, given) if right is Right.RECTIFICATION and given.get("field") else None
+    of, item = entering.named(call, given) if right is Right.RECTIFICATION and given.get("field") else (None, 0)
+    stands = _stands(call, of, item) if shows and of is not None else None
     return call.page(
         "me_ask.html",
         status,
         right=right,
         about=ABOUT,
         problem=problem,
-        given=call.form,
+        given=call.form
+        if stands is None or of is None
+        else {**_whole(entering.spelt(of, stands)), **_written(call.form)},
+        stands="" if stands is None or of is None else told(call.language, of, stands),
         categories=bundle.catalogue.categories if right in CATEGORIES else (),
         purposes=_purposes(call, me, right) if right in PURPOSES else (),
         grounds=list(GROUNDS.items()) if right is Right.RESTRICTION else (),
         takes_key=right in SEALED,
         needs_words=right in NEED_WORDS,
         correctable=correctable(call) if right is Right.RECTIFICATION and of is None else (),
-        field=None if of is None else {"name": of.name, "title": of.title, "item": given.get("item", "")},
-        inputs=() if of is None else _inputs(call, of),
+        field=None if of is None else {"name": of.name, "title": of.title, "item": item or ""},
+        entry=of is not None and of.kind is FieldKind.JOURNAL,
+        inputs=() if of is None else entering.inputs(call.language, of),
     )
+
+
+def _stands(call: Call, of: Field, item: int) -> JsonValue:
+    """Show the person what stands: a single value, an item of a list, an entry. On record, as every look of theirs."""
+    try:
+        return entries.standing(call.vault, call.visitor.brand, call.visitor.held, of, item)
+    except UnknownReference:
+        raise SessionOver from None
+    except InvalidFields:
+        raise Problem("not_found") from None
+
+
+def _whole(inputs: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what a mask stands in: sent back as it is shown, it would take the place of what the person cannot see."""
+    return {name: text for name, text in inputs.items() if MARK not in text}
+
+
+def _written(form: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in form.items() if text and (name == "words" or name.startswith("value"))}
 
 
 def _purposes(call: Call, me: Locked, right: Right) -> list[Purpose]:
@@ -167,7 +171,7 @@ def _content(call: Call, right: Right) -> Content:
     if right in NEED_WORDS and not words:
         raise Unasked("words")
     if right is Right.RECTIFICATION:
-        return Content(words, values=_correction(call))
+        return Content(words, values=_read_correction(call))
     return Content(words, key=_key(call.form.get("key", "").strip()) if right in SEALED else {})
 
 
@@ -187,52 +191,23 @@ def _key(text: str) -> Mapping[str, Any]:
     return key
 
 
-def _field(call: Call, given: Mapping[str, str]) -> Field:
-    of = call.vault.bundle.catalogue.fields.get(given.get("field", ""))
-    item = given.get("item", "")
-    if of is None or of.kind is FieldKind.JOURNAL or (of.kind is FieldKind.LIST) != _is_item(item):
-        raise Problem("bad_request")
-    return of
-
-
-def _is_item(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10 and text != "0"  # noqa: PLR2004 - items are small
-
-
-def _inputs(call: Call, of: Field) -> list[Input]:
-    options = tuple((each, chosen(call.language, each)) for each in of.choices)
-    title = of.title.get(call.tag, of.name)
-    if of.type not in _RECORDS:
-        return [Input("value", title, _TYPED.get(of.type, "line"), options if of.type == "choice" else ())]
-    say = call.language.say
-    return [
-        Input(f"value:{member}", say(MEMBERS[member]), kind, options if kind == "choice" else ())
-        for member, kind in _RECORDS[of.type]
-    ]
-
-
-def _correction(call: Call) -> Mapping[str, object]:
-    of = _field(call, call.form)
-    value = _typed(of, call.form)
+def _read_correction(call: Call) -> Mapping[str, object]:
+    of, item = entering.named(call, call.form)
+    if of.kind is not FieldKind.JOURNAL:
+        value = entering.typed(of, call.form)
+        try:
+            validate(of, value)
+        except InvalidValue:
+            raise Unasked("value") from None
+        return {of.name: value if of.kind is FieldKind.SINGLE else [{"item": item, "value": value}]}
+    out = call.form.get("out") == "on"
+    members = entering.members(of, call.form)
+    if not out and not members:
+        raise Unasked("nothing_wrong")
     try:
-        validate(of, value)
-    except InvalidValue:
+        entries.fits(call.vault, call.visitor.brand, call.visitor.held, of, item, None if out else members)
+    except UnknownReference:
+        raise SessionOver from None
+    except InvalidFields:
         raise Unasked("value") from None
-    return {of.name: value if of.kind is FieldKind.SINGLE else [{"item": int(call.form["item"]), "value": value}]}
-
-
-def _typed(of: Field, form: Mapping[str, str]) -> object:
-    if of.type in _RECORDS:
-        given = {member: form.get(f"value:{member}", "").strip() for member, _ in _RECORDS[of.type]}
-        kinds = dict(_RECORDS[of.type])
-        return {
-            member: [each.strip() for each in text.splitlines() if each.strip()] if kinds[member] == "lines" else text
-            for member, text in given.items()
-            if text
-        }
-    text = form.get("value", "").strip()
-    if of.type == "boolean":
-        return {"yes": True, "no": False}.get(text)
-    if of.type == "integer":
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None  # noqa: PLR2004
-    return text
+    return {of.name: [{"item": item, "value": None if out else members}]}

@@ -22,7 +22,7 @@ from vault.unit import UnitOfWork, Vault
 PREFIX: Final = "/me"
 CHANNEL: Final = "portal"
 # What a page says after an act, by the word in its address: nobody can have it say anything else.
-DONE: Final = frozenset({"consent", "wishes", "silence", "advisor", "sent", "withdrawn"})
+DONE: Final = frozenset({"consent", "wishes", "silence", "advisor", "sent", "withdrawn", "confirmed", "disowned"})
 
 
 @dataclass(slots=True, repr=False)

@@ -13,7 +13,7 @@ from policies.model import ConsentStatus
 from policies.purposes import GROUP_SHARING
 from vault import facts, systems
 from vault.errors import SessionOver, UnknownReference
-from vault.requests import revealing
+from vault.requests import contesting, revealing
 from vault.requests.revealing import OwnValue
 
 _STANDS: Final = frozenset({ConsentStatus.GIVEN, ConsentStatus.GUARDED})
@@ -21,12 +21,16 @@ _STANDS: Final = frozenset({ConsentStatus.GIVEN, ConsentStatus.GUARDED})
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One value for a page: `text` is what it says, `value` where it is from, `name` the field that a correction names."""
+    """One value for a page: `text` is what it says, `value` where it is from, `name` the field that a correction names.
+
+    `contested`: the person asked for its correction, and nobody is given it until that is decided.
+    """
 
     name: str
     title: str
     text: str = field(repr=False)
     value: OwnValue = field(repr=False)
+    contested: bool
 
 
 def held_page(call: Call) -> Response:
@@ -45,8 +49,16 @@ def held(call: Call) -> Response:
     except UnknownReference:
         raise SessionOver from None
     language = call.language
+    with call.vault.unit() as uow:
+        contested = contesting.standing(uow, person(uow, call).subject, call.visitor.brand)
     shown = [
-        Shown(of.name, of.title.get(call.tag, of.name), told(language, of, each.value), each)
+        Shown(
+            of.name,
+            of.title.get(call.tag, of.name),
+            told(language, of, each.value),
+            each,
+            not contested.isdisjoint({(of.id, each.item), (of.id, contesting.EVERY)}),
+        )
         for of, values in own.held.items()
         for each in values
     ]

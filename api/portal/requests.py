@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from api.packages.archive import zipped
+from api.packages.archive import answer_of, zipped
 from api.packages.handing import file_of
 from api.packages.sealed import InvalidKey
 from api.pages import render, terms
@@ -18,7 +18,7 @@ from vault.errors import UnknownErasure, UnknownRequest
 from vault.requests import delivering, handling, records
 from vault.requests.records import Request, Step, Wanted
 from vault.requests.states import Move, State, moves_from
-from vault.requests.steps import by_person
+from vault.requests.steps import DECIDED, by_person
 from vault.unit import UnitOfWork
 
 MOST_SHOWN: Final = 50
@@ -26,6 +26,7 @@ MOST_PACKAGES: Final = 10  # in five minutes
 
 _WITH_PACKAGE: Final = frozenset({Right.ACCESS, Right.PORTABILITY})
 _FETCHABLE: Final = frozenset({State.READY, State.DELIVERED})
+ASKED: Final = frozenset({State.ACKNOWLEDGED, State.IDENTITY_CHECK})
 _REFUSED: Final = frozenset({records.Outcome.REFUSED, records.Outcome.PARTIALLY_GRANTED})
 # What officers weigh among themselves is none of the person's steps until it is decided.
 _INTERNAL: Final = frozenset({Move.PROPOSE_REFUSAL, Move.REJECT_REFUSAL})
@@ -46,7 +47,10 @@ _PHASES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One request as its person sees it. `phase` counts from 0; `ground` says why it was refused, wholly or in part."""
+    """One request as its person sees it. `phase` counts from 0; `ground` says why it was refused, wholly or in part.
+
+    `is_asked`: it came in by somebody else's hand, and waits for the person's word that it is theirs.
+    """
 
     request: Request
     stands: str
@@ -56,6 +60,8 @@ class Progress:
     kept: tuple[str, ...]
     has_package: bool
     has_certificate: bool
+    has_answer: bool
+    is_asked: bool
     may_withdraw: bool
 
 
@@ -72,6 +78,27 @@ def withdraw(call: Call) -> Response:
     request = _named(call)
     handling.advance(call.vault, request.id, Move.WITHDRAW, by_person(call.vault), brand=call.visitor.brand)
     return elsewhere("/requests", "withdrawn")
+
+
+def confirm(call: Call) -> Response:
+    """Take the person's word that a request which somebody handed in for them is theirs."""
+    handling.confirm(call.vault, _named(call).id, by_person(call.vault), call.visitor.brand)
+    return elsewhere("/requests", "confirmed")
+
+
+def disown(call: Call) -> Response:
+    """Take the person's word that it is not, and end it."""
+    handling.disown(call.vault, _named(call).id, by_person(call.vault), call.visitor.brand)
+    return elsewhere("/requests", "disowned")
+
+
+def answer(call: Call) -> Response:
+    """Show the answer of whoever decided, in words, or give it to be taken along, signed."""
+    call.bounded("package", MOST_PACKAGES)
+    request, text = delivering.answered(call.vault, _named(call).id, by_person(call.vault))
+    if call.form.get("take") == "on":
+        return render.download(answer_of(call.vault, request, text), f"{request.name}.zip")
+    return call.page("me_answer.html", request=request, text=text)
 
 
 def package(call: Call) -> Response:
@@ -155,5 +182,7 @@ def _progress(uow: UnitOfWork, call: Call, request: Request) -> Progress:
         tuple(kept),
         request.right in _WITH_PACKAGE and request.state in _FETCHABLE,
         bool(request.erasures) and bool(_certificates(call, request)),
+        request.right in DECIDED and request.state in _FETCHABLE and request.has_content,
+        request.state in ASKED,
         Move.WITHDRAW in moves_from(request.right, request.state),
     )

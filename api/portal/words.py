@@ -177,7 +177,8 @@ GROUNDS: Final[Mapping[str, str]] = {
 MEMBERS: Final[Mapping[str, str]] = {
     "salutation": N_("Salutation"),
     "given": N_("First name"),
-    "family": N_("Family name or kind"),
+    "family": N_("Family name"),
+    "kind": N_("Kind"),
     "lines": N_("Street, on one line or several"),
     "postal_code": N_("Postal code"),
     "locality": N_("Town"),
@@ -193,6 +194,14 @@ MEMBERS: Final[Mapping[str, str]] = {
     "about": N_("Whom it is about"),
     "substance": N_("Substance"),
     "relation": N_("Relation"),
+    "product": N_("Piece"),
+    "serial": N_("Serial number"),
+    "boutique": N_("Boutique"),
+    "opened": N_("Day it was handed in"),
+    "status": N_("How far it is"),
+    "work": N_("Work done"),
+    "topic": N_("Topic"),
+    "text": N_("Text"),
 }
 """The members of values that are records, where one is typed in anew."""
 

@@ -136,6 +136,6 @@ def test_no_word_of_the_person_is_in_answers_or_log(maison, pos, reference):
 def test_states_have_a_status_of_the_protocol(state, outcome, ground, status):
     request = Request(
         b"", None, "aurelle", Right.ACCESS, "eu", (), Source.BRAND, "x", Requester.SELF, None, "en", Assurance.NONE, state,
-        "", outcome, ground, (), Clock(0), 0, None, None, (), 1, has_content=False,
+        "", outcome, ground, (), Clock(0), 0, None, None, None, (), 1, has_content=False,
     )  # fmt: skip
     assert protocol_status(request) == status

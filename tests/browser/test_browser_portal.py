@@ -96,7 +96,12 @@ def test_every_page_is_accessible(chromium, served, inside, language, size, sche
         page.goto("/me/sign-in")
         look("/sign-in", "me-sign-in")
         watched.context.add_cookies([inside])
-        for path in [*PAGES, "/ask/rectification?field=name", "/nowhere"]:
+        for path in [
+            *PAGES,
+            "/ask/rectification?field=name",
+            "/ask/rectification?field=purchases&item=1",
+            "/nowhere",
+        ]:
             answer = page.goto(f"/me{path}")
             assert answer.status == (404 if path == "/nowhere" else 200), path
             look(path, PICTURES.get(path))

@@ -171,9 +171,55 @@ def test_places_with_a_number_of_days_of_their_own(maisons, place, due):
     assert rule.extension.is_none
 
 
+def test_states_of_the_united_states_have_their_own_since_their_own_day(maisons):
+    rights, purposes = maisons.rights, maisons.purposes
+
+    def rule(state, on, right=Right.ACCESS):
+        return rights.deadline(right, rights.place(state, purposes.jurisdiction(state)), dt.date.fromisoformat(on))
+
+    virginia = rule("usva", "2026-12-01")
+    assert (virginia.answer, virginia.extension, virginia.acknowledge.is_none, virginia.voluntary) == (
+        Period(days=45), Period(days=45), True, "",
+    )  # fmt: skip
+    assert rule("usca", "2026-12-01").acknowledge == Period(working_days=10)
+    assert rule("usca", "2026-12-01", Right.OBJECTION).answer == Period(working_days=15)
+    # Nothing of a law before its day, nor where there is none: then the house's word holds.
+    assert rights.place("usny", purposes.jurisdiction("us")) == "us"
+    assert rule("us", "2026-12-01").voluntary
+    for each in rights.deadlines:
+        if each.jurisdiction.startswith("us") and each.jurisdiction != "us":
+            assert purposes.jurisdiction(each.jurisdiction) == "us"  # its bases are those of the country
+            before = each.since - dt.timedelta(days=1)
+            assert rights.deadline(Right.ACCESS, each.jurisdiction, before).jurisdiction in {
+                "default",
+                each.jurisdiction,
+            }
+
+
+def test_the_united_kingdom_has_its_own_article_since_february_2026(maisons):
+    before, after = (rule_of(maisons, "uk", on=dt.date.fromisoformat(each)) for each in ("2026-02-04", "2026-02-05"))
+    assert "12A" not in before.source
+    assert "12A" in after.source
+    assert rule_of(maisons, "uk", Right.COMPLAINT, dt.date(2026, 6, 19)).acknowledge == Period(days=30)
+    assert rule_of(maisons, "uk", Right.COMPLAINT, dt.date(2026, 6, 18)).acknowledge.is_none
+
+
+def test_every_rule_says_what_was_read_or_what_a_lawyer_has_to_say(maisons):
+    for each in maisons.rights.deadlines:
+        assert each.source, each
+        if (
+            each.since >= dt.date(2023, 1, 1)
+            and each.checked is None
+            and not each.voluntary
+            and each.kinds != {Right.OBJECTION}
+        ):
+            assert each.counsel, each
+        assert each.checked is None or each.checked <= dt.date(2026, 12, 1)
+
+
 def test_what_is_applied_by_the_houses_own_word_says_so_and_why(maisons):
     voluntary = {each.jurisdiction for each in maisons.rights.deadlines if each.voluntary}
-    assert voluntary == {"us", "jp", "br", "default"}
+    assert voluntary == {"us", "jp", "br", "uk", "default"}
 
 
 @given(day=ANY_DAY, months=st.integers(0, 40))

@@ -11,6 +11,7 @@ from maison_callers import CONSENT, PERSON
 from policy_officers import APPROVER, AUTHOR, Officers
 from portal_visitor import acts, listed, send, sent, signed_in, take
 
+from audit.verify import main as verify
 from policies.rights import Right
 from vault.erasure import certificates
 from vault.requests import acts as carrying
@@ -50,7 +51,9 @@ class Office:
                 erasing.approve(self.vault, request.id, self.by(APPROVER))
                 erasing.execute(self.vault, request.id, self.by())
             case Right.DECISION_REVIEW | Right.COMPLAINT:
-                handling.decide(self.vault, request.id, self.by(), "upheld")
+                handling.decide(
+                    self.vault, request.id, self.by(), "upheld", "You are right, and we have put it in order."
+                )
 
 
 @pytest.fixture
@@ -179,7 +182,7 @@ def test_what_a_right_does_not_take_is_told_and_sent_nowhere(maison, browser, ri
 @pytest.mark.parametrize(
     "fields",
     [
-        {"field": "riches"}, {"field": SCRIPT}, {"field": "purchases", "item": "1"}, {"field": "email"}, {"field": "email", "item": "x"},
+        {"field": "riches"}, {"field": SCRIPT}, {"field": "purchases"}, {"field": "purchases", "item": "0"}, {"field": "email"}, {"field": "email", "item": "x"},
         {"field": "ring_size", "item": "3"}, {"field": "email", "item": "0"},
     ],
 )  # fmt: skip
@@ -257,3 +260,154 @@ def test_a_flood_of_requests_ends(maison, browser):
     assert len([each for each in listed(maison) if each.is_open]) <= 20
     assert len(acts(maison, "request.received")) == len(listed(maison))
     assert content.LONGEST_WORDS == 4_000  # what the page says
+
+
+# ------------------------------------------------------------------------------------------------ entries of journals
+
+BOUGHT = {"date": "2026-01-05", "family": "jewellery", "product": "Rivière", "price": {"amount": "3200.00", "currency": "EUR"},
+          "for": "Capucine Delorme"}  # fmt: skip
+
+
+@pytest.fixture
+def entry(maison, pos, reference, browser):
+    """The link from a purchase, as it is shown, to its correction."""
+    described = pos.describe(reference)
+    assert pos.patch(reference, {"append": {"purchases": [BOUGHT]}}, described.headers["etag"]).status_code == 200
+    signed_in(maison, browser)
+    shown = browser.submit("/me/held", category="purchases")
+    (link,) = [each for each in shown.links if each.startswith("/me/ask/rectification?field=purchases")]
+    return link
+
+
+def purchases_of(pos, reference):
+    return [each["value"] for each in pos.seen(reference, "purchases", purpose="legal.claims")["purchases"]]
+
+
+def correct(browser, link, **more):
+    form = browser.get(link).form("words", "value:date")["fields"]
+    form.pop("out", None)
+    return browser.post("/me/ask/rectification", form | more)
+
+
+def test_one_entry_is_corrected_and_the_rest_of_it_stays(maison, pos, reference, browser, office, entry):
+    page = browser.get(entry)
+    assert "Rivière" not in page.text  # nothing is shown until it is asked for
+    (show,) = [each for each in page.forms if "show" in each["fields"]]
+    shown = browser.post("/me/ask/rectification", show["fields"])
+    assert shown.status == 200
+    assert "Rivière" in shown.text
+    assert shown.form("words", "value:date")["fields"]["value:date"] == "2026-01-05"
+    assert "Capucine" not in shown.answer.text
+    assert acts(maison, "subject.exported")[-1]["fld"] == ["purchases:raw"]
+    assert correct(browser, entry, **{"value:date": "2025-12-24"}).status == 303
+    (request,) = listed(maison)
+    assert "you contest this" in browser.submit("/me/held", category="purchases").text
+    assert pos.wish(reference, ("purchases", "generalised")).status_code == 200
+    token = pos.granted(reference, ("purchases", "generalised"))
+    assert [each["value"] for each in pos.disclose(token).json()["fields"]] in ([None], [[]])
+    office.review(request)
+    office.carry_out(request)
+    assert purchases_of(pos, reference) == [BOUGHT | {"date": "2025-12-24"}]
+    shown = browser.submit("/me/held", category="purchases")
+    assert "contest this" not in shown.text
+    assert "noted by you" in shown.text
+
+
+def test_an_entry_that_is_not_theirs_is_taken_out_at_the_portal(maison, pos, reference, browser, office, entry):
+    assert correct(browser, entry, out="on").status == 303
+    (request,) = listed(maison)
+    office.review(request)
+    office.carry_out(request)
+    assert "Rivière" not in browser.get("/me/held").answer.text
+    assert "/me/ask/rectification?field=purchases" not in str(browser.get("/me/held").links)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"value:price.amount": SCRIPT},
+        {"value:date": "soon"},
+        {"value:family": "spaceships"},
+        {"item": "99", "out": "on"},
+    ],
+)
+def test_what_makes_no_entry_is_sent_nowhere(maison, browser, entry, wrong):
+    answer = correct(browser, entry, **wrong)
+    assert answer.status == 422
+    assert SCRIPT not in answer.answer.text
+    assert listed(maison) == []
+
+
+# ------------------------------------------------------------------------------------------- what others handed in
+
+
+@pytest.mark.parametrize("right", ["access", "erasure", "rectification"])
+def test_a_request_handed_in_for_a_person_waits_for_their_word(maison, pos, reference, browser, right):
+    values = {"values": {"ring_size": {"value": "54", "system": "eu"}}} if right == "rectification" else {}
+    body = {"reference": reference, "right": right, "requester": "agent", "mandate_hash": "ab" * 32} | values
+    made = pos.send("POST", "/v1/requests", pos.service("rights.write"), body).json()
+    assert made["reason"] == "need_user_verification"
+    signed_in(maison, browser)
+    page = browser.get("/me/requests")
+    assert "act for you" in page.text
+    form = page.form("request", action="/me/requests/confirm")["fields"]
+    assert browser.post("/me/requests/confirm", form).answer.headers["location"] == "/me/requests?done=confirmed"
+    (request,) = listed(maison)
+    assert (request.state, request.assurance.value) == (State.SCOPING, "code")
+    assert browser.post("/me/requests/confirm", form).status == 409
+
+
+def test_who_did_not_ask_ends_it(maison, pos, reference, browser):
+    body = {"reference": reference, "right": "erasure", "requester": "agent", "mandate_hash": "ab" * 32}
+    name = pos.send("POST", "/v1/requests", pos.service("rights.write"), body).json()["request"]
+    signed_in(maison, browser)
+    form = browser.get("/me/requests").form("request", action="/me/requests/disown")["fields"]
+    assert browser.post("/me/requests/disown", form).status == 303
+    (request,) = listed(maison)
+    assert (request.state, request.outcome) == (State.CLOSED, Outcome.UNVERIFIED)
+    told = pos.send("GET", f"/v1/requests/{name}", pos.service("rights.write")).json()
+    assert (told["status"], told["reason"]) == ("denied", "insuf_verification")
+
+
+def test_nobody_else_confirms_or_disowns(maison, pos, reference, browser):
+    body = {"reference": reference, "right": "erasure", "requester": "agent", "mandate_hash": "ab" * 32}
+    name = pos.send("POST", "/v1/requests", pos.service("rights.write"), body).json()["request"]
+    pos.created(PERSON | {"client_number": "AU-7", "email": ["other@example.com"], "phone": []}, CONSENT)
+    other = signed_in(maison, Browser(maison.http.app), "other@example.com")
+    for path in ("confirm", "disown"):
+        assert take(other, f"/me/requests/{path}", request=name).status_code == 404
+    assert listed(maison)[0].state is State.ACKNOWLEDGED
+    # Nor is one's own that waits for nobody's word confirmed by a form made by hand.
+    sent(other, "access")
+    mine = next(each for each in listed(maison) if each.right is Right.ACCESS)
+    assert take(other, "/me/requests/disown", request=mine.name).status_code == 409
+
+
+# ------------------------------------------------------------------------------------------------ answers in words
+
+
+@pytest.mark.parametrize("right", ["complaint", "decision_review"])
+def test_the_answer_in_words_is_read_and_taken_along_signed(maison, browser, office, right, tmp_path):
+    signed_in(maison, browser)
+    sent(browser, right)
+    (request,) = listed(maison)
+    office.review(request)
+    assert take(browser, "/me/answer", request=request.name).status_code == 409
+    handling.decide(maison.vault, request.id, office.by(), "upheld", f"We were wrong {SCRIPT}, and mended it.")
+    page = browser.get("/me/requests").form("request", action="/me/answer")["fields"]
+    read = browser.post("/me/answer", page)
+    assert "We were wrong" in read.text
+    assert SCRIPT not in read.answer.text
+    assert "no-store" in read.answer.headers["cache-control"]
+    answer = take(browser, "/me/answer", request=request.name, take="on")
+    path = tmp_path / "answer.zip"
+    path.write_bytes(answer.content)
+    key = maison.http.get("/audit/keys").json()["receipt"]
+    assert verify(["package", str(path), "--key", key]) == 0
+    with zipfile.ZipFile(path) as files:
+        assert "We were wrong" in files.read("answer.txt").decode()
+    assert "We were wrong" not in str(maison.entries())
+    assert listed(maison)[0].state is State.DELIVERED
+    handling.advance(maison.vault, request.id, Move.CLOSE, office.by())
+    assert take(browser, "/me/answer", request=request.name).status_code == 409

@@ -483,3 +483,59 @@ def test_only_officers_and_the_portal_have_other_doors(desk):
     ok = desk.answer(source=Source.PORTAL, assurance=Assurance.CODE, by=by_vault(desk.vault))
     assert ok.state is State.SCOPING
     assert problems(desk.answer(Right.PORTABILITY, by=by_officer(AUTHOR))) == {("source", "not_an_officer")}
+
+
+@pytest.mark.parametrize(
+    ("said", "law"),
+    [
+        ("us", "eu"),
+        ("zz", None),
+        ("uk", "uk"),
+        ("kr", "kr"),
+        ("usva", "eu"),
+        ("gb", "uk"),
+        ("fr", "eu"),
+        ("default", None),
+    ],
+)
+def test_no_brand_buys_time_by_naming_another_law(desk, said, law):
+    answer = desk.answer(jurisdiction=said)
+    if law is None:
+        assert answer.problems == (("jurisdiction", "unknown_jurisdiction"),)
+    else:
+        assert answer.jurisdiction == law
+
+
+def test_what_needs_proof_and_only_stops_something_is_done_when_the_proof_is_there(vault, clock):
+    """A bundle may ask for a code before an objection; then it must not hang after it."""
+    from dataclasses import replace
+
+    rights = vault.bundle.rights
+    stricter = replace(rights, assurance={**rights.assurance, Right.OBJECTION: Assurance.CODE})
+    vault.bundle = replace(vault.bundle, rights=stricter)
+    desk = Desk(vault, clock)
+    request = desk.ask(Right.OBJECTION, assurance=Assurance.NONE)
+    assert request.state is State.ACKNOWLEDGED
+    done = handling.accept(vault, request.id, Assurance.DOCUMENT, desk.by())
+    assert (done.state, done.outcome) == (State.CLOSED, Outcome.GRANTED)
+
+
+def test_late_is_what_was_not_answered_in_time(desk, clock):
+    """An erasure waits for backups long after it was carried out; a package for whoever fetches it."""
+    request = desk.reviewed(Right.ACCESS)
+    assert (request.is_owed, request.answered_at) == (True, None)
+    from vault.requests import delivering
+
+    ready = delivering.prepare(desk.vault, request.id, desk.by())
+    assert (ready.is_owed, ready.answered_at) == (False, clock.now())
+    clock.advance(400 * DAY)
+    rights = desk.vault.bundle.rights
+    assert not desk.history(ready)[0].is_late(rights, clock.now())
+    waits = desk.ask(Right.ERASURE)
+    clock.advance(400 * DAY)
+    assert desk.history(waits)[0].is_late(rights, clock.now())
+    with desk.vault.reading() as conn:
+        from vault.requests.records import Wanted, listed
+
+        assert [each.id for each in listed(conn, Wanted(owed_only=True))] == [waits.id]
+        assert [each.id for each in listed(conn, Wanted(open_only=True))] == [waits.id, ready.id]

@@ -67,6 +67,8 @@ def test_values_that_do_not_fit_are_written_nowhere(desk):
     with pytest.raises(InvalidFields):
         acts.rectify(desk.vault, request.id, desk.by())
     assert desk.history(request)[0].state is State.OFFICER_REVIEW
+    assert value(desk.vault, desk.person.subject, "birth_date") is None  # contested, until it is decided
+    desk.advance(request, Move.WITHDRAW)
     assert value(desk.vault, desk.person.subject, "birth_date") == "1984-05-17"
 
 
@@ -100,12 +102,18 @@ def test_a_restriction_holds_from_then_on(desk):
 def test_what_only_a_person_can_decide_an_officer_decides(desk, right):
     request = desk.reviewed(right)
     with pytest.raises(InvalidFields):
-        handling.decide(desk.vault, request.id, desk.by(), "Not a code!")
-    done = handling.decide(desk.vault, request.id, desk.by(), "upheld")
+        handling.decide(desk.vault, request.id, desk.by(), "Not a code!", "x")
+    done = handling.decide(desk.vault, request.id, desk.by(), "upheld", "You are right, and we have put it in order.")
     assert done.state is State.READY
     assert desk.history(done)[1][-1].said == ("decision:upheld",)
     with pytest.raises(IllegalMove):
-        handling.decide(desk.vault, desk.reviewed(Right.ACCESS).id, desk.by(), "upheld")
+        handling.decide(
+            desk.vault,
+            desk.reviewed(Right.ACCESS).id,
+            desk.by(),
+            "upheld",
+            "You are right, and we have put it in order.",
+        )
 
 
 # ------------------------------------------------------------------------------------------------------- erasure

@@ -162,7 +162,9 @@ def test_an_objection_and_a_withdrawal_end_in_a_signed_record_at_once(case, righ
 def test_a_review_and_a_complaint_end_in_a_decision_of_an_officer(case, right):
     names = {"names": ["clienteling"]} if right == "decision_review" else {}
     made = case(right, **SIGNED_IN, **names)
-    made.request = handling.decide(made.maison.vault, made.reviewed(), made.desk.by(), "upheld")
+    made.request = handling.decide(
+        made.maison.vault, made.reviewed(), made.desk.by(), "upheld", "You are right, and we have put it in order."
+    )
     made.close(Move.DELIVER)
     made.proven("request.advanced", "decision:upheld")
 

@@ -152,6 +152,24 @@ def test_what_names_somebody_else_is_not_in_it(desk):
     assert b"likes sapphires" in everything
 
 
+def test_free_text_is_looked_through_for_others_and_stays_whole_in_the_vault(vault, clock):
+    text = (
+        "Capucine, 06 12 34 56 78, etienne (at) example (dot) org; hers: Apolline.Rousselin@example.com. Ask adv-7781."
+    )
+    told = [{"date": "2026-01-05", "topic": "taste", "text": text, "advisor": "adv-7781"}]
+    mended = [{"opened": "2026-01-05", "status": "ready", "product": "Montre", "work": "call husband 0612345678"}]
+    fields = FIELDS | {"advisor_notes": told, "repairs": mended, "delivery_instructions": "concierge 06 12 34 56 78"}
+    desk = Desk(vault, clock, person(fields))
+    files = package(desk, ready(desk))
+    everything = b"".join(files.values())
+    for theirs in (b"06 12 34 56 78", b"0612345678", b"etienne", b"adv-7781", b"Capucine"):
+        assert theirs not in everything, theirs
+    assert "[…], […], […]; hers: Apolline.Rousselin@example.com. Ask […].".encode() in files["data.json"]
+    from maison_people import value
+
+    assert value(vault, desk.person.subject, "advisor_notes")[0]["text"] == text
+
+
 def test_what_was_refused_in_part_is_not_in_it_and_said_so(desk):
     request = desk.reviewed()
     handling.propose_refusal(desk.vault, request.id, Ground.RIGHTS_OF_OTHERS, desk.by(), ["notes"])

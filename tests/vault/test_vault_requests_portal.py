@@ -73,7 +73,6 @@ def test_a_category_is_revealed_on_record_without_other_people_and_without_other
     ((of, (bought,)),) = own.held.items()
     assert (of.name, bought.cut, bought.source) == ("purchases", True, "aurelle-crm")
     assert "for" not in bought.value
-    assert not bought.may_correct  # entries of a journal stand
     assert revealing.reveal(vault, AURELLE, lady.references[AURELLE], category(vault, "measurements")).held == {}
     first, second = revealed(vault)
     assert first["fld"] == [

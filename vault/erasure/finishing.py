@@ -41,6 +41,7 @@ _OF_SUBJECT: Final = (
     "contact_activity",
     "hold",
     "restriction",
+    "contested_value",
 )
 _GUARDING: Final = delete(metadata.tables["guardian_link"]).where(
     metadata.tables["guardian_link"].c.guardian_id.in_(bindparam("subjects", expanding=True))

@@ -53,18 +53,20 @@ def register(view: View) -> Body:
         owners = _owners(view, [each.id for each in page])
         for request in page:
             due = request.due(view.bundle.rights, view.now)
-            late = (request.closed_at or view.now) > due
-            days = None if request.closed_at is None else (request.closed_at - request.clock.received_at) // _DAY
+            late = request.is_late(view.bundle.rights, view.now)
+            days = None if request.answered_at is None else (request.answered_at - request.clock.received_at) // _DAY
             if days is not None:
                 taken.append(days)
             counts.update(("open" if request.is_open else "closed", *(("overdue",) if late else ())))
             counts[f"outcome_{request.outcome.value or 'open'}"] += 1
-            table.add(*_row(request, owners.get(request.id, ""), due, view.now, days))
+            table.add(*_row(request, owners.get(request.id, ""), due, view.now, days, late=late))
     told_ = [(name, few(count)) for name, count in sorted(counts.items())]
-    return table.body([*told_, *_times(taken)], ("Late is what was closed, or is still open, after it was due.",))
+    return table.body(
+        [*told_, *_times(taken)], ("Late is what was answered, or still waits for an answer, after it was due.",)
+    )
 
 
-def _row(request: Request, owner: str, due: int, now: int, days: int | None) -> list[Cell]:
+def _row(request: Request, owner: str, due: int, now: int, days: int | None, *, late: bool) -> list[Cell]:
     return [
         request.name,
         request.brand,
@@ -74,8 +76,8 @@ def _row(request: Request, owner: str, due: int, now: int, days: int | None) -> 
         told(request.clock.received_at),
         told(due),
         request.clock.extended,
-        (due - now) // _DAY if request.is_open else 0,
-        (request.closed_at or now) > due,
+        (due - now) // _DAY if request.is_owed else 0,
+        late,
         request.state.value,
         owner,
         request.outcome.value,

@@ -2,13 +2,13 @@
 
 The person's own values come by a grant of their own right (`policies.decision.grant_own`). What names somebody else is
 taken out: for whom a thing was bought, whom a date is about, whose reference a link leads to, which member of staff wrote
-a note (GDPR Art. 15(4)). What an officer's refusal in part keeps is not collected at all.
+a note (GDPR Art. 15(4)); and in free text what a machine finds of others (`vault.requests.masking`). What an officer's refusal in part keeps is not collected at all.
 
 The portable part is what the person gave, or made by using the service, on consent or for a contract (Art. 20(1)); what
 staff wrote about them is not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -27,6 +27,7 @@ from vault.disclosure import Kept
 from vault.errors import IntegrityFailure
 from vault.facts import Known
 from vault.requests.looks import Look, Numbering, looks
+from vault.requests.masking import Masks, masks_of
 from vault.requests.records import Request
 from vault.requests.states import IllegalMove
 from vault.requests.steps import By, Held
@@ -42,6 +43,15 @@ OTHERS: Final[Mapping[str, frozenset[str]]] = {
     "note": frozenset({"advisor"}),
 }
 """Members of a record that are about somebody else, by the type of the field."""
+WHOLE: Final = ""  # instead of a member: the value itself
+FREE: Final[Mapping[str, frozenset[str]]] = {
+    "note": frozenset({"text"}),
+    "repair": frozenset({"work"}),
+    "text": frozenset({WHOLE}),
+}
+"""Where somebody writes as they like, by the type of the field: what a machine looks through (`vault.requests.masking`)."""
+_NAMES: Final = frozenset({"for", "about"})  # of what is left out: names, and not codes
+_OF_OTHERS: Final = frozenset({"gift_recipients", "personal_assistant"})  # fields that hold names of others
 _NOT_GIVEN: Final = frozenset({"note"})  # types of what others wrote
 _PORTABLE: Final = frozenset({Basis.CONSENT, Basis.EXPLICIT_CONSENT, Basis.CONTRACT})
 _COUNTED: Final = (
@@ -141,19 +151,25 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
         for page in pages(f"{each.name}:raw" for each in fields)
     ]
     now = uow.now
-    authority = bundle.rights.authority(_home(bundle, request, known), request.jurisdiction, today)
+    authority = bundle.rights.authority(_home(bundle, request, known), law_of(bundle, request), today)
 
     def finish(commit: Commit) -> Gathered:
         (shown,) = disclosure.reveal_own(vault, commit, selection, entries[:1], past=True)
         found: dict[str, list[Holding]] = {}
         unread: list[str] = []
+        veils = masks(
+            (each, one.value.value)
+            for each in fields
+            if not isinstance(part := shown[each.name], IntegrityFailure)
+            for one in part
+        )
         for each in fields:
             part = shown[each.name]
             if isinstance(part, IntegrityFailure):
                 unread.append(each.name)
             elif part:
                 name = bundle.catalogue.category_by_id(each.category_id).name
-                found.setdefault(name, []).append(_held(bundle, request, each, part, today))
+                found.setdefault(name, []).append(_held(bundle, request, each, part, today, veils))
         with vault.reading() as conn:
             brands = {each.id: each.brand for each in systems.listed(conn)}
             numbering = Numbering(brands, staff_keys(vault.keys, [request.brand])[request.brand])
@@ -179,8 +195,8 @@ def portable(bundle: Bundle, jurisdiction: str, category: str, of: Field) -> boo
     return of.type not in _NOT_GIVEN and bool(reached & _PORTABLE)
 
 
-def _held(bundle: Bundle, request: Request, of: Field, part: Sequence[Kept], today: date) -> Holding:
-    clean = [(each, *without_others(of, each.value.value)) for each in part]
+def _held(bundle: Bundle, request: Request, of: Field, part: Sequence[Kept], today: date, veils: Masks) -> Holding:
+    clean = [(each, *without_others(of, each.value.value, veils)) for each in part]
     name = bundle.catalogue.category_by_id(of.category_id).name
     told = tuple(
         Told(
@@ -193,22 +209,64 @@ def _held(bundle: Bundle, request: Request, of: Field, part: Sequence[Kept], tod
         )
         for kept, value, _ in clean
     )
-    may = portable(bundle, request.jurisdiction, name, of)
+    may = portable(bundle, law_of(bundle, request), name, of)
     return Holding(of, told, may, any(cut for _, _, cut in clean), today)
 
 
 def _home(bundle: Bundle, request: Request, known: Known) -> str:
     """Return the person's region, unless the request was handed in as one of another jurisdiction."""
     region = known.facts.region
-    return region if bundle.purposes.jurisdiction(region) == request.jurisdiction else ""
+    return region if bundle.purposes.jurisdiction(region) == law_of(bundle, request) else ""
 
 
-def without_others(of: Field, value: JsonValue) -> tuple[JsonValue, bool]:
+def law_of(bundle: Bundle, request: Request) -> str:
+    """Return the jurisdiction whose legal bases hold: of a region with deadlines of its own, the one it belongs to."""
+    return bundle.purposes.jurisdiction(request.jurisdiction)
+
+
+def without_others(of: Field, value: JsonValue, masks: Masks) -> tuple[JsonValue, bool]:
     """Return a value without what names somebody else in it, and whether anything was taken out."""
-    others = OTHERS.get(of.type, frozenset())
-    if not isinstance(value, dict) or not others & value.keys():
+    others, free = OTHERS.get(of.type, frozenset()), FREE.get(of.type, frozenset())
+    if isinstance(value, str):
+        return masks.masked(value) if WHOLE in free else (value, False)
+    if not isinstance(value, dict):
         return value, False
-    return {key: each for key, each in value.items() if key not in others}, True
+    kept: dict[str, JsonValue] = {}
+    cut = not others.isdisjoint(value)
+    for key, each in value.items():
+        if key in others:
+            continue
+        kept[key], masked = masks.masked(each) if key in free and isinstance(each, str) else (each, False)
+        cut = cut or masked
+    return kept, cut
+
+
+def masks(values: Iterable[tuple[Field, JsonValue]]) -> Masks:
+    """Return what is the person's own and what somebody else's, by the values that lie open."""
+    own: list[tuple[str, JsonValue]] = []
+    others: list[str] = []
+    bears: list[str] = []
+    codes: list[str] = []
+    for of, value in values:
+        if of.type in {"email", "phone"}:
+            own.append((of.type, value))
+        elif of.type == "person_name" and isinstance(value, dict):
+            bears += _texts(value)
+        elif isinstance(value, dict):
+            named = {key: value[key] for key in OTHERS.get(of.type, frozenset()) & value.keys()}
+            others += [text for key, each in named.items() if key in _NAMES for text in _texts(each)]
+            codes += [text for key, each in named.items() if key not in _NAMES for text in _texts(each)]
+        elif of.name in _OF_OTHERS:
+            others += _texts(value)
+    return masks_of(own, others, bears, codes)
+
+
+def _texts(value: JsonValue) -> list[str]:
+    if isinstance(value, dict):
+        return [text for each in value.values() for text in _texts(each)]
+    if isinstance(value, list):
+        return [text for each in value for text in _texts(each)]
+    return [value] if isinstance(value, str) else []
 
 
 def event_row(event: Mapping[str, Any]) -> dict[str, Any]:

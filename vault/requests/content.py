@@ -40,6 +40,7 @@ class Content:
     agent: str = field(default="", repr=False)
     key: Mapping[str, object] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)  # of officers
+    answer: str = field(default="", repr=False)  # to the person, in words: of what only somebody can decide
 
     @property
     def is_empty(self) -> bool:
@@ -51,6 +52,8 @@ class Content:
         found = []
         if len(self.words) > LONGEST_WORDS:
             found.append(("words", "too_long"))
+        if len(self.answer) > LONGEST_WORDS:
+            found.append(("answer", "too_long"))
         if len(self.agent) > LONGEST_AGENT:
             found.append(("agent", "too_long"))
         if len(_encoded(self)) > LARGEST:

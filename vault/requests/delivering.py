@@ -11,6 +11,8 @@ from typing import Final
 
 from sqlalchemy import select, update
 
+from audit.entry import Act, Entry, Outcome
+from policies.decision import OWN
 from policies.rights import Right
 from vault.errors import IntegrityFailure, Refused
 from vault.requests import content
@@ -19,7 +21,7 @@ from vault.requests.content import Content
 from vault.requests.handling import granted
 from vault.requests.records import Request
 from vault.requests.states import IllegalMove, Move, State
-from vault.requests.steps import By, by_person, denials, lock, take, vouched
+from vault.requests.steps import DECIDED, By, by_person, denials, lock, take, vouched
 from vault.store.bulk import insert_rows
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -86,6 +88,25 @@ def hand_over(vault: Vault, request_id: bytes, by: By) -> tuple[Gathered, Conten
     """Give the package to a person who is signed in, or to an officer who hands it over. Raises as `link`."""
     with denials(vault, request_id, Move.DELIVER, by), vault.unit() as uow:
         return _give(uow, request_id, by)
+
+
+def answered(vault: Vault, request_id: bytes, by: By) -> tuple[Request, str]:
+    """Give the answer in words to a person who is signed in: of what only somebody could decide. Raises as `link`."""
+    with denials(vault, request_id, Move.DELIVER, by), vault.unit() as uow:
+        held = lock(uow, request_id)
+        request = held.request
+        if request.state not in _FETCHABLE or request.right not in DECIDED or request.subject is None:
+            raise IllegalMove
+        sealed = content.stored(uow, request_id)
+        if request.state is State.READY:
+            held = take(uow, held, Move.DELIVER, by)
+        pol = (f"request:{request.name}", f"right:{request.right}")
+        uow.record(Entry(Act.SUBJECT_EXPORTED, Outcome.ALLOW, by.actor, (), OWN, pol=pol), log_key=held.log_key)
+        uow.commit()
+    written = None if sealed is None else content.opened(vault, request.subject, request_id, sealed)
+    if written is None:
+        raise IntegrityFailure
+    return held.request, written.answer
 
 
 def _give(uow: UnitOfWork, request_id: bytes, by: By) -> tuple[Gathered, Content]:

@@ -5,24 +5,28 @@ as well. What destroys, writes or gives out has a module of its own.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import update
 
 from audit.entry import Act, Entry
 from audit.entry import Outcome as Ended
-from policies.rights import Assurance, Right
+from policies.rights import Assurance
+from vault import references
 from vault.errors import IntegrityFailure, InvalidFields
 from vault.leftleaves import retire_left
-from vault.requests import content, records
+from vault.requests import content, records, stopping
 from vault.requests.content import Content
 from vault.requests.intake import required
 from vault.requests.records import Ground, Outcome, Request, Step, Wanted
 from vault.requests.states import IllegalMove, Move, State
-from vault.requests.steps import By, Held, another, checked, denials, handling, lock, take, vouched
+from vault.requests.steps import DECIDED, STOPPING, By, Held, another, checked, denials, handling, lock, take, vouched
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
+
+DISOWNED: Final = "not_the_person"  # the reason that a person gives who did not ask
 
 _REQUEST: Final = metadata.tables["subject_request"]
 _CODE: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,63}")
@@ -33,7 +37,6 @@ _PLAIN: Final = frozenset(
     }
 )  # fmt: skip
 _WITH_REASON: Final = frozenset({Move.HALT, Move.EXTEND, Move.FAIL_IDENTITY})
-_DECIDED: Final = frozenset({Right.DECISION_REVIEW, Right.COMPLAINT})
 _SEEN_BY_STAFF: Final = frozenset({Assurance.PURCHASE, Assurance.DOCUMENT, Assurance.SIGNED_IN})
 
 
@@ -66,13 +69,48 @@ def accept(vault: Vault, request_id: bytes, rung: Assurance, by: By) -> Request:
             raise InvalidFields((("assurance", "not_enough"),))
         held = proven(uow, held, rung, by)
         uow.commit()
+    _settle(vault, held)
     return held.request
 
 
 def proven(uow: UnitOfWork, held: Held, rung: Assurance, by: By) -> Held:
-    """Take the step that makes the person known, on a rung that was checked by the caller."""
+    """Take the step that makes the person known, on a rung that was checked by the caller.
+
+    What only stops something is then carried out, as it is where nobody has to be asked.
+    """
     best = max(rung, held.request.assurance, key=lambda each: each.rank)
-    return take(uow, held, Move.ACCEPT_IDENTITY, by, said=(f"assurance:{rung}",), assurance=best.value)
+    held = take(uow, held, Move.ACCEPT_IDENTITY, by, said=(f"assurance:{rung}",), assurance=best.value)
+    if held.request.right in STOPPING and held.person is not None:
+        (reference,) = references.of(uow, held.request.brand, [held.person.subject])
+        if reference is not None:
+            held = stopping.at_once(uow, held, reference)
+    return held
+
+
+def confirm(vault: Vault, request_id: bytes, by: By, brand: str) -> Request:
+    """Take the word of the person, who signed in with a code sent to an address on file, that a request is theirs.
+
+    Raises as `advance`, and `IllegalMove` where nobody was to be asked.
+    """
+    with denials(vault, request_id, Move.ACCEPT_IDENTITY, by), vault.unit() as uow:
+        held = proven(uow, lock(uow, request_id, brand), Assurance.CODE, by)
+        uow.commit()
+    _settle(vault, held)
+    return held.request
+
+
+def disown(vault: Vault, request_id: bytes, by: By, brand: str) -> Request:
+    """End a request at the word of the person that somebody else made it in their name. Raises as `confirm`."""
+    with denials(vault, request_id, Move.FAIL_IDENTITY, by), vault.unit() as uow:
+        held = lock(uow, request_id, brand)
+        if held.request.state is State.ACKNOWLEDGED:
+            held = take(uow, held, Move.ASK_IDENTITY, by)
+        for move in (Move.FAIL_IDENTITY, Move.CLOSE):
+            said = (f"reason:{DISOWNED}",) if move is Move.FAIL_IDENTITY else ()
+            held = take(uow, held, move, by, said=said)
+        uow.commit()
+    _settle(vault, held)
+    return held.request
 
 
 def propose_refusal(vault: Vault, request_id: bytes, ground: Ground, by: By, kept: Sequence[str] = ()) -> Request:
@@ -115,18 +153,22 @@ def decide_refusal(vault: Vault, request_id: bytes, by: By, *, confirm: bool) ->
     return held.request
 
 
-def decide(vault: Vault, request_id: bytes, by: By, decision: str) -> Request:
+def decide(vault: Vault, request_id: bytes, by: By, decision: str, answer: str) -> Request:
     """Decide what only a person can: a decision made by a machine looked at anew, a complaint. `decision` is a code.
 
-    Raises as `advance`.
+    `answer` says it to whoever asked, in words (GDPR Art. 12(3), 22(3)): it is sealed with what they wrote, theirs to read and
+    to take along, and forgotten when the request is closed. Raises as `advance`.
     """
     with denials(vault, request_id, Move.CARRY_OUT, by), vault.unit() as uow:
         held = lock(uow, request_id)
-        if held.request.right not in _DECIDED:
+        if held.request.right not in DECIDED:
             raise IllegalMove
         checked([] if _is_code(decision) and decision else [("decision", "not_a_code")])
+        checked([] if answer.strip() else [("answer", "missing")])
         held = take(uow, held, Move.CARRY_OUT, by, said=(f"decision:{decision}",), **granted(held.request))
+        _rewrite(uow, held, held.request, lambda written: replace(written, answer=answer.strip()))
         uow.commit()
+    retire_left(vault)
     return held.request
 
 
@@ -157,18 +199,7 @@ def annotate(vault: Vault, request_id: bytes, note: str, by: By) -> None:
     request, _ = view(vault, request_id, by)
     with vault.unit() as uow:
         held = lock(uow, request_id)
-        # Opened again now that its row is locked: another officer's note may have come in between.
-        sealed = content.stored(uow, request_id)
-        if held.request.version != request.version or held.request.subject is None or not held.request.is_open:
-            raise IllegalMove
-        subject = held.request.subject
-        written = Content() if sealed is None else content.opened(vault, subject, request_id, sealed) or Content()
-        more = Content(written.words, written.values, written.agent, written.key, (*written.notes, note))
-        (sealed,) = content.seal(uow, [(subject, request_id, more)])
-        if sealed is None:  # pragma: no cover - a note is content
-            raise IntegrityFailure
-        content.forget(uow, [request_id])
-        uow.conn.execute(update(_REQUEST).where(_REQUEST.c.id == request_id).values(**content.columns(sealed)))
+        _rewrite(uow, held, request, lambda written: replace(written, notes=(*written.notes, note)))
         pol = (f"request:{request.name}", "change:note")
         uow.record(Entry(Act.REQUEST_ADVANCED, Ended.ALLOW, by.actor, pol=pol), log_key=held.log_key)
         uow.commit()
@@ -194,6 +225,21 @@ def history(vault: Vault, request_id: bytes, brand: str | None = None) -> tuple[
 def granted(request: Request) -> dict[str, Any]:
     """Return the columns that say that what was asked for was done, but for what was refused before."""
     return {} if request.outcome is Outcome.PARTIALLY_GRANTED else {"outcome": Outcome.GRANTED.value}
+
+
+def _rewrite(uow: UnitOfWork, held: Held, seen: Request, change: Callable[[Content], Content]) -> None:
+    """Seal the content anew with a change, under another leaf. Raises `IllegalMove` if the request moved since it was seen."""
+    vault, request = uow.vault, held.request
+    # Opened again now that its row is locked: another officer's note may have come in between.
+    sealed = content.stored(uow, request.id)
+    if request.version != seen.version or request.subject is None or not request.is_open:
+        raise IllegalMove
+    written = Content() if sealed is None else content.opened(vault, request.subject, request.id, sealed) or Content()
+    (sealed,) = content.seal(uow, [(request.subject, request.id, change(written))])
+    if sealed is None:  # pragma: no cover - a change is content
+        raise IntegrityFailure
+    content.forget(uow, [request.id])
+    uow.conn.execute(update(_REQUEST).where(_REQUEST.c.id == request.id).values(**content.columns(sealed)))
 
 
 def _is_code(text: str) -> bool:

@@ -6,25 +6,27 @@ the person is asked, at a contact point on file.
 
 A request for what is asked for already becomes a duplicate of it and leads to nothing by itself: whoever files it gains
 no identity by the first one's, and the first gains none by it. Only one that is at least as well proven makes a
-duplicate, so that a stranger cannot stand in the way of the person with a request of theirs.
+duplicate, so that a stranger cannot stand in the way of the person with a request of theirs. What says something of its
+own is none: a second complaint is another complaint, and a second correction corrects something else, or differently.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from audit.entry import Act, Actor, ActorKind, Entry
 from audit.entry import Outcome as Ended
 from policies.bundle import Bundle
+from policies.catalogue import FieldKind
 from policies.deadlines import Clock, due_at
 from policies.errors import PolicyError
 from policies.purposes import Basis
-from policies.rights import Assurance, Right
+from policies.rights import DEFAULT, Assurance, Right
 from vault import guardians, locked, restrictions
 from vault.errors import InvalidFields, Refused, UnknownReference, VaultError
 from vault.locked import Locked
 from vault.ownleaf import Sealed
-from vault.requests import content, records, stopping
+from vault.requests import content, contesting, records, stopping
 from vault.requests.content import Content
 from vault.requests.records import Outcome, Request, Requester, Source, Wanted
 from vault.requests.states import Move, State
@@ -42,6 +44,7 @@ _REQUEST: Final = metadata.tables["subject_request"]
 # What a brand can know of who stands before it. A code is ours.
 _A_BRAND_KNOWS: Final = frozenset({Assurance.NONE, Assurance.PURCHASE, Assurance.SIGNED_IN, Assurance.DOCUMENT})
 _ABOUT_PURPOSES: Final = frozenset({Right.OBJECTION, Right.CONSENT_WITHDRAWAL, Right.DECISION_REVIEW})
+_SAYS_SOMETHING: Final = frozenset({Right.RECTIFICATION, Right.COMPLAINT, Right.DECISION_REVIEW})
 _OPEN_BASES: Final = frozenset({Basis.CONSENT, Basis.EXPLICIT_CONSENT})
 
 
@@ -50,8 +53,9 @@ class Ask:
     """A request as it came in, of the subject behind a brand's reference.
 
     `names`: of an erasure or an access, categories (none: everything); of a restriction its ground; of an objection, a
-    withdrawal or a review, purposes; of a rectification none, its fields are in `content.values`. `jurisdiction` empty: of the
-    subject's region. `mandate_hash` is SHA-256 of the mandate that whoever took it in keeps.
+    withdrawal or a review, purposes; of a rectification none, its fields are in `content.values` (forms: `vault.intake`; of an
+    entry of a journal `[{"item": …, "value": …}]` with the members that are wrong, or null to have it taken out).
+    `jurisdiction`: where else the person says that they live; it counts only where it brings the answer forward. `mandate_hash` is SHA-256 of the mandate that whoever took it in keeps.
     """
 
     reference: str = field(repr=False)
@@ -106,11 +110,14 @@ def _take_in(uow: UnitOfWork, ask: Ask, person: Locked) -> Request | VaultError:
     assurance = ask.assurance if ask.requester is not Requester.AGENT else Assurance.NONE
     # Why safe: 128 random bits name the request; whoever is given the id still has to be its brand, or an officer.
     request_id = uow.vault.entropy.bytes(records.ID_BYTES)
+    names = ask.names
+    if ask.right is Right.RECTIFICATION:
+        names = contesting.spelt(contesting.coordinates(uow.vault.bundle.catalogue, ask.content.values))
     first = next((each for each in standing if _same(each, ask) and each.assurance.rank >= assurance.rank), None)
     state = State.RECEIVED if first is None else State.DUPLICATE
     (sealed,) = [None] if first is not None else content.seal(uow, [(person.subject, request_id, ask.content)])
-    purposes, rights = uow.vault.bundle.purposes, uow.vault.bundle.rights
-    jurisdiction = ask.jurisdiction or purposes.jurisdiction(person.region)
+    rights = uow.vault.bundle.rights
+    jurisdiction = _law(uow, ask, person)
     rule = records.rule_at(rights, ask.right, jurisdiction, uow.now)
     row: dict[str, Any] = {
         "id": request_id,
@@ -119,7 +126,7 @@ def _take_in(uow: UnitOfWork, ask: Ask, person: Locked) -> Request | VaultError:
         "brand": ask.brand,
         "kind": ask.right.value,
         "jurisdiction": jurisdiction,
-        "names": " ".join(sorted(set(ask.names))),
+        "names": " ".join(sorted(set(names))),
         "source": ask.source.value,
         "received_by": ask.by.actor.id,
         "requester": ask.requester.value,
@@ -136,12 +143,15 @@ def _take_in(uow: UnitOfWork, ask: Ask, person: Locked) -> Request | VaultError:
         "paused_days": 0,
         "paused_at": None,
         "due_at": due_at(rule, Clock(uow.now), uow.now),
+        "answered_at": None if first is None else uow.now,
         "closed_at": None if first is None else uow.now,
         "duplicate_of": None if first is None else first.id,
         "erasures": "",
         "version": 1,
     }
     insert_rows(uow.conn, _REQUEST, [row | content.columns(sealed)])
+    if ask.right is Right.RECTIFICATION:
+        contesting.contest(uow, person.subject, person.shard, ask.brand, request_id, ask.content.values)
     said = (f"assurance:{assurance}", f"requester:{ask.requester}")
     note(uow, request_id, 1, Move.RECEIVE, state, ask.by.actor, said)
     pol = (f"request:{request_id.hex()}", f"right:{ask.right}", f"state:{state}", *said)
@@ -168,7 +178,11 @@ def required(bundle: Bundle, request: Request) -> Assurance:
 
 
 def _same(standing: Request, ask: Ask) -> bool:
-    return standing.right is ask.right and standing.names == tuple(sorted(set(ask.names)))
+    return (
+        standing.right is ask.right
+        and standing.names == tuple(sorted(set(ask.names)))
+        and ask.right not in _SAYS_SOMETHING
+    )
 
 
 def _problems(bundle: Bundle, ask: Ask) -> list[tuple[str, str]]:
@@ -185,12 +199,41 @@ def _problems(bundle: Bundle, ask: Ask) -> list[tuple[str, str]]:
         found.append(("mandate_hash", "not_a_hash"))
     if ask.requester is not Requester.AGENT and ask.content.agent:
         found.append(("agent", "no_agent"))
+    if ask.jurisdiction and not _has_law(bundle, ask.jurisdiction):
+        found.append(("jurisdiction", "unknown_jurisdiction"))
     if (ask.right is Right.RECTIFICATION) != bool(ask.content.values):
         found.append(("values", "missing" if ask.right is Right.RECTIFICATION else "takes_no_values"))
     found += [
         (f"values.{name}"[:64], "unknown_field") for name in ask.content.values if name not in bundle.catalogue.fields
     ]
+    for of, item in contesting.coordinates(bundle.catalogue, ask.content.values):
+        if of.kind is FieldKind.JOURNAL and item == contesting.EVERY:
+            found.append((f"values.{of.name}"[:64], "item_needed"))
     return found + _names(bundle, ask)
+
+
+def _law(uow: UnitOfWork, ask: Ask, person: Locked) -> str:
+    """Return under whose law a request is counted: that of where the person is known to live, else of where they say.
+
+    Said of a person it holds only where it does not put the day off: no brand buys time by naming another country. How a
+    period ends on a holiday is not compared.
+    """
+    purposes, rights = uow.vault.bundle.purposes, uow.vault.bundle.rights
+    home = rights.place(person.region, purposes.jurisdiction(person.region))
+    if not ask.jurisdiction:
+        return home
+    said = rights.place(ask.jurisdiction, purposes.jurisdiction(ask.jurisdiction))
+
+    def last(law: str) -> int:
+        rule = replace(records.rule_at(rights, ask.right, law, uow.now), rolls=False, zone="UTC")
+        return due_at(rule, Clock(uow.now), uow.now)
+
+    return said if last(said) <= last(home) else home
+
+
+def _has_law(bundle: Bundle, place: str) -> bool:
+    laws = {each.jurisdiction for each in bundle.rights.deadlines} - {DEFAULT}
+    return bundle.purposes.jurisdiction(place) in laws or place.lower() in laws
 
 
 def _names(bundle: Bundle, ask: Ask) -> list[tuple[str, str]]:

@@ -98,7 +98,10 @@ def protocol_reason(ground: Ground) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as the register holds it. Times in UTC seconds. `subject` is None once that person was erased."""
+    """A request as the register holds it. Times in UTC seconds. `subject` is None once that person was erased.
+
+    `answered_at`: when the person first had the answer; what is left to do after it is owed to nobody by a day.
+    """
 
     id: bytes
     subject: bytes | None = field(repr=False)
@@ -119,6 +122,7 @@ class Request:
     kept: tuple[str, ...]
     clock: Clock
     due_at: int
+    answered_at: int | None
     closed_at: int | None
     duplicate_of: bytes | None
     erasures: tuple[bytes, ...]
@@ -134,6 +138,16 @@ class Request:
     def is_open(self) -> bool:
         """Whether anything is still owed."""
         return self.state not in OVER
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether the person still waits for the answer: what a deadline is of."""
+        return self.answered_at is None and self.is_open
+
+    def is_late(self, rights: Rights, now: int) -> bool:
+        """Whether the answer came, or still has not come, after it was due."""
+        end = self.answered_at or self.closed_at or now
+        return end >= self.due(rights, now)
 
     def rule(self, rights: Rights) -> Deadline:
         """Return the rule that its clock runs by: the one in force on the day of receipt."""
@@ -167,6 +181,7 @@ class Wanted:
     rights: Collection[Right] = ()
     states: Collection[State] = ()
     open_only: bool = False
+    owed_only: bool = False  # whose person still waits for the answer
     received_from: int | None = None
     received_until: int | None = None  # exclusive
     due_before: int | None = None
@@ -200,13 +215,13 @@ def identifier(name: str) -> bytes:
 
 
 def listed(conn: Connection, wanted: Wanted) -> list[Request]:
-    """Return rows of the register, the one due first at the top; at most `wanted.most`."""
+    """Return rows of the register, at most `wanted.most`: what is still owed first, and of it the one due first."""
     table = _REQUEST.c
     rows = select(_REQUEST).limit(wanted.most)
     rows = (
         rows.where(table.id > wanted.after).order_by(table.id)
         if wanted.after
-        else rows.order_by(table.due_at, table.id)
+        else rows.order_by(table.answered_at.is_not(None), table.due_at, table.id)
     )
     for column, value in ((table.brand, wanted.brand), (table.subject_id, wanted.subject)):
         rows = rows if value is None else rows.where(column == value)
@@ -214,7 +229,9 @@ def listed(conn: Connection, wanted: Wanted) -> list[Request]:
         rows = rows.where(table.kind.in_(sorted(wanted.rights)))
     if wanted.states:
         rows = rows.where(table.state.in_(sorted(wanted.states)))
-    if wanted.open_only:
+    if wanted.owed_only:
+        rows = rows.where(table.answered_at.is_(None))
+    if wanted.open_only or wanted.owed_only:
         rows = rows.where(table.state.not_in(sorted(OVER)))
     if wanted.received_from is not None:
         rows = rows.where(table.received_at >= wanted.received_from)
@@ -271,6 +288,7 @@ def read(row: Any) -> Request:
         kept=tuple(row.kept.split()),
         clock=Clock(row.received_at, row.extended, row.paused_days, row.paused_at),
         due_at=row.due_at,
+        answered_at=row.answered_at,
         closed_at=row.closed_at,
         duplicate_of=row.duplicate_of,
         erasures=tuple(map(bytes.fromhex, row.erasures.split())),

@@ -13,15 +13,17 @@ from typing import Final
 from sqlalchemy import func, select
 
 from audit.entry import Act, Entry, Outcome
-from policies.catalogue import Category, Field, FieldKind
+from policies.catalogue import Category, Field
 from policies.decision import OWN, grant_own
 from vault import disclosure, facts, locked
 from vault.amendments import pages
 from vault.compartments import ACTIVE
+from vault.disclosure import Kept
 from vault.errors import IntegrityFailure, UnknownReference
 from vault.locked import Locked
-from vault.requests.collecting import without_others
-from vault.requests.steps import by_person
+from vault.requests.collecting import masks, without_others
+from vault.requests.masking import Masks
+from vault.requests.steps import By, by_person
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault, record_apart
 from vault.values import JsonValue
@@ -45,7 +47,7 @@ _COUNTS: Final = (
 class OwnValue:
     """One value as its person sees it. `source` is the system that recorded it; days are inclusive, None leaves open.
 
-    `cut`: what names somebody else was taken out of it. `may_correct`: it can be named in a request of rectification.
+    `cut`: what names somebody else was taken out of it.
     """
 
     item: int
@@ -55,7 +57,6 @@ class OwnValue:
     recorded_at: int
     valid_from: date | None = field(repr=False)
     valid_until: date | None = field(repr=False)
-    may_correct: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,25 @@ def reveal(vault: Vault, brand: str, reference: str, category: Category) -> Own:
 
 def own_values(vault: Vault, brand: str, reference: str, fields: Iterable[Field]) -> Own:
     """Open fields of a person for that person, on record. Raises `UnknownReference` where nobody is any more."""
+    kept, unread = opened(vault, brand, reference, fields)
+    veils = masks((of, one.value.value) for of, part in kept.items() for one in part)
+    return Own({of: tuple(_shown(of, one, veils) for one in part) for of, part in kept.items()}, unread)
+
+
+def opened(
+    vault: Vault,
+    brand: str,
+    reference: str,
+    fields: Iterable[Field],
+    by: By | None = None,
+    pol: tuple[str, ...] = (REVEALED,),
+) -> tuple[dict[Field, tuple[Kept, ...]], tuple[Field, ...]]:
+    """Open fields of a person as they are kept, and name those that did not open; on record before.
+
+    For the person, unless `by` names the officer who handles a request of theirs: then it is recorded as a look at that.
+    Raises `UnknownReference`.
+    """
+    act, actor = (Act.SUBJECT_EXPORTED, by_person(vault).actor) if by is None else (Act.REQUEST_VIEWED, by.actor)
     with vault.unit() as uow:
         (person,) = locked.by_reference(uow, [(brand, reference)])
         if isinstance(person, UnknownReference):
@@ -89,31 +109,31 @@ def own_values(vault: Vault, brand: str, reference: str, fields: Iterable[Field]
         if grant is None:
             raise UnknownReference
         selection = disclosure.select(uow, [grant])
-        actor, wanted = by_person(vault).actor, [each.field for each in grant.fields]
+        wanted = [each.field for each in grant.fields]
         told = [
-            Entry(Act.SUBJECT_EXPORTED, Outcome.ALLOW, actor, page, OWN, grant.basis, (REVEALED,))
+            Entry(act, Outcome.ALLOW, actor, page, OWN, grant.basis, pol)
             for page in pages(f"{each.name}:raw" for each in wanted)
         ]
         entries = [uow.record(each, log_key=person.log_key) for each in told]
         commit = uow.commit()
-    (opened,) = disclosure.reveal_own(vault, commit, selection, entries[:1])
-    held: dict[Field, tuple[OwnValue, ...]] = {}
+    (shown,) = disclosure.reveal_own(vault, commit, selection, entries[:1])
+    held: dict[Field, tuple[Kept, ...]] = {}
     unread: list[Field] = []
     for each in wanted:
-        part = opened[each.name]
+        part = shown[each.name]
         if isinstance(part, IntegrityFailure):
             unread.append(each)
         elif part:
-            held[each] = tuple(_shown(each, one) for one in part)
+            held[each] = part
     if unread:
         names = tuple(f"{each.name}:raw" for each in unread)
-        failed = Entry(Act.SUBJECT_EXPORTED, Outcome.ERROR, actor, names, OWN, grant.basis, (REVEALED,))
+        failed = Entry(act, Outcome.ERROR, actor, names, OWN, grant.basis, pol)
         record_apart(vault, [(failed, person.log_key)])
-    return Own(held, tuple(unread))
+    return held, tuple(unread)
 
 
-def _shown(of: Field, kept: disclosure.Kept) -> OwnValue:
-    value, cut = without_others(of, kept.value.value)
+def _shown(of: Field, kept: Kept, veils: Masks) -> OwnValue:
+    value, cut = without_others(of, kept.value.value, veils)
     return OwnValue(
         kept.item,
         value,
@@ -122,5 +142,4 @@ def _shown(of: Field, kept: disclosure.Kept) -> OwnValue:
         kept.value.recorded_at,
         kept.value.valid_from,
         kept.value.valid_until,
-        of.kind is not FieldKind.JOURNAL,
     )

@@ -85,6 +85,11 @@ class IllegalMove(VaultError):
 BACK: Final = "back"  # to the state it was taken from
 
 OVER: Final = frozenset({State.CLOSED, State.WITHDRAWN, State.DUPLICATE})
+# The person has the answer: what follows (recipients, backups, a certificate) has no deadline of theirs.
+ANSWERED: Final = OVER | {
+    State.READY, State.DELIVERED, State.REFUSED, State.EXECUTED, State.RECIPIENTS_NOTIFIED, State.BACKUPS_EXPIRED,
+    State.CERTIFIED,
+}  # fmt: skip
 # Where work can still be halted, refused, taken back by the person, or given more time.
 _OPEN: Final = (
     State.RECEIVED,

@@ -17,9 +17,10 @@ _FIRST: Final = bytes(16)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Requests of one right at one brand. Days are whole, from receipt to the end; None where none has ended.
+    """Requests of one right at one brand. Days are whole, from receipt to the answer; None where none was answered.
 
-    `late`: ended after their day, or open beyond it.
+    `late`: answered after their day, or waiting beyond it. An erasure is answered when it is carried out, and not when the
+    last backup is gone.
     """
 
     brand: str
@@ -53,7 +54,7 @@ def _all(conn: Connection, since: int, until: int) -> Iterable[Request]:
 
 def _counted(brand: str, right: Right, found: list[Request], rights: Rights, now: int) -> Counted:
     own = [each for each in found if each.state is not State.DUPLICATE]
-    days = [(each.closed_at - each.clock.received_at) // _DAY for each in own if each.closed_at is not None]
+    days = [(each.answered_at - each.clock.received_at) // _DAY for each in own if each.answered_at is not None]
     return Counted(
         brand,
         right,
@@ -62,7 +63,7 @@ def _counted(brand: str, right: Right, found: list[Request], rights: Rights, now
         _tally(each.outcome.value for each in found if each.outcome is not Outcome.OPEN),
         _tally(each.ground.value for each in found if each.ground is not None),
         sum(each.clock.extended for each in found),
-        sum((each.closed_at or now) >= each.due(rights, now) for each in own),
+        sum(each.is_late(rights, now) for each in own),
         median_high(days) if days else None,
         max(days, default=None),
     )

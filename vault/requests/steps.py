@@ -19,10 +19,10 @@ from vault.errors import Conflict, InvalidFields, NotSigned, Refused, UnknownOff
 from vault.governance import signatures
 from vault.governance.signatures import Sign
 from vault.locked import Locked
-from vault.requests import content, letters, records
+from vault.requests import content, contesting, letters, records
 from vault.requests.letters import LetterKind
 from vault.requests.records import REQUESTS, Outcome, Request
-from vault.requests.states import OVER, IllegalMove, Move, State, after
+from vault.requests.states import ANSWERED, OVER, IllegalMove, Move, State, after
 from vault.store.bulk import insert_rows
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault
@@ -43,6 +43,8 @@ _OF_VAULT: Final = frozenset(
 # To stop something is done on the person's word, without anybody looking first (Art. 7(3), 21(3)).
 _AT_ONCE: Final = frozenset({Move.COLLECT, Move.REVIEW, Move.CARRY_OUT})
 STOPPING: Final = frozenset({Right.OBJECTION, Right.CONSENT_WITHDRAWAL})
+# What somebody decides and answers in words.
+DECIDED: Final = frozenset({Right.DECISION_REVIEW, Right.COMPLAINT})
 _ACT: Final = {
     Move.RECEIVE: Act.REQUEST_RECEIVED,
     Move.CONFIRM_REFUSAL: Act.REQUEST_REFUSED,
@@ -134,6 +136,9 @@ def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ..
         "due_at": due_at(request.rule(uow.vault.bundle.rights), clock, uow.now),
         "version": number,
     }
+    if to in ANSWERED and request.answered_at is None:
+        changes["answered_at"] = uow.now
+    _contested(uow, held, move, to)
     unmoved = (_REQUEST.c.id == request.id, _REQUEST.c.version == request.version)
     if uow.conn.execute(update(_REQUEST).where(*unmoved).values(**changes)).rowcount != 1:
         raise Conflict("subject_request")
@@ -219,7 +224,8 @@ def _tell(uow: UnitOfWork, held: Held, move: Move) -> None:
     """Have the person hear of it (Art. 12(3), (4)). Of what is done at once one letter is enough."""
     request = held.request
     if move in _TOLD and held.person is not None and not (move is Move.ACKNOWLEDGE and request.right in STOPPING):
-        letters.tell(uow, _TOLD[move], held.person.subject, request.brand, request.name, request.language)
+        kind = LetterKind.READY if move is Move.CARRY_OUT and request.right in DECIDED else _TOLD[move]
+        letters.tell(uow, kind, held.person.subject, request.brand, request.name, request.language)
 
 
 def _moved(uow: UnitOfWork, request: Request, move: Move, to: State) -> Clock:
@@ -234,6 +240,17 @@ def _moved(uow: UnitOfWork, request: Request, move: Move, to: State) -> Clock:
     if clock.paused_at is not None:
         return replace(clock, paused_at=None, paused_days=clock.paused_days + running_pause(rule, clock, uow.now))
     return clock
+
+
+def _contested(uow: UnitOfWork, held: Held, move: Move, to: State) -> None:
+    """Take what the person contests out of use once it is known who asks, and put it back once it is decided."""
+    request = held.request
+    if request.right is not Right.RECTIFICATION:
+        return
+    if move is Move.ACCEPT_IDENTITY and held.person is not None:
+        contesting.stand(uow, request.id, held.person.subject, request.brand)
+    elif to in ANSWERED:
+        contesting.settle(uow, request.id, request.subject, request.brand)
 
 
 def _held_from(request: Request, to: State) -> str:

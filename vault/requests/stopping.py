@@ -32,8 +32,10 @@ def at_once(uow: UnitOfWork, held: Held, reference: str) -> Held:
     by = by_vault(uow.vault)
     for move in (Move.COLLECT, Move.REVIEW):
         held = take(uow, held, move, by)
+    law = uow.vault.bundle.purposes.jurisdiction(held.request.jurisdiction)
     changes = [
-        consents.Change(reference, held.request.brand, OWN, _event(held.request, each)) for each in held.request.names
+        consents.Change(reference, held.request.brand, OWN, _event(held.request, each, law))
+        for each in held.request.names
     ]
     for answer in consents.change(uow, changes):
         if isinstance(answer, VaultError):
@@ -44,12 +46,12 @@ def at_once(uow: UnitOfWork, held: Held, reference: str) -> Held:
     return held
 
 
-def _event(request: Request, purpose: str) -> ConsentEvent:
+def _event(request: Request, purpose: str, law: str) -> ConsentEvent:
     return ConsentEvent(
         purpose,
         _ACT[request.right],
         CHANNEL,
-        jurisdiction=request.jurisdiction,
+        jurisdiction=law,
         method=Method.WRITTEN,
         actor=_WHO[request.requester],
         evidence_hash=request.mandate_hash,

@@ -39,7 +39,7 @@ from vault.store.ddl.governance import (
 )
 from vault.store.ddl.log import LogDetail
 from vault.store.ddl.reports import ReportRun, SavedReport
-from vault.store.ddl.requests import IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
+from vault.store.ddl.requests import ContestedValue, IdentityCode, Letter, PackageLink, RequestStep, SubjectRequest
 from vault.store.ddl.row import CLUSTERED, Row, metadata
 from vault.store.ddl.signin import OfficerCode, OfficerInvitation, OfficerPasskey, OfficerSession, PortalSession
 from vault.store.ddl.subjects import (
@@ -68,6 +68,7 @@ __all__ = [
     "ConsentEvent",
     "ConsentState",
     "ContactActivity",
+    "ContestedValue",
     "Deployment",
     "Erasure",
     "ErasureLeaf",

@@ -21,7 +21,9 @@ from vault.store.lookup import run
 
 _COLUMNS: Final = (
     "v.subject_id, v.category_id, v.field_id, v.item, v.version, v.holder, v.schema_version, v.envelope,"
-    " c.slot, c.generation"
+    " c.slot, c.generation,"
+    " EXISTS (SELECT 1 FROM contested_value AS d WHERE d.subject_id = v.subject_id AND d.field_id = v.field_id"
+    " AND d.item IN (v.item, -1) AND d.holder = v.holder AND d.stands) AS contested"
 )
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, String, Text
 from sqlmodel import Field
 
-from vault.store.ddl.row import Row
+from vault.store.ddl.row import CLUSTERED, Row
 
 
 class SubjectRequest(Row, table=True):
@@ -40,6 +40,7 @@ class SubjectRequest(Row, table=True):
     paused_days: int = Field(sa_type=SmallInteger)
     paused_at: int | None = Field(default=None, sa_type=BigInteger)
     due_at: int = Field(sa_type=BigInteger)  # as of the last step; a pause under way lengthens it day by day
+    answered_at: int | None = Field(default=None, sa_type=BigInteger)  # when the person was answered: what is due
     closed_at: int | None = Field(default=None, sa_type=BigInteger)
     duplicate_of: bytes | None = Field(default=None, sa_type=LargeBinary(16))
     erasures: str = Field(sa_type=Text)  # ids, hexadecimal: what was carried out of it
@@ -47,6 +48,21 @@ class SubjectRequest(Row, table=True):
     content: bytes | None = Field(default=None, sa_type=LargeBinary)
     content_slot: int | None = Field(default=None, sa_type=BigInteger)  # a leaf of its own, destroyed when it is over
     content_generation: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class ContestedValue(Row, table=True):
+    """A value whose person says that it is wrong: out of use while `stands`, until the request is decided. No value in it."""
+
+    __tablename__ = "contested_value"
+    __table_args__ = (Index(None, "request_id"), CLUSTERED)
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    field_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    item: int = Field(primary_key=True, sa_type=BigInteger)  # as in `field_value`; -1: every item
+    request_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    holder: str = Field(sa_type=String(32))
+    stands: bool  # from when it is known that the person asks
 
 
 class RequestStep(Row, table=True):
