@@ -26,7 +26,7 @@ from vault.setup import Place, initialise
 
 ROOT = Path(__file__).parents[1]
 DEPLOYMENT = "keyd-host"
-START_SECONDS = 120
+START_SECONDS = 300
 PYTHON = [sys.executable, "-X", "faulthandler"]  # the holder has to turn it off by itself
 
 
