@@ -13,7 +13,7 @@ from api.batcher import Batcher
 from api.middleware.stack import stack
 from api.observability.events import Event
 from api.observability.logs import Log
-from api.pages.mount import Pages
+from api.pages.mount import MOST_DRAINED, UPLOADS, Pages
 from api.rates import Rates
 from api.routes import (
     access,
@@ -118,7 +118,12 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,  # it would send a body, and its token, to whatever the Host header names
-        middleware=stack(settings, entropy=SystemEntropy(), log=log, limits={"/v1/imports": settings.max_import_bytes}),
+        middleware=stack(
+            settings,
+            entropy=SystemEntropy(),
+            log=log,
+            limits={"/v1/imports": settings.max_import_bytes, UPLOADS: MOST_DRAINED},
+        ),
     )
     app.state.services = None
     problems.install(app)

@@ -4,15 +4,17 @@ For pages that would be empty otherwise, and look well when they are.
 """
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from policy_officers import changed, public_of
+from policy_officers import STRICTER, changed, public_of
 
 from api.cli.opened import OPERATOR
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.levels import Level
 from policies.model import Wanted
 from policies.rights import Assurance, Right
 from vault import budgetraises, systems
-from vault.governance import breakglass, officerkeys, versions
+from vault.governance import breakglass, officerkeys, uploads, versions
 from vault.governance.cases import Asked
+from vault.reports import runs, saved
 from vault.requests import delivering, erasing, handling, intake
 from vault.requests.content import Content
 from vault.requests.records import Source
@@ -68,6 +70,13 @@ class Day:
         erasing.check_holds(vault, self.rehearsed.id, self.by(first))
         erasing.rehearse(vault, self.rehearsed.id, self.by(first))
         self.open = self.request(references[2], Right.COMPLAINT, Content("Too many letters."))
+        self.upload = uploads.keep(vault, changed(new=STRICTER.replace("notes", "contact")), "maisons", first)
+        self.kept = saved.save(vault, saved.NewSaved("Every week", "access", 7, {}, 7), self.by(first).actor)
+        self.made = runs.queue(vault, "refusals", saved.asked_of(self.kept, vault.clock.now()), self.by(first).actor)
+        with vault.unit() as uow:  # a look at somebody who does not exist, as the log has it (`vault.honey`)
+            guard = Actor(ActorKind.VAULT, "honey")
+            uow.record(Entry(Act.SYSTEM_FROZEN, Outcome.ALLOW, guard, pol=("system:old-till",)), log_key=bytes(32))
+            uow.commit()
 
     def by(self, officer):
         return by_officer(officer, self.keys[officer].sign)

@@ -13,12 +13,14 @@ from sqlmodel import col
 from audit.entry import Act, Entry, Outcome
 from vault import systems
 from vault.budgetlimits import Raise, quotas_of
-from vault.errors import InvalidRegistration, UnknownProposal
+from vault.errors import Conflict, InvalidRegistration, UnknownProposal, UnknownSystem
 from vault.governance import proposals, signatures
-from vault.governance.proposals import ID_BYTES, Kind, State, digest
-from vault.governance.signatures import Sign, actor
+from vault.governance.beginning import Begun
+from vault.governance.proposals import ID_BYTES, Kind, Part, State, digest
+from vault.governance.signatures import Sign, Thing, actor
 from vault.officers import Role
 from vault.store.tables import BudgetRaise
+from vault.systems import SystemRecord
 from vault.unit import UnitOfWork, Vault
 
 LONGEST: Final = 7 * 86_400  # seconds: what is needed for longer is no raise but another registration
@@ -46,33 +48,51 @@ class Proposal:
 
 
 def propose(
-    vault: Vault, system_id: str, limits: tuple[str, ...], seconds: int, officer_id: str, sign: Sign
+    vault: Vault,
+    system_id: str,
+    limits: tuple[str, ...],
+    seconds: int,
+    officer_id: str,
+    sign: Sign,
+    begun: Begun | None = None,
 ) -> Proposal:
-    """Propose higher limits for `seconds`; record `budget.proposed`.
+    """Propose higher limits for `seconds`; record `budget.proposed`. `begun` names it where its text was signed elsewhere.
 
-    Raises `UnknownSystem`, `UnknownOfficer`, `NotSigned`, or `InvalidRegistration` for a limit that is misspelt, would
-    not be higher or is on nothing that is limited.
+    Raises `UnknownSystem`, `UnknownOfficer`, `NotSigned`, `Conflict` for what was proposed already, or
+    `InvalidRegistration` for a limit that is misspelt, would not be higher or is on nothing that is limited.
     """
     # Why safe: no secret; 64 random bits do not meet by chance, and the primary key would say so.
-    identifier = vault.entropy.bytes(ID_BYTES)
+    identifier = vault.entropy.bytes(ID_BYTES) if begun is None else begun.id[:ID_BYTES]
     with (
         signatures.denials(vault, Act.BUDGET_PROPOSED, officer_id, (f"raise:{identifier.hex()}",)),
         vault.unit() as uow,
     ):
-        system = systems.locked(uow, system_id)
-        standing = quotas_of(system.budgets.spelt)
-        wanted = quotas_of(limits)
-        if not wanted or any(quota <= standing.get(where, quota) for where, quota in wanted.items()):
-            raise InvalidRegistration("budget: a raise is of limits that stand, and higher")
-        if not 0 < seconds <= LONGEST:
-            raise InvalidRegistration("budget: for up to seven days")
-        content: dict[str, Any] = {"system_id": system_id, "limits": " ".join(sorted(limits)), "seconds": seconds}
+        content = _content(systems.locked(uow, system_id), limits, seconds)
+        if uow.conn.scalar(select(_TABLE.c.id).where(_TABLE.c.id == identifier)) is not None:
+            raise Conflict("budget_raise")
         row, signed = proposals.propose(
             uow, RAISES, identifier, content | {"until_at": None}, _says(content), officer_id, sign
         )
         _record(uow, Act.BUDGET_PROPOSED, officer_id, row, signed)
         uow.commit()
     return _proposal(row)
+
+
+def text(
+    vault: Vault,
+    conn: Connection,
+    system_id: str,
+    limits: tuple[str, ...],
+    seconds: int,
+    officer_id: str,
+    begun: Begun,
+) -> bytes:
+    """Return what an officer signs to propose a raise. Raises as `propose` of one that could not be proposed."""
+    system = systems.get(conn, system_id)
+    if system is None:
+        raise UnknownSystem
+    thing = Thing(RAISES.matter, begun.id[:ID_BYTES].hex(), _says(_content(system, limits, seconds)))
+    return signatures.next_text(conn, vault.deployment, thing, Part.PROPOSE, officer_id)
 
 
 def approve(vault: Vault, identifier: str, officer_id: str, sign: Sign) -> Proposal:
@@ -116,6 +136,17 @@ def listed(conn: Connection) -> list[Proposal]:
     """Return every proposal and raise, newest first."""
     rows = conn.execute(select(_TABLE).order_by(col(BudgetRaise.proposed_at).desc(), col(BudgetRaise.id))).mappings()
     return [_proposal(dict(row)) for row in rows]
+
+
+def _content(system: SystemRecord, limits: tuple[str, ...], seconds: int) -> dict[str, Any]:
+    """Return the columns of a raise. Raises `InvalidRegistration`."""
+    standing = quotas_of(system.budgets.spelt)
+    wanted = quotas_of(limits)
+    if not wanted or any(quota <= standing.get(where, quota) for where, quota in wanted.items()):
+        raise InvalidRegistration("budget: a raise is of limits that stand, and higher")
+    if not 0 < seconds <= LONGEST:
+        raise InvalidRegistration("budget: for up to seven days")
+    return {"system_id": system.id, "limits": " ".join(sorted(limits)), "seconds": seconds}
 
 
 def _says(row: dict[str, Any]) -> bytes:

@@ -27,7 +27,7 @@ _EVENT: Final = metadata.tables["outgoing_event"]
 _COUNTED: Final = ("budget_mark", "budget_meter")
 _EXPIRING: Final = (
     "seen_proof", "idempotent_request", "import_row", "attestation", "predicate_day", "reference", "identity_code", "letter", "package_link",
-    "officer_session", "officer_invitation", "portal_session", "report_run",
+    "officer_session", "officer_invitation", "portal_session", "report_run", "bundle_upload",
 )  # fmt: skip
 
 
@@ -49,6 +49,7 @@ class Purged:
     invitations: int
     visits: int
     reports: int
+    uploads: int
     budget_marks: int
     budget_meters: int
 

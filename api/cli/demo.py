@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from api.client.identity import Identity
     from api.demo.systems import DemoSystem
 
-START_PATIENCE = 30.0  # seconds
+START_PATIENCE = (
+    120.0  # seconds: a machine may have other work to do, and a server that is ready earlier is taken earlier
+)
 STOP_PATIENCE = 15.0
 OFFICERS = {"claire": Role.COMPLIANCE, "auguste": Role.AUDITOR, "ines": Role.APPROVER}
 SIZE = 2_000

@@ -45,7 +45,7 @@ def decide(visit: Visit) -> Response:
         raise Problem("not_found") from None
     except Conflict:
         raise Problem("conflict") from None
-    return visit.go(PATH)
+    return visit.go(PATH, done="decided")
 
 
 def _where(row: Mapping[str, Cell]) -> str:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from api.console import filters
-from api.console.policy import signature_of
+from api.console.signing import signature_of
 from api.console.visit import PREFIX, Visit
 from api.keepers import keeper_of
 from api.problems import Problem
@@ -18,13 +18,16 @@ from vault import budgetraises, officers, systems
 from vault.budgetraises import Proposal
 from vault.erasure import holds, progress
 from vault.errors import UnknownCase, VaultError
-from vault.governance import breakglass, cases, desk
+from vault.governance import breakglass, cases, desk, signatures
 from vault.governance.cases import CASE, Case, Finding, State, Step
 from vault.governance.desk import Elsewhere
+from vault.governance.proposals import WAITING_SECONDS, Part
 from vault.governance.proposals import State as Waiting
+from vault.governance.signatures import Signed
 from vault.officers import Role
 from vault.signin import codes, passkeys
 
+RUN: Final = frozenset({Role.COMPLIANCE, Role.APPROVER, Role.OPERATOR})
 BUDGETS: Final = f"{PREFIX}/budgets"
 CASES: Final = f"{PREFIX}/break-glass"
 _MOST_ALERTS: Final = 20
@@ -38,8 +41,15 @@ def budgets_page(visit: Visit) -> Response:
         proposals = budgetraises.listed(conn)
         (upto, *_) = vouched(conn)
         frozen = search(conn, upto, Filter(acts=(Act.SYSTEM_FROZEN,)), None, _MOST_ALERTS).lines
-        texts = {each.id: _raise_texts(visit, conn, each) for each in proposals}
-    return visit.page("budgets.html", systems=found, proposals=proposals, frozen=frozen, texts=texts)
+        texts = _raise_texts(visit, conn, [each for each in proposals if _is_alive(each, visit.now)])
+    return visit.page(
+        "budgets.html",
+        systems=found,
+        proposals=proposals,
+        frozen=frozen,
+        texts=texts,
+        proposes=visit.officer.role in RUN,
+    )
 
 
 def budgets(visit: Visit) -> Response:
@@ -50,7 +60,7 @@ def budgets(visit: Visit) -> Response:
     made = signature_of(visit.form)
     act = budgetraises.approve if step == "approve" else budgetraises.withdraw
     act(visit.vault, identifier, visit.officer.id, lambda _: made)
-    return visit.go(BUDGETS)
+    return visit.go(BUDGETS, done=step)
 
 
 def erasures_page(visit: Visit) -> Response:
@@ -69,7 +79,8 @@ def cases_page(visit: Visit) -> Response:
     """List the emergencies, without whom they are about."""
     with visit.vault.reading() as conn:
         found = cases.listed(conn)
-    return visit.page("cases.html", cases=[(each, _state(each, visit.now)) for each in found], steps=Step)
+    shown = [(each, _state(each, visit.now)) for each in found]
+    return visit.page("cases.html", cases=shown, steps=Step, asks=visit.officer.role in RUN)
 
 
 def case_page(visit: Visit) -> Response:
@@ -91,15 +102,14 @@ def case(visit: Visit) -> Response:
         breakglass.review(visit.vault, found.id, Finding(step), visit.officer.id, lambda _: made)
     else:
         raise Problem("bad_request")
-    return visit.go(f"{CASES}/{found.name}")
+    return visit.go(f"{CASES}/{found.name}", done=step)
 
 
 def officers_page(visit: Visit) -> Response:
     """List the officers and how they come in."""
     with visit.vault.reading() as conn:
         found = officers.listed(conn)
-        held = {each.id: len(passkeys.of(conn, each.id)) for each in found}
-    coded = {each.id: codes.is_set_up(visit.vault, each.id) for each in found}
+        held, coded = passkeys.counted(conn), codes.everybody(conn)
     return visit.page("officers.html", officers=found, held=held, coded=coded, founders=officers.FOUNDERS)
 
 
@@ -118,15 +128,29 @@ def _case_shown(visit: Visit, found: Case, reason: str | None) -> Response:
     return visit.page("case.html", case=found, state=_state(found, visit.now), texts=texts, steps=Step, reason=reason)
 
 
-def _raise_texts(visit: Visit, conn: Connection, proposal: Proposal) -> dict[str, str]:
-    """Return the texts that this officer could sign of a raise now, by step."""
-    officer, acts = visit.officer, []
-    if officer.role is not Role.AUDITOR and proposal.state in {Waiting.PROPOSED, Waiting.APPROVED}:
-        acts = [Elsewhere.RAISE_WITHDRAW]
-        decides = officer.role in {Role.COMPLIANCE, Role.APPROVER} and officer.id != proposal.proposed_by
-        if decides and proposal.state is Waiting.PROPOSED:
-            acts.insert(0, Elsewhere.RAISE_APPROVE)
-    return {each.partition(".")[2]: _text(visit, conn, each, proposal.id) for each in acts}
+def _raise_texts(visit: Visit, conn: Connection, proposals: list[Proposal]) -> dict[str, dict[str, str]]:
+    """Return the texts that this officer could sign now of each raise, by its id and the step."""
+    officer = visit.officer
+    if officer.role is Role.AUDITOR or not proposals:
+        return {}
+    things = signatures.things(conn, budgetraises.RAISES.matter, [each.id for each in proposals], Part.PROPOSE)
+    number = signatures.next_number(conn, officer.id)
+    texts = {}
+    for each in proposals:
+        decides = officer.role in {Role.COMPLIANCE, Role.APPROVER} and officer.id != each.proposed_by
+        parts = [Part.APPROVE] if decides and each.state is Waiting.PROPOSED else []
+        signed = [
+            Signed(things[each.id], part, officer.id, number) for part in (*parts, Part.WITHDRAW) if each.id in things
+        ]
+        texts[each.id] = {one.part: one.text(visit.vault.deployment).decode("ascii") for one in signed}
+    return texts
+
+
+def _is_alive(proposal: Proposal, now: int) -> bool:
+    """Tell what waits or runs from what is over, of which there are more with every month."""
+    if proposal.state is Waiting.APPROVED:
+        return proposal.until_at is not None and proposal.until_at > now
+    return proposal.state is Waiting.PROPOSED and proposal.proposed_at + WAITING_SECONDS > now
 
 
 def _text(visit: Visit, conn: Connection, act: Elsewhere, on: str) -> str:

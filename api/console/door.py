@@ -6,6 +6,7 @@ Whatever is wrong at the sign-in is answered with one page and one sentence; whi
 from collections.abc import Callable
 from functools import wraps
 from typing import Final
+from urllib.parse import urlencode
 
 import segno
 from starlette.responses import Response
@@ -78,9 +79,18 @@ def confirm(visit: Visit) -> Response:
         with visit.vault.unit() as uow:
             visit.session = sessions.step_up(uow, visit.session, method)
             uow.commit()
+        if visit.form.get("kept"):
+            onward = forms.local(visit.form.get("next", ""), PREFIX)
+            return visit.page("resume.html", onward=onward, typed=forms.parsed(visit.form["kept"]))
         return visit.go(forms.local(visit.form.get("next", ""), PREFIX))
     refused(visit, "auth.step_up")
     return _door(visit, "confirm.html", 403, failed=True)
+
+
+def asked_first(visit: Visit) -> Response:
+    """Ask who sent a form to prove to be there before it is done. What they typed comes along and is not lost."""
+    typed = {name: value for name, value in visit.form.items() if name != forms.CSRF_FIELD}
+    return _door(visit, "confirm.html", kept=urlencode(typed), onward=visit.request.scope["path"])
 
 
 def sign_out(visit: Visit) -> Response:
@@ -190,14 +200,19 @@ def _offer(visit: Visit, status: int = 200, problem: str = "") -> Response:
     )  # fmt: skip
 
 
-def _door(visit: Visit, template: str, status: int = 200, *, failed: bool = False) -> Response:
+def _door(
+    visit: Visit, template: str, status: int = 200, *, failed: bool = False, kept: str = "", onward: str = ""
+) -> Response:
     held = []
     if visit.session.officer is not None:
         with visit.vault.reading() as conn:
             held = passkeys.of(conn, visit.session.officer.id)
     options = ceremony.to_use(visit.session, address_of(visit), held)
-    onward = forms.local(visit.form.get("next", "") or visit.query.get("next", ""), PREFIX)
-    return visit.page(template, status, options=options, failed=failed, onward=onward, address=address_of(visit))
+    onward = forms.local(onward or visit.form.get("next", "") or visit.query.get("next", ""), PREFIX)
+    kept = kept or visit.form.get("kept", "")
+    return visit.page(
+        template, status, options=options, failed=failed, onward=onward, kept=kept, address=address_of(visit)
+    )
 
 
 def making(visit: Visit) -> str:

@@ -117,7 +117,7 @@ def _person(visit: Visit, lines: list[Line] | None, older: int, status: int = 20
     with visit.vault.reading() as conn:
         brands = sorted({brand for each in systems.listed(conn) for brand in each.brands})
     said = [(each, each) for each in brands]
-    asked = {"brand": visit.form.get("brand", "")}
+    asked = {"brand": visit.form.get("brand", ""), "days": visit.form.get("days", str(_YEAR))}
     return visit.page(
         "person.html",
         status,

@@ -11,6 +11,10 @@ READERS: Final = frozenset({Role.COMPLIANCE, Role.AUDITOR})
 HANDLERS: Final = frozenset({Role.COMPLIANCE, Role.APPROVER})
 
 
+# Pages that no line of the menu begins like, by the one that leads there.
+_LED_TO: Final = {"/console/kept": "/console/reports", "/console/made": "/console/reports"}
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One line of the menu."""
@@ -77,6 +81,16 @@ def menu_of(role: Role, here: str) -> list[tuple[str, list[Shown]]]:
         if shown:
             groups.append((title, shown))
     return groups
+
+
+def above(role: Role, here: str) -> Shown | None:
+    """Return the page of the menu that leads to this one; none for a page of the menu itself."""
+    under = _LED_TO.get("/".join(here.split("/")[:3]), here)
+    for _, items in GROUPS:
+        for each in items:
+            if role in each.roles and here != each.path and _is_at(f"{under}/", each.path):
+                return Shown(each.path, each.title, current=False)
+    return None
 
 
 def _is_at(here: str, path: str) -> bool:

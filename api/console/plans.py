@@ -35,7 +35,7 @@ def keep(visit: Visit) -> Response:
         raise Problem("not_found") from None
     except InvalidReport:
         raise Problem("bad_request") from None
-    return visit.go(reports.PATH)
+    return visit.go(reports.PATH, done="kept")
 
 
 def kept_page(visit: Visit) -> Response:
@@ -50,7 +50,7 @@ def kept_step(visit: Visit) -> Response:
     kept, step = _kept(visit), visit.form.get("step", "")
     if step == "forget":
         saved.forget(visit.vault, kept.id, visit.actor)
-        return visit.go(reports.PATH)
+        return visit.go(reports.PATH, done="forgotten")
     if step != "make":
         raise Problem("bad_request")
     run = runs.queue(visit.vault, kept.new.name, saved.asked_of(kept, visit.now), visit.actor)

@@ -5,25 +5,24 @@ A version takes effect by two officers' own keys, which are never here: the page
 signature that was made elsewhere.
 """
 
-from base64 import b64decode
-from binascii import Error
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
 
 from api.console import filters
+from api.console.signing import signature_of
 from api.console.visit import PREFIX, Visit
 from api.problems import Problem
 from audit.entry import Act, Entry, Outcome
 from audit.reports.table import Cell, few
-from policies.bundle import parse_bundle
+from policies.bundle import Bundle, parse_bundle
 from policies.conditions import words_of
 from policies.difference import differences
 from policies.errors import InvalidBundle
 from policies.replay import Recorded, Verdict
 from policies.replay import Replayed as Answer
+from policies.rules import Rule
 from vault.errors import UnknownVersion
 from vault.governance import replays, versions
 from vault.governance.signatures import Signed
@@ -33,7 +32,6 @@ from vault.governance.versionsigning import Part, said_of, version_of
 PATH: Final = f"{PREFIX}/policy"
 DAYS: Final = (7, 30, 90)
 _DAY: Final = 86_400
-_MOST_SIGNATURE: Final = 512
 _MOST_FLIPS: Final = 200  # kinds of decision on a page; all are in `ecrin policy replay`
 
 
@@ -65,8 +63,7 @@ def page(visit: Visit) -> Response:
     bundle = visit.vault.bundle
     with visit.vault.reading() as conn:
         found = list(reversed(versions.listed(conn)))
-    rules = [(rule, words_of(rule)) for rule in bundle.rules.rules.values()]
-    return visit.page("policy.html", rules=rules, versions=found, hash=bundle.hash.hex(), name=bundle.name)
+    return visit.page("policy.html", rules=rules_of(bundle), versions=found, hash=bundle.hash.hex(), name=bundle.name)
 
 
 def version_page(visit: Visit) -> Response:
@@ -99,31 +96,22 @@ def version(visit: Visit) -> Response:
         act(visit.vault, found.number, visit.officer.id, lambda _: made)
     else:
         raise Problem("bad_request")
-    return visit.go(f"{PATH}/{found.number}")
+    return visit.go(f"{PATH}/{found.number}", done=step)
 
 
-def signature_of(form: Mapping[str, str]) -> bytes:
-    """Read a signature as it was pasted: Base64 or hexadecimal. Raises `Problem`."""
-    text = "".join(form.get("signature", "").split())
-    if not text or len(text) > _MOST_SIGNATURE:
-        raise Problem("bad_request")
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        pass
-    try:
-        return b64decode(text, validate=True)
-    except (Error, ValueError):
-        raise Problem("bad_request") from None
+def rules_of(bundle: Bundle) -> list[tuple[Rule, tuple[str, ...]]]:
+    """Return each rule of a bundle with its conditions in words."""
+    return [(rule, words_of(rule)) for rule in bundle.rules.rules.values()]
 
 
 def _shown(visit: Visit, found: Version, replayed: Replayed | None = None) -> Response:
     vault = visit.vault
-    changes, findings = [], []
+    changes, findings, rules = [], [], []
     try:
         with vault.reading() as conn:
             name, files = versions.stored(conn, found.number)
-        changes = list(differences(vault.bundle, parse_bundle(name, files)))
+        bundle = parse_bundle(name, files)
+        changes, rules = list(differences(vault.bundle, bundle)), rules_of(bundle)
     except InvalidBundle as error:
         findings = list(error.findings)
     texts = {
@@ -131,8 +119,8 @@ def _shown(visit: Visit, found: Version, replayed: Replayed | None = None) -> Re
         for part in (Part.APPROVER, Part.REFUSAL)
     }
     return visit.page(
-        "version.html", version=found, changes=changes, findings=findings, texts=texts, states=State,
-        replayed=replayed, days=DAYS,
+        "version.html", version=found, changes=changes, findings=findings, rules=rules, texts=texts, states=State,
+        replayed=replayed, days=DAYS, action=f"{PATH}/{found.number}",
     )  # fmt: skip
 
 

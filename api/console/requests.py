@@ -12,22 +12,23 @@ from starlette.responses import Response
 
 from api.console import filters, handover
 from api.console.visit import PREFIX, Visit
-from api.pages.terms import GROUNDS, SAID
+from api.pages.terms import GROUNDS, RIGHTS, SAID, STAGES
 from api.problems import Problem
 from policies.rights import Assurance, Right
+from vault import systems
 from vault.errors import IntegrityFailure, UnknownRequest
 from vault.requests import acts, delivering, entries, erasing, handling, records
 from vault.requests.content import Content
 from vault.requests.delivering import GOOD_FOR
 from vault.requests.entries import Compared
 from vault.requests.records import Ground, Request, Wanted
-from vault.requests.states import Move, State, moves_from
+from vault.requests.states import OVER, Move, State, moves_from
 from vault.requests.steps import DECIDED, By, by_officer
 
 K = TypeVar("K", bound=StrEnum)
 
 PATH: Final = f"{PREFIX}/requests"
-MOST: Final = 200
+PAGE: Final = 50
 TABS: Final = ("summary", "identity", "work", "answer", "steps")
 
 _DAY: Final = 86_400
@@ -63,11 +64,32 @@ _RUNGS: Final = (Assurance.PURCHASE, Assurance.SIGNED_IN, Assurance.DOCUMENT)
 
 def page(visit: Visit) -> Response:
     """Show the register, the one due first at the top. That it was looked at is recorded."""
-    everything = visit.query.get("show") == "all"
-    wanted = Wanted(open_only=not everything, most=MOST)
+    query, say = visit.query, visit.language.say
+    everything = query.get("show") == "all"
+    kept = {"show": "all" if everything else ""} | {
+        name: filters.word(query, name) for name in ("right", "state", "brand")
+    }
+    wanted = Wanted(
+        brand=kept["brand"] or None,
+        rights=(_one_of(Right, kept["right"]),) if kept["right"] else (),
+        states=(_one_of(State, kept["state"]),) if kept["state"] else (),
+        open_only=not everything,
+        beyond=_beyond(query),
+        most=PAGE + 1,  # one more than a page: whether there is another
+    )
     found = handling.register(visit.vault, wanted, _by(visit))
-    rows = [(each, _left(visit, each)) for each in found]
-    return visit.page("requests.html", rows=rows, everything=everything, path=PATH)
+    rows, last = [(each, _left(visit, each)) for each in found[:PAGE]], found[PAGE - 1] if len(found) > PAGE else None
+    with visit.vault.reading() as conn:
+        brands = sorted({brand for each in systems.listed(conn) for brand in each.brands})
+    return visit.page(
+        "requests.html", rows=rows, everything=everything, path=PATH, kept=kept,
+        open_path=filters.link(PATH, kept | {"show": ""}), all_path=filters.link(PATH, kept | {"show": "all"}),
+        first=filters.link(PATH, kept) if wanted.beyond else None,
+        onward=None if last is None else filters.link(PATH, kept | {"after": "{}.{}.{}".format(*last.place[:2], last.name)}),
+        rights_said=[(each.value, say(RIGHTS[each])) for each in Right],
+        states_said=[(each.value, say(STAGES[each])) for each in State if everything or each not in OVER],
+        brands_said=[(each, each) for each in brands],
+    )  # fmt: skip
 
 
 def request_page(visit: Visit) -> Response:
@@ -106,7 +128,9 @@ def request(visit: Visit) -> Response:
     else:
         reason = filters.word(form, "reason")
         handling.advance(vault, found.id, move, by, reason=reason if move in _WITH_REASON else "")
-    return visit.go(filters.link(f"{PATH}/{found.name}", {"tab": _tab(form)}))
+    return visit.go(
+        filters.link(f"{PATH}/{found.name}", {"tab": _tab(form)}), done="noted" if step == "note" else "stepped"
+    )
 
 
 def _carry_out(visit: Visit, found: Request, by: By) -> None:
@@ -183,6 +207,19 @@ def _left(visit: Visit, found: Request) -> int | None:
     if not found.is_owed:
         return None
     return (found.due(visit.vault.bundle.rights, visit.now) - visit.now) // _DAY
+
+
+def _beyond(query: Mapping[str, str]) -> tuple[int, int, bytes] | None:
+    """Read where the page before ended. Raises `Problem`."""
+    found = filters.word(query, "after")
+    if not found:
+        return None
+    answered, _, rest = found.partition(".")
+    at, _, name = rest.partition(".")
+    try:
+        return int(answered == "1"), filters.number({"at": at}, "at") or 0, records.identifier(name)
+    except UnknownRequest:
+        raise Problem("bad_request") from None
 
 
 def _by(visit: Visit) -> By:

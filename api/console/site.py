@@ -23,10 +23,13 @@ from api.console import (
     control,
     data,
     door,
+    drafting,
+    emergency,
     integrity,
     log,
     plans,
     policy,
+    raising,
     reports,
     requests,
     seal,
@@ -35,7 +38,7 @@ from api.console import (
 from api.console.attempts import MOST_DOORS, Attempts
 from api.console.menu import ALL, HANDLERS, READERS
 from api.console.visit import PREFIX, Visit
-from api.pages import choosing, cookies, forms, render
+from api.pages import choosing, cookies, forms, multipart, render
 from api.problems import KINDS, Problem
 from api.services import keyless
 from policies.errors import PolicyError
@@ -59,30 +62,40 @@ class Door(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: who may open it, and whether its form takes an officer who has just proved to be there."""
+    """One page: who may open it, and whether its form takes an officer who has just proved to be there.
+
+    `keeps`: fields in which somebody writes at length; a form with one of them filled in is not lost where that is asked
+    first. `most`: bytes of a form with a file.
+    """
 
     path: str
     roles: frozenset[Role] | Door
     get: Handler | None = None
     post: Handler | None = None
     raised: bool = False
+    keeps: frozenset[str] = frozenset()
+    most: int = 0
 
 
 _APPROVE: Final = frozenset({Role.APPROVER})
-_RUN: Final = frozenset({Role.COMPLIANCE, Role.APPROVER, Role.OPERATOR})
+_AUTHOR: Final = frozenset({Role.COMPLIANCE})
 
 # Who may get a page and who may send its form: an auditor reads and verifies, and sends no form that changes anything.
 PAGES: Final = (
     Page("", ALL, today.page),
     Page("/requests", HANDLERS, requests.page),
-    Page("/requests/{id}", HANDLERS, requests.request_page, requests.request, raised=True),
+    Page("/requests/{id}", HANDLERS, requests.request_page, requests.request, raised=True, keeps=frozenset({"note"})),
     Page("/person", READERS, log.person_page, log.person, raised=True),
     Page("/systems", ALL, data.systems_page),
     Page("/systems/{id}", ALL, data.system_page),
     Page("/purposes", ALL, data.purposes_page),
     Page("/consents", ALL, data.consents_page),
     Page("/policy", ALL, policy.page),
+    Page("/policy/propose", _AUTHOR, drafting.page, drafting.take, raised=True, most=drafting.MOST_FORM),
+    Page("/policy/propose/{id}", _AUTHOR, drafting.draft_page, drafting.replay),
+    Page("/policy/propose/{id}/step", _AUTHOR, None, drafting.step, raised=True),
     Page("/policy/{number}", ALL, policy.version_page, policy.replay),
+    Page("/policy/{number}/files", ALL, drafting.files),
     Page("/policy/{number}/step", _APPROVE, None, policy.version, raised=True),
     Page("/log", READERS, log.page),
     Page("/log/export", READERS, log.export_page, log.export, raised=True),
@@ -99,8 +112,10 @@ PAGES: Final = (
     Page("/alerts", READERS | HANDLERS, alerts.page),
     Page("/alerts/step", alerts.DECIDES, None, alerts.decide, raised=True),
     Page("/budgets", ALL, control.budgets_page),
-    Page("/budgets/step", _RUN, None, control.budgets, raised=True),
+    Page("/budgets/step", control.RUN, None, control.budgets, raised=True),
+    Page("/budgets/raise", control.RUN, raising.page, raising.propose, raised=True, keeps=frozenset({"hours"})),
     Page("/break-glass", ALL, control.cases_page),
+    Page("/break-glass/ask", control.RUN, emergency.page, emergency.ask, raised=True, keeps=frozenset({"reason"})),
     Page("/break-glass/{id}", ALL, control.case_page),
     Page("/break-glass/{id}/step", HANDLERS, None, control.case, raised=True),
     Page("/officers", ALL, control.officers_page),
@@ -189,8 +204,10 @@ class Site:
             await anyio.to_thread.run_sync(door.refused, visit, "auth.role")
             raise Problem("forbidden")
         if method == "POST":
-            visit.form = await _own_form(visit)
+            visit.form = await _own_form(visit, page.most)
             if page.raised and not visit.session.is_raised(visit.now):
+                if any(visit.form.get(each) for each in page.keeps):
+                    return await anyio.to_thread.run_sync(door.asked_first, visit)
                 back = visit.request.scope["path"].removesuffix("/step")
                 return visit.go(f"{door.CONFIRM}?next={quote(back)}")
         return await anyio.to_thread.run_sync(handler, visit)
@@ -201,11 +218,15 @@ def site() -> Site:
     return Site(PAGES)
 
 
-async def _own_form(visit: Visit) -> Mapping[str, str]:
+async def _own_form(visit: Visit, most: int) -> Mapping[str, str]:
     """Read a form that came from a page of ours, in this very session. Raises `FormRefused` or `Problem`."""
     if not forms.is_ours(visit.request, visit.services.settings.console_url):
         raise forms.FormRefused("foreign_form")
-    form = await forms.read(visit.request)
+    if most:
+        filled = await multipart.read(visit.request, most)
+        form, visit.files = filled.words, filled.files
+    else:
+        form = await forms.read(visit.request)
     if not visit.session.fits(form.get(forms.CSRF_FIELD, "")):
         raise forms.FormRefused("stale_form")
     return form

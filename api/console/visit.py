@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -9,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.console.attempts import Attempts
-from api.console.menu import menu_of
-from api.pages import render
+from api.console.menu import above, menu_of
+from api.pages import cookies, render
 from api.pages.forms import CSRF_FIELD
 from api.pages.language import LANGUAGES, Language, language
 from api.problems import Problem, request_id_of
 from api.services import Services
 from audit.entry import Actor, Entry
+from vault.governance import officerkeys
 from vault.officers import OfficerRecord
 from vault.signin import news, sessions
 from vault.signin.news import Item, News
@@ -37,6 +39,7 @@ class Visit:
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def vault(self) -> Vault:
@@ -97,11 +100,13 @@ class Visit:
         """Answer with a page."""
         session = self.session
         told = self.told() if session.stage is sessions.Stage.OPEN else {}
+        done = "" if self.request.method == "POST" else self.request.cookies.get(cookies.DONE, "")
         # Of a page that is not there not even its address is repeated.
         here = PREFIX if status == HTTPStatus.NOT_FOUND else self.request.scope["path"]
         frame = {
             "officer": session.officer,
             "menu": () if session.officer is None else menu_of(session.officer.role, here),
+            "above": None if session.officer is None else above(session.officer.role, here),
             "csrf": session.csrf,
             "csrf_field": CSRF_FIELD,
             "languages": LANGUAGES,
@@ -112,11 +117,24 @@ class Visit:
             "told": told,
             "passkeys_only": self.services.settings.console_passkeys_only,
             "untold": news.unseen(told),
+            "done": done,
+            "own_key": cache(self._own_key),  # asked once, however many texts a page has
             "signed_in": session.stage is sessions.Stage.OPEN,
         }
-        return render.page(template, self.tag, frame | content, status)
+        answer = render.page(template, self.tag, frame | content, status)
+        if done:
+            cookies.take(answer, cookies.DONE)
+        return answer
 
     @staticmethod
-    def go(path: str) -> Response:
-        """Send the browser on, by GET."""
-        return render.elsewhere(path)
+    def go(path: str, *, done: str = "") -> Response:
+        """Send the browser on, by GET; the page there says what was `done`, a word of ours."""
+        answer = render.elsewhere(path)
+        if done:
+            cookies.give_done(answer, done)
+        return answer
+
+    def _own_key(self) -> str:
+        """Return what kind of key the officer signs with; nothing where none is registered."""
+        with self.vault.reading() as conn:
+            return officerkeys.kind_of(conn, self.officer.id)

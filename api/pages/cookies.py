@@ -12,6 +12,8 @@ from starlette.responses import Response
 
 PREFIX: Final = "__Host-ecrin-"
 LANGUAGE: Final = f"{PREFIX}language"
+DONE: Final = f"{PREFIX}done"
+_MINUTE: Final = 60
 _YEAR: Final = 31_536_000
 
 
@@ -47,3 +49,8 @@ def take(answer: Response, name: str) -> None:
 def give_language(answer: Response, tag: str) -> None:
     """Remember the language a reader chose."""
     answer.set_cookie(LANGUAGE, tag, max_age=_YEAR, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def give_done(answer: Response, done: str) -> None:
+    """Have the next page say what was done. In no address: whoever is handed one is told of nothing they did not do."""
+    answer.set_cookie(DONE, done, max_age=_MINUTE, path="/", secure=True, httponly=True, samesite="strict")

@@ -15,7 +15,7 @@ from api.problems import Problem
 
 MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 CSRF_FIELD: Final = "form"
-_MOST_PARAMETERS: Final = 64
+_MOST_PARAMETERS: Final = 128
 _MAX_BODY: Final = 128 * 1024
 
 

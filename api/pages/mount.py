@@ -14,6 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import Problem
 
+UPLOADS: Final = "/console/policy/propose"
+"""The one page whose form has a file in it."""
+MOST_DRAINED: Final = 32 << 20
+"""Bytes that it reads to their end to say on a page that they are too many; it keeps none of them."""
+
 _METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 
 

@@ -1,5 +1,6 @@
 """Templates to answers: autoescaped, strict about what is missing, under a content policy without exceptions."""
 
+import shlex
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
@@ -110,6 +111,6 @@ def _environment(tag: str) -> Environment:
     environment.filters |= words.filters(spoken)
     environment.filters |= {
         "number": spoken.number, "percent": spoken.percent, "day": spoken.day, "written": spoken.written_day, "moment": spoken.moment,
-        "since": spoken.since, "say": spoken.say,
+        "since": spoken.since, "say": spoken.say, "shell": shlex.join,
     }  # fmt: skip
     return environment

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from api.pages.language import N_
+from api.pages.language import N_, Language
 
 RIGHTS: Final[Mapping[str, str]] = {
     "access": N_("Access"),
@@ -78,6 +78,11 @@ PHASES: Final[Mapping[str, str]] = {
     "answer": N_("Answer"),
     "steps": N_("Steps"),
 }
+
+CAUSES: Final[Mapping[str, str]] = {"request": N_("on request"), "retention": N_("its time is over")}
+ERASED: Final[Mapping[str, str]] = {
+    "subject": N_("the person"), "category": N_("a category"), "field": N_("a field"),
+}  # fmt: skip
 
 SAID: Final[Mapping[str, str]] = {
     "brand": N_("a brand"),
@@ -277,3 +282,44 @@ COLUMNS: Final[Mapping[str, str]] = {
     "deny": N_("refused"),
     "error": N_("failed"),
 }
+
+# What the form before a page did, as the page says it.
+DONE: Final[Mapping[str, str]] = {
+    "approve": N_("Approved."),
+    "refuse": N_("Refused."),
+    "activate": N_("It is in force. Every server takes it up within a second or two."),
+    "withdraw": N_("Withdrawn."),
+    "justified": N_("Reviewed: it was justified."),
+    "unjustified": N_("Reviewed: it was not justified."),
+    "proposed": N_("Proposed. It waits for another officer."),
+    "asked": N_("Asked. It waits for another officer, for a day."),
+    "discarded": N_("Discarded."),
+    "kept": N_("The filter is kept."),
+    "forgotten": N_("The filter is kept no longer."),
+    "decided": N_("Your decision is on record."),
+    "noted": N_("The note is kept."),
+    "stepped": N_("Done. The step is on record."),
+}
+
+SCOPES: Final[Mapping[str, str]] = {
+    "system": N_("The system"), "staff": N_("Each member of staff"), "purpose": N_("Each purpose"),
+}  # fmt: skip
+QUOTAS: Final[Mapping[str, str]] = {
+    "people/second": N_("%(quota)s people a second"),
+    "people/minute": N_("%(quota)s people a minute"),
+    "people/hour": N_("%(quota)s people an hour"),
+    "people/day": N_("%(quota)s people a day"),
+    "weight/second": N_("a weight of %(quota)s a second"),
+    "weight/minute": N_("a weight of %(quota)s a minute"),
+    "weight/hour": N_("a weight of %(quota)s an hour"),
+    "weight/day": N_("a weight of %(quota)s a day"),
+}
+
+
+def limit(language: Language, spelt: str) -> str:
+    """Say a limit of a budget, spelt as `vault.budgetlimits` has it, in a language."""
+    scope, measure, rest = spelt.split(":")
+    quota, _, window = rest.partition("/")
+    kind, _, purpose = scope.partition("=")
+    words = language.say(QUOTAS[f"{measure}/{window}"]) % {"quota": language.number(int(quota))}
+    return f"{purpose or language.say(SCOPES[kind])}{language.say(N_(': '))}{words}"

@@ -2,25 +2,82 @@
 
 import itertools
 import os
+import re
 from pathlib import Path
 
 import pytest
 from console_browser import PASSWORD
 from pyotp import TOTP
 
+from api.app import create_app
+from api.console.requests import TABS
+from api.console.site import PAGES as CONSOLE_PAGES
+from api.console.site import Door
+from api.pages.mount import Pages
+from api.settings import load
+
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
 
 SCREENS = os.environ.get("ECRIN_TEST_SCREENS")  # a folder: pictures of the pages go there
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PAGES = (
-    "", "/requests", "/person", "/systems", "/systems/aurelle-paris", "/purposes", "/consents", "/policy", "/policy/1",
-    "/log?act=field", "/log/1", "/log/export", "/integrity", "/reports", "/reports/access", "/reports/processing",
-    "/reports/refusals/files", "/erasures", "/budgets", "/break-glass", "/officers", "/seal", "/alerts", "/account",
-    "/nowhere", "/policy/2", "/requests/{ready}", "/requests/{ready}?tab=answer", "/requests/{rehearsed}?tab=answer",
-    "/break-glass/{case}",
-)  # fmt: skip
-PICTURES = {"": "today", "/systems/aurelle-paris": "system", "/policy": "policy", "/log?act=field": "log", "/log/1": "proof",
+# Every page of the console by its route, with what stands for the places in its address. A page that is not here fails
+# `test_every_page_of_every_site_is_walked`.
+WALK = {
+    "": ("",),
+    "/requests": ("/requests", "/requests?show=all"),
+    "/requests/{id}": (*tuple(f"/requests/{{ready}}?tab={tab}" for tab in TABS), "/requests/{rehearsed}?tab=answer"),
+    "/person": ("/person",),
+    "/systems": ("/systems",),
+    "/systems/{id}": ("/systems/aurelle-paris",),
+    "/purposes": ("/purposes",),
+    "/consents": ("/consents",),
+    "/policy": ("/policy",),
+    "/policy/propose": ("/policy/propose",),
+    "/policy/propose/{id}": ("/policy/propose/{upload}",),
+    "/policy/{number}": ("/policy/1", "/policy/2"),
+    "/log": ("/log?act=field",),
+    "/log/export": ("/log/export",),
+    "/log/{index}": ("/log/1",),
+    "/integrity": ("/integrity",),
+    "/reports": ("/reports",),
+    "/reports/{name}": ("/reports/access", "/reports/processing", "/reports/blast_radius"),
+    "/reports/{name}/files": ("/reports/refusals/files",),
+    "/kept/{id}": ("/kept/{kept}",),
+    "/made/{id}": ("/made/{made}",),
+    "/erasures": ("/erasures",),
+    "/alerts": ("/alerts",),
+    "/budgets": ("/budgets",),
+    "/budgets/raise": ("/budgets/raise", "/budgets/raise?system=aurelle-paris"),
+    "/break-glass": ("/break-glass",),
+    "/break-glass/ask": ("/break-glass/ask",),
+    "/break-glass/{id}": ("/break-glass/{case}",),
+    "/officers": ("/officers",),
+    "/seal": ("/seal",),
+    "/confirm": ("/confirm",),
+    "/account": ("/account",),
+}
+DOOR = {"/sign-in", "/set-up"}
+FILES = {"/policy/{number}/files"}  # what is handed out is no page
+FAILED = {"/nowhere": 404, "/systems/nobody": 404, "/log?since=tomorrow": 400, "/alerts/step": 405}
+# What is only seen as the answer to a form: where it is, and how one gets there.
+ANSWERED = {
+    "/policy/{number}": ("/policy/2", "main form:has(#days) button"),
+    "/policy/propose/{id}": ("/policy/propose/{upload}", "main form:has(#days) button"),
+    "/integrity": ("/integrity", "text=/Recompute now|Recalculer maintenant/"),
+    "/person": ("/person", "main form button"),
+    "/requests/{id}": ("/requests/{ready}", "main form:has([value=open]) button"),
+    "/budgets/raise": ("/budgets/raise?system=aurelle-paris", "main form[method=post] button"),
+    "/break-glass/ask": ("/break-glass/ask", "main form button.main"),
+}
+LEAD_ON = {
+    "/policy/propose", "/policy/propose/{id}/step", "/policy/{number}/step", "/log/export", "/reports/{name}/files", "/reports/{name}/keep",
+    "/kept/{id}/step", "/made/{id}", "/alerts/step", "/budgets/step", "/break-glass/{id}/step", "/seal/step", "/sign-out",
+    "/account", "/confirm",
+}  # fmt: skip
+PICTURES = {"": "today", "/alerts": "alerts", "/budgets": "budgets", "/break-glass/ask": "ask", "/policy/propose/x": "draft", "/policy/2": "version",
+            "/requests": "requests", "/requests/x?tab=answer": "request", "/made/x": "made", "/erasures": "erasures", "/budgets/raise?system=aurelle-paris, sent": "sign",
+            "/policy/2, sent": "replay", "/reports": "reports", "/systems/aurelle-paris": "system", "/policy": "policy", "/log?act=field": "log", "/log/1": "proof",
             "/reports/access": "report", "/integrity": "integrity"}  # fmt: skip
 
 
@@ -148,6 +205,22 @@ def state_of(chromium, served, officer):
         return watched.context.storage_state()
 
 
+def names_of(day):
+    made = {name: getattr(day, name).id.hex() for name in ("upload", "kept", "made")}
+    return {"ready": day.ready.name, "rehearsed": day.rehearsed.name, "case": day.case.name} | made
+
+
+def test_every_page_of_every_site_is_walked():
+    """From the routes themselves, so that no page can be forgotten: the console's, the portal's, the counter's."""
+    inside = [each for each in CONSOLE_PAGES if not isinstance(each.roles, Door)]
+    assert {each.path for each in inside if each.get} == set(WALK) | FILES
+    assert {each.path for each in inside if each.post} == set(ANSWERED) | LEAD_ON
+    assert {each.path for each in CONSOLE_PAGES if isinstance(each.roles, Door)} == DOOR
+    mounts = {each.prefix for each in create_app(load({})).routes if isinstance(each, Pages)}
+    assert mounts == {"/console", "/me", "/package"}
+
+
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("language", ["en", "fr"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_every_page_is_accessible_and_fits(chromium, served, officer_state, language, size):
@@ -158,26 +231,70 @@ def test_every_page_is_accessible_and_fits(chromium, served, officer_state, lang
         "color_scheme": "light" if size is DESK else "dark",
     }
     with Watched(chromium, served, **how) as watched:
-        page, found, day = watched.page, {}, served.day
-        names = {"ready": day.ready.name, "rehearsed": day.rehearsed.name, "case": day.case.name}
-        for path in PAGES:
-            answer = page.goto(f"/console{path.format(**names)}")
-            assert answer.status == (404 if path == "/nowhere" else 200), path
+        page, found, names = watched.page, {}, names_of(served.day)
+        kind = f"{language}-{'desk' if size is DESK else 'phone'}"
+
+        def look(path, name=None):
             assert page.get_attribute("html", "lang") == language, path
             if here := faults(page):
                 found[path] = here
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, (path, wide)
-            if path in PICTURES:
-                picture(page, f"{PICTURES[path]}-{language}-{'desk' if size is DESK else 'phone'}")
+            if name:
+                picture(page, f"{name}-{kind}")
+
+        for path in [each.format(**names) for shown in WALK.values() for each in shown]:
+            answer = page.goto(f"/console{path}")
+            assert answer.status == 200, path
+            look(path, PICTURES.get(re.sub("[0-9a-f]{32}", "x", path)))
+        for path, status in FAILED.items():
+            assert page.goto(f"/console{path}").status == status, path
+            look(path, "failed" if status == 404 else None)
+        for path, button in ANSWERED.values():
+            page.goto(f"/console{path.format(**names)}")
+            fill(page, served)
+            page.locator(button).first.click()
+            look(f"{path}, sent", PICTURES.get(f"{path}, sent"))
+        assert page.locator("main form:has([name=signature])").count()
+        page.goto("/console/alerts")
+        assert page.locator("article.alert").count()
         assert found == {}
+        assert watched.unexpected() == []
+
+
+def fill(page, served):
+    """What a form wants that stands on the page, where it has such a field."""
+    for field, value in (
+        ("[name=reference]", served.reference),
+        ("#reason", "She collapsed in the shop; the doctor asks."),
+        ("[name='limit system:people/hour']", "999999"),
+    ):
+        if page.locator(f"main form {field}").count():
+            page.fill(field, value)
+    if page.locator("#f-phone").count():
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        page.select_option("#f-phone", "raw")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("language", "size"), [("fr", PHONE), ("en", DESK)], ids=["fr-phone", "en-desk"])
+def test_every_page_stands_without_script(chromium, served, officer_state, language, size):
+    how = {"storage_state": officer_state, "viewport": size, "locale": language, "java_script_enabled": False}
+    with Watched(chromium, served, **how) as watched:
+        page, names = watched.page, names_of(served.day)
+        for path in [each.format(**names) for shown in WALK.values() for each in shown]:
+            assert page.goto(f"/console{path}").status == 200, path
+            assert page.get_attribute("html", "lang") == language, path
+            assert page.locator("main h1").count() == 1, path
+            # No button waits for a script but those that hand over a passkey.
+            assert page.locator("button:disabled").count() == page.locator("form[data-ceremony] button").count(), path
         assert watched.unexpected() == []
 
 
 def test_the_door_is_accessible_in_both_languages(chromium, served):
     for language in ("en", "fr"):
         with Watched(chromium, served, locale=language, viewport=PHONE) as watched:
-            for path in ("/sign-in", "/set-up"):
+            for path in sorted(DOOR):
                 watched.page.goto(f"/console{path}")
                 assert faults(watched.page) == [], path
                 picture(watched.page, f"{path[1:]}-{language}-phone")

@@ -19,8 +19,10 @@ from vault.signin.visitors import Stage
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
 
 PAGES = [path for path, (stages, get, _) in ROUTES.items() if get is not None and Stage.OPEN in stages]
+OUTSIDE = [path for path, (stages, get, _) in ROUTES.items() if get is not None and Stage.DOOR in stages]
+BETWEEN = {"/code"}  # walked where somebody signs in
 PICTURES = {"": "me", "/looks": "me-looks", "/consents": "me-consents", "/preferences": "me-preferences", "/proof": "me-proof",
-            "/requests": "me-requests", "/ask/restriction": "me-ask", "/receipts": "me-receipts"}  # fmt: skip
+            "/requests": "me-requests", "/held": "me-held-closed", "/ask/restriction": "me-ask", "/receipts": "me-receipts"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,10 @@ def inside(served):
         "httpOnly": True,
         "sameSite": "Strict",
     }
+
+
+def test_every_page_of_the_portal_is_walked():
+    assert {path for path, (_, get, _) in ROUTES.items() if get} == {*PAGES, *OUTSIDE, *BETWEEN}
 
 
 def code_of(vault):
@@ -93,8 +99,22 @@ def test_every_page_is_accessible(chromium, served, inside, language, size, sche
             if name:
                 picture(page, f"{name}-{kind}")
 
+        for path in OUTSIDE:
+            page.goto(f"/me{path}")
+            look(path, f"me{path.replace('/', '-')}")
+        page.fill("main [name=request]", "0" * 32)
+        page.click("main button")
+        look("/erased, failed")
         page.goto("/me/sign-in")
-        look("/sign-in", "me-sign-in")
+        page.select_option("select[name=brand]", "aurelle")
+        page.fill("input[name=address]", "nobody@example.com")
+        page.click("main button")
+        look("/code", "me-code")
+        page.goto("/package")
+        look("/package", "package")
+        page.fill("main [name=code]", "A" * 43)
+        page.click("main button")
+        look("/package, failed")
         watched.context.add_cookies([inside])
         for path in [
             *PAGES,

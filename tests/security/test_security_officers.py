@@ -5,7 +5,7 @@ import re
 import pytest
 from console_browser import Browser, add_officer, set_up
 from maison_callers import CONSENT, PERSON
-from policy_officers import AUTHOR, Officers
+from policy_officers import AUTHOR, FILES, Officers
 
 from api.console.site import PAGES, Door
 from api.portal.site import ROUTES
@@ -15,7 +15,7 @@ from policies.model import Wanted as Field
 from policies.rights import Right
 from vault import evidence
 from vault.failures import WINDOW_SECONDS
-from vault.governance import breakglass
+from vault.governance import breakglass, uploads
 from vault.governance.cases import Asked
 from vault.officers import Role
 from vault.reports import runs, saved
@@ -28,20 +28,23 @@ from vault.signin.visitors import Stage
 # What each role may get and what it may send, beside the door. Written here a second time, on purpose.
 EVERY = {"compliance", "approver", "auditor", "operator"}
 HANDLE, READ = {"compliance", "approver"}, {"compliance", "auditor"}
+ACT = {"compliance", "approver", "operator"}
 GET = {
     "": EVERY, "/requests": HANDLE, "/requests/{id}": HANDLE, "/person": READ, "/systems": EVERY, "/systems/{id}": EVERY,
     "/purposes": EVERY, "/consents": EVERY, "/policy": EVERY, "/policy/{number}": EVERY, "/log": READ, "/log/export": READ,
     "/log/{index}": READ, "/integrity": EVERY, "/reports": READ, "/reports/{name}": READ, "/reports/{name}/files": READ,
     "/erasures": EVERY, "/budgets": EVERY, "/break-glass": EVERY, "/break-glass/{id}": EVERY, "/officers": EVERY,
     "/confirm": EVERY, "/account": EVERY, "/seal": EVERY, "/alerts": {"auditor", "compliance", "approver"},
-    "/kept/{id}": READ, "/made/{id}": READ,
+    "/kept/{id}": READ, "/made/{id}": READ, "/policy/propose": {"compliance"}, "/policy/propose/{id}": {"compliance"},
+    "/policy/{number}/files": EVERY, "/budgets/raise": ACT, "/break-glass/ask": ACT,
 }  # fmt: skip
 POST = {
     "/requests/{id}": HANDLE, "/person": READ, "/policy/{number}/step": {"approver"}, "/log/export": READ,
     "/integrity": EVERY, "/reports/{name}/files": READ, "/budgets/step": {"compliance", "approver", "operator"},
     "/break-glass/{id}/step": HANDLE, "/confirm": EVERY, "/sign-out": EVERY, "/account": EVERY, "/seal/step": {"compliance", "operator"},
     "/alerts/step": {"compliance", "approver"}, "/reports/{name}/keep": {"compliance"}, "/kept/{id}/step": {"compliance"},
-    "/made/{id}": READ, "/policy/{number}": EVERY,
+    "/made/{id}": READ, "/policy/{number}": EVERY, "/policy/propose": {"compliance"}, "/policy/propose/{id}": {"compliance"},
+    "/policy/propose/{id}/step": {"compliance"}, "/budgets/raise": ACT, "/break-glass/ask": ACT,
 }  # fmt: skip
 
 
@@ -61,8 +64,9 @@ def things(maison, pos, tmp_path):
     evidence.sign_checkpoints(maison.vault, maison.http.app.state.services.settings.checkpoint_file)
     kept = saved.save(maison.vault, saved.NewSaved("weekly", "access", 7, {}, 0), officer := by_officer(AUTHOR).actor)
     run = runs.queue(maison.vault, "access", saved.asked_of(kept, maison.clock.now()), officer)
+    upload = uploads.keep(maison.vault, FILES, "maisons", AUTHOR)
     return {
-        "/kept/{id}": kept.id.hex(), "/made/{id}": run.id.hex(),
+        "/policy/propose/{id}": upload.id.hex(), "/kept/{id}": kept.id.hex(), "/made/{id}": run.id.hex(),
         "/requests/{id}": request.name, "/systems/{id}": "aurelle-pos", "/policy/{number}": "1", "/log/{index}": "0",
         "/reports/{name}": "access", "/break-glass/{id}": case.name,
     }  # fmt: skip
@@ -87,7 +91,7 @@ def test_the_table_of_this_test_is_that_of_the_pages():
     # What gives something out, or changes what is given out, takes an officer who has just proved to be there. To read
     # the log anew, and to keep a filter without what it finds, does neither.
     bare = {each.path for each in inside if each.post and not each.raised}
-    reading = {"/integrity", "/policy/{number}", "/reports/{name}/keep", "/kept/{id}/step"}
+    reading = {"/integrity", "/policy/{number}", "/policy/propose/{id}", "/reports/{name}/keep", "/kept/{id}/step"}
     assert bare == {"/confirm", "/sign-out"} | reading
 
 
@@ -103,8 +107,10 @@ def test_every_page_and_every_form_asks_for_the_role(maison, things):
             assert (page.status == 403) == (role not in roles), (role, path, page.status)
             elsewhere = {
                 "/policy/{number}": 404,
+                "/policy/{number}/files": 404,
+                "/policy/propose/{id}": 404,
                 "/kept/{id}": 303,
-            }  # none was ever proposed; to the report with its filter
+            }  # none was ever proposed, or another officer's; to the report with its filter
             assert page.status in {200, 403, elsewhere.get(path)}, (role, path)
             refused += page.status == 403
         form = csrf_of(browser)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from sqlalchemy import update
+from sqlalchemy import Connection, select, update
 
 from audit.entry import Act, Entry, Outcome
 from policies.decision import decide, mint
@@ -18,9 +18,10 @@ from policies.floors import TOO_FEW
 from policies.model import Caller, Decision, DecisionRequest
 from policies.purposes import BREAK_GLASS
 from vault import disclosure, facts, officers, references
-from vault.errors import CaseClosed, NotSigned, Refused, TooFew, UnknownOfficer, UnknownReference, VaultError
+from vault.errors import CaseClosed, Conflict, NotSigned, Refused, TooFew, UnknownOfficer, UnknownReference, VaultError
 from vault.facts import Known
-from vault.governance import cases, signatures
+from vault.governance import beginning, cases, signatures
+from vault.governance.beginning import Begun
 from vault.governance.cases import CASE, WAITING_SECONDS, Asked, Case, Finding, State, Step
 from vault.governance.signatures import Sign, actor
 from vault.revealed import Revealed
@@ -32,19 +33,19 @@ _ID_BYTES: Final = 16
 _TABLE: Final = BreakGlassCase.__table__  # type: ignore[attr-defined]
 
 
-def ask(vault: Vault, asked: Asked, officer_id: str, sign: Sign) -> Case:
-    """Open a case, signed by who asks; record `breakglass.asked`.
+def ask(vault: Vault, asked: Asked, officer_id: str, sign: Sign, begun: Begun | None = None) -> Case:
+    """Open a case, signed by who asks; record `breakglass.asked`. `begun` names it where its text was signed elsewhere.
 
-    Raises `InvalidCase`, `UnknownField`, `UnknownOfficer`, `NotSigned`. Whether the reference leads to anybody is not said.
+    Raises `InvalidCase`, `UnknownField`, `UnknownOfficer`, `NotSigned`, `Conflict` for a case that is open already. Whether
+    the reference leads to anybody is not said.
     """
-    # Why safe: 128 random bits name the case, and no signature under another one fits it.
-    case_id = vault.entropy.bytes(_ID_BYTES)
+    begun = begun or beginning.draw(vault)
+    case_id = begun.id
     with _denials(vault, officer_id, case_id), vault.unit() as uow:
-        asked.check(vault.bundle.catalogue)
-        bearer = officers.get(uow.conn, asked.bearer)
-        if bearer is None or bearer.status is not officers.OfficerStatus.ACTIVE or bearer.id in officers.FOUNDERS:
-            raise UnknownOfficer("the officer who is to see it is not an active one")
-        sealed, thing = cases.seal(uow, case_id, asked)
+        _check(vault, uow.conn, asked)
+        if uow.conn.scalar(select(_TABLE.c.id).where(_TABLE.c.id == case_id)) is not None:
+            raise Conflict("break_glass_case")
+        sealed, thing = cases.seal(uow, begun, asked)
         row: dict[str, Any] = {"id": case_id, "state": State.ASKED.value, "brand": asked.brand, "finding": ""}
         row |= {"fields": asked.stored_fields(), "bearer": asked.bearer, "minutes": asked.minutes, "disclosures": 0}
         row |= {"asked_at": uow.now, "expires_at": None, "closed_at": None}
@@ -56,6 +57,12 @@ def ask(vault: Vault, asked: Asked, officer_id: str, sign: Sign) -> Case:
         made = cases.get(uow.conn, case_id)
         uow.commit()
     return made
+
+
+def text(vault: Vault, conn: Connection, asked: Asked, officer_id: str, begun: Begun) -> bytes:
+    """Return what an officer signs to ask for a case. Raises as `ask` of what could not be asked for."""
+    _check(vault, conn, asked)
+    return signatures.next_text(conn, vault.deployment, cases.thing_of(begun, asked), Step.ASK, officer_id)
 
 
 def show(vault: Vault, case_id: bytes, officer_id: str, sign: Sign) -> tuple[Case, Asked]:
@@ -146,6 +153,13 @@ def review(vault: Vault, case_id: bytes, finding: Finding, officer_id: str, sign
         made = cases.get(uow.conn, case_id)
         uow.commit()
     return made
+
+
+def _check(vault: Vault, conn: Connection, asked: Asked) -> None:
+    asked.check(vault.bundle.catalogue)
+    bearer = officers.get(conn, asked.bearer)
+    if bearer is None or bearer.status is not officers.OfficerStatus.ACTIVE or bearer.id in officers.FOUNDERS:
+        raise UnknownOfficer("the officer who is to see it is not an active one")
 
 
 def _decide(vault: Vault, case_id: bytes, officer_id: str, sign: Sign, step: Step) -> Case:

@@ -24,6 +24,7 @@ from policies.model import Wanted
 from vault import leftleaves, ownleaf
 from vault.errors import CaseClosed, IntegrityFailure, InvalidCase, UnknownCase
 from vault.governance import signatures
+from vault.governance.beginning import Begun
 from vault.governance.proposals import digest
 from vault.governance.signatures import Matter, Thing
 from vault.keys.message import bind
@@ -44,7 +45,6 @@ REVIEW_SECONDS: Final = 72 * 3600  # after it is over; then a review is overdue
 KEPT_SECONDS: Final = 30 * 86_400  # of reference and reason, once closed: a review may itself be asked about
 
 _LABEL: Final = b"ecrin/break-glass/v1"
-_SALT: Final = 32
 _TABLE: Final = BreakGlassCase.__table__  # type: ignore[attr-defined]
 
 
@@ -179,14 +179,17 @@ def overdue(conn: Connection, now: int) -> list[Case]:
     return [each for each in listed(conn) if (due := each.review_due_at()) is not None and due <= now]
 
 
-def seal(uow: UnitOfWork, case_id: bytes, asked: Asked) -> tuple[dict[str, Any], Thing]:
+def seal(uow: UnitOfWork, case: Begun, asked: Asked) -> tuple[dict[str, Any], Thing]:
     """Seal what of a case nobody may read in the database. Returns its columns, and the thing that is signed."""
-    # Why safe: 256 random bits that go with the reason.
-    salt = uow.vault.entropy.bytes(_SALT)
-    plain = orjson.dumps([asked.reference, asked.reason, salt.hex()])
-    (sealed,) = ownleaf.seal(uow, [(_context(uow.vault, case_id), plain)])
+    plain = orjson.dumps([asked.reference, asked.reason, case.salt.hex()])
+    (sealed,) = ownleaf.seal(uow, [(_context(uow.vault, case.id), plain)])
     columns = {"sealed": sealed.blob, "slot": sealed.slot.number, "generation": sealed.slot.generation}
-    return columns, Thing(CASE, case_id.hex(), asked.says(salt))
+    return columns, thing_of(case, asked)
+
+
+def thing_of(case: Begun, asked: Asked) -> Thing:
+    """Name a case for its first signature."""
+    return Thing(CASE, case.id.hex(), asked.says(case.salt))
 
 
 def opened(vault: Vault, conn: Connection, case: Case) -> Asked:

@@ -9,12 +9,12 @@ from vault import budgetraises, joins, systems
 from vault.errors import UnknownProposal, UnknownSystem
 from vault.governance import enabling, proposals, signatures
 from vault.governance.cases import CASE, Step
-from vault.governance.signatures import Matter, Signed, Thing
+from vault.governance.signatures import Matter, Thing
 from vault.unit import Vault
 
 
 class Elsewhere(StrEnum):
-    """Acts that can be signed elsewhere: all but those that begin something, whose text does not exist before."""
+    """Acts on what there is already. What an officer begins is named first: `vault.governance.beginning`."""
 
     JOIN_APPROVE = "join.approve"
     JOIN_WITHDRAW = "join.withdraw"
@@ -44,7 +44,7 @@ def text(vault: Vault, conn: Connection, act: Elsewhere, on: str, officer_id: st
 
 def next_text(vault: Vault, conn: Connection, thing: Thing, part: str, officer_id: str) -> bytes:
     """Return what an officer signs next for a part of a thing."""
-    return Signed(thing, part, officer_id, signatures.next_number(conn, officer_id)).text(vault.deployment)
+    return signatures.next_text(conn, vault.deployment, thing, part, officer_id)
 
 
 def _thing(conn: Connection, name: str, on: str) -> Thing:

@@ -131,6 +131,14 @@ def signatory(conn: Connection, officer_id: str) -> Signatory:
     return Signatory(officer_id, officer.role, row.fingerprint, _loaded(row.public_key))
 
 
+def kind_of(conn: Connection, officer_id: str) -> str:
+    """Return what an officer's key in use is: `ed25519` or `p256`; nothing where none is registered."""
+    try:
+        return "ed25519" if isinstance(signatory(conn, officer_id).key, Ed25519PublicKey) else "p256"
+    except (NotSigned, UnknownOfficer):
+        return ""
+
+
 def roles_of_the_house(conn: Connection) -> set[Role]:
     """Return the roles in which officers other than the founders could sign now."""
     columns = select(col(OfficerKey.officer_id)).where(col(OfficerKey.retired_at).is_(None))

@@ -151,6 +151,16 @@ def said(conn: Connection, matter: Matter, thing_id: str, part: str) -> Thing:
     return Thing(matter, thing_id, says[0] if says else bytes(32))
 
 
+def things(conn: Connection, matter: Matter, ids: Sequence[str], part: str) -> dict[str, Thing]:
+    """Return things by their ids, as they were signed for under a part; those that nobody took it of are left out."""
+    return {row.thing: Thing(matter, row.thing, row.says) for row in _rows(conn, matter, ids) if row.part == part}
+
+
+def next_text(conn: Connection, deployment: str, thing: Thing, part: str, officer_id: str) -> bytes:
+    """Return what an officer signs next for a part of a thing."""
+    return Signed(thing, part, officer_id, next_number(conn, officer_id)).text(deployment)
+
+
 def next_number(conn: Connection, officer_id: str) -> int:
     """Return the number that an officer's next act carries."""
     last = select(func.max(col(OfficerSignature.number))).where(col(OfficerSignature.officer_id) == officer_id)

@@ -158,6 +158,11 @@ def checked(name: str, files: Mapping[str, bytes], old: Bundle | None) -> Bundle
     return bundle
 
 
+def examined(conn: Connection, deployment: str, name: str, files: Mapping[str, bytes]) -> Bundle:
+    """Put files to every test that a proposal of them must pass now. Raises `InvalidBundle`."""
+    return checked(name, files, _followed(conn, deployment).bundle)
+
+
 def stored(conn: Connection, number: int) -> tuple[str, dict[str, bytes]]:
     """Return a version's name and files. Raises `UnknownVersion`, or `InvalidBundle` if they are not what was signed."""
     row = conn.execute(

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, func, select, tuple_
 
 from policies.deadlines import Clock, Deadline, due_at
 from policies.rights import Assurance, Right, Rights
@@ -31,6 +31,7 @@ REQUESTS: Final = Matter("request", dict.fromkeys(Move, frozenset({Role.COMPLIAN
 
 _REQUEST: Final = metadata.tables["subject_request"]
 _STEP: Final = metadata.tables["request_step"]
+_ANSWERED: Final = case((_REQUEST.c.answered_at.is_not(None), 1), else_=0)
 
 
 class Source(StrEnum):
@@ -135,6 +136,11 @@ class Request:
         return self.id.hex()
 
     @property
+    def place(self) -> tuple[int, int, bytes]:
+        """Return where it stands in the register's order: what is answered last, else by when it is due."""
+        return int(self.answered_at is not None), self.due_at, self.id
+
+    @property
     def is_open(self) -> bool:
         """Whether anything is still owed."""
         return self.state not in OVER
@@ -186,6 +192,7 @@ class Wanted:
     received_until: int | None = None  # exclusive
     due_before: int | None = None
     after: bytes = b""  # the id of the last row of the page before; rows then come in the order of their ids
+    beyond: tuple[int, int, bytes] | None = None  # the last row of the page before, as `place` has it; the order stays
     most: int = PAGE
 
 
@@ -221,8 +228,10 @@ def listed(conn: Connection, wanted: Wanted) -> list[Request]:
     rows = (
         rows.where(table.id > wanted.after).order_by(table.id)
         if wanted.after
-        else rows.order_by(table.answered_at.is_not(None), table.due_at, table.id)
+        else rows.order_by(_ANSWERED, table.due_at, table.id)
     )
+    if wanted.beyond is not None:
+        rows = rows.where(tuple_(_ANSWERED, table.due_at, table.id) > wanted.beyond)
     for column, value in ((table.brand, wanted.brand), (table.subject_id, wanted.subject)):
         rows = rows if value is None else rows.where(column == value)
     if wanted.rights:
@@ -240,6 +249,20 @@ def listed(conn: Connection, wanted: Wanted) -> list[Request]:
     if wanted.due_before is not None:
         rows = rows.where(table.due_at <= wanted.due_before)
     return [read(row) for row in conn.execute(rows)]
+
+
+def due(conn: Connection, rights: Rights, now: int, before: int) -> tuple[int, int]:
+    """Return how many requests are still to be answered that are due before a time (UTC seconds), and how many of them are late already.
+
+    What is paused is due later each day, so those rows are read and counted; of the others the database counts.
+    """
+    table = _REQUEST.c
+    is_open = (table.state.not_in(sorted(OVER)), table.answered_at.is_(None), table.due_at < before)
+    late = func.coalesce(func.sum(case((table.due_at < now, 1), else_=0)), 0)
+    soon, past = conn.execute(select(func.count(), late).where(*is_open, table.paused_at.is_(None))).one()
+    paused = select(_REQUEST).where(*is_open, table.paused_at.is_not(None))
+    ends = [end for row in conn.execute(paused) if (end := read(row).due(rights, now)) < before]
+    return int(soon) + len(ends), int(past) + sum(end < now for end in ends)
 
 
 def steps(conn: Connection, request_id: bytes) -> list[Step]:

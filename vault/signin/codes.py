@@ -11,7 +11,7 @@ from base64 import b32encode
 from typing import Any, Final
 
 from pyotp import TOTP
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlmodel import col
 
 from audit.entry import Act, Entry, Outcome
@@ -69,6 +69,11 @@ def is_set_up(vault: Vault, officer_id: str) -> bool:
     """Whether an officer can sign in this way."""
     with vault.reading() as conn:
         return conn.scalar(select(col(OfficerCode.officer_id)).where(_of(officer_id))) is not None
+
+
+def everybody(conn: Connection) -> set[str]:
+    """Return the officers who can sign in this way."""
+    return set(conn.scalars(select(col(OfficerCode.officer_id))))
 
 
 def proves(vault: Vault, officer_id: str, password: str, code: str) -> bool:

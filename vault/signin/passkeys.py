@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlmodel import col
 
 from audit.entry import Act, Entry, Outcome
@@ -54,6 +54,12 @@ def of(conn: Connection, officer_id: str) -> list[Passkey]:
     """Return an officer's passkeys, the oldest first."""
     rows = conn.execute(_ALL.where(col(OfficerPasskey.officer_id) == officer_id).order_by(col(OfficerPasskey.added_at)))
     return [Passkey(*row) for row in rows]
+
+
+def counted(conn: Connection) -> dict[str, int]:
+    """Return how many passkeys each officer has who has any."""
+    mine = col(OfficerPasskey.officer_id)
+    return {str(who): int(count) for who, count in conn.execute(select(mine, func.count()).group_by(mine))}
 
 
 def get(conn: Connection, credential_id: bytes) -> Passkey | None:

@@ -30,6 +30,7 @@ from vault.store.ddl.deployment import Deployment, Errand, EventEndpoint, Outgoi
 from vault.store.ddl.erasures import Erasure, ErasureLeaf, Hold, LeftLeaf, Restoration, Restriction
 from vault.store.ddl.governance import (
     BreakGlassCase,
+    BundleUpload,
     CensusGroup,
     CensusRun,
     Officer,
@@ -69,6 +70,7 @@ __all__ = [
     "BudgetMark",
     "BudgetMeter",
     "BudgetRaise",
+    "BundleUpload",
     "CensusGroup",
     "CensusRun",
     "Compartment",

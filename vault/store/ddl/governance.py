@@ -59,6 +59,20 @@ class PolicyVersion(Row, table=True):
     changed_at: int = Field(sa_type=BigInteger)  # of the last change of state
 
 
+class BundleUpload(Row, table=True):
+    """A policy bundle that an officer brought to read before proposing it. Nothing is decided by it; it goes after a day."""
+
+    __tablename__ = "bundle_upload"
+
+    id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    officer_id: str = Field(index=True, sa_type=String(64))
+    name: str = Field(sa_type=String(64))
+    hash: bytes = Field(sa_type=LargeBinary(32))
+    content: bytes = Field(sa_type=LargeBinary)  # policies.bundle.pack
+    uploaded_at: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(index=True, sa_type=BigInteger)
+
+
 class OfficerSignature(Row, table=True):
     """What an officer signed, as which of their acts, counted from 1: a number is used once."""
 
