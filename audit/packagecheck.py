@@ -85,8 +85,13 @@ def run_package(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         keys = [parse_vkey(each if "+" in each else Path(each).read_text("utf-8").strip()) for each in options.key]
-        package = verify_package(options.archive, keys)
     except (OSError, UnicodeDecodeError):
+        return _say(Verdict.UNDECIDED, "a file given on the command line cannot be read")
+    except VerificationError as error:  # of the key, which says nothing about the package
+        return _say(Verdict.UNDECIDED, f"{error}")
+    try:
+        package = verify_package(options.archive, keys)
+    except OSError:
         return _say(Verdict.UNDECIDED, "a file given on the command line cannot be read")
     except CannotDecide as error:
         return _say(Verdict.UNDECIDED, f"{error}")

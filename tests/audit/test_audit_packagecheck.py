@@ -125,4 +125,5 @@ def test_one_file_answers_it_anywhere(tmp_path, capsys):
     assert main(["package", str(path), "--key", key]) == 1
     assert capsys.readouterr().err == "DOES NOT HOLD: data.json is not what was signed\n"
     assert main(["package", str(path)]) == 2
+    assert main(["package", str(path), "--key", "bad+bad"]) == 2  # says nothing about the package
     assert main(["package", str(tmp_path / "none.zip"), "--key", key]) == 2
