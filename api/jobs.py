@@ -1,6 +1,7 @@
 """The background jobs of a serving process: what each does, how often, and whether it waits for the vault to be open."""
 
 from collections.abc import Callable
+from functools import partial
 from threading import Event as Signal
 from typing import Final
 
@@ -27,6 +28,8 @@ REPORT_LOOK_SECONDS: Final = 1.0
 CONSENT_LOOK_SECONDS: Final = 60.0
 CONSENT_SECONDS: Final = 3600  # a consent that is over counts for nothing at once; the job puts it on record
 CONSENT_RETRY_SECONDS: Final = 600
+DETAIL_SECONDS: Final = 86_400
+DETAIL_RETRY_SECONDS: Final = 600
 
 
 def jobs(
@@ -53,6 +56,7 @@ def jobs(
     return (
         Periodic(sealing.LOOK_SECONDS, door.look, log, Event.SEAL_UNREADABLE),
         Periodic(HOUSEKEEPING_SECONDS, lambda: keep_house(vault, settings.ledger_days), log, Event.STORE_LOST),
+        Periodic(HOUSEKEEPING_SECONDS, lambda: forget_details(vault, settings.detail_days), log, Event.STORE_LOST),
         Periodic(watch.LOOK_SECONDS, bundles.look, log, Event.BUNDLE_UNREADABLE, last=False),
         behind_the_door(CONSENT_LOOK_SECONDS, lambda: end_consents(vault), Event.CONSENTS_FAILED),
         behind_the_door(census.TURN_SECONDS, count_crowds, Event.CENSUS_FAILED),
@@ -68,6 +72,12 @@ def jobs(
 def end_consents(vault: Vault) -> None:
     """End what is over, if it is time and no other process does."""
     errands.run(vault, "consents", CONSENT_SECONDS, lambda: consentterms.sweep(vault), retry=CONSENT_RETRY_SECONDS)
+
+
+def forget_details(vault: Vault, days: int) -> None:
+    """Delete old details of entries, if it is time and no other process does."""
+    work = partial(housekeeping.forget_details, vault, days)
+    errands.run(vault, "details", DETAIL_SECONDS, work, retry=DETAIL_RETRY_SECONDS)
 
 
 def make_reports(vault: Vault, stopping: Callable[[], bool], make: Make = runs.here) -> None:

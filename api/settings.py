@@ -159,6 +159,9 @@ class Settings(BaseSettings):
     ledger_days: int = Field(
         default=1095, ge=90, le=36_500, description="Days that acknowledged events stay on the ledger."
     )
+    detail_days: int = Field(
+        default=180, ge=90, le=180, description="Days that sealed details stay beside their entries of the log."
+    )
     post_file: Path | None = Field(
         default=None, description="File that says how letters go, by mail and to telephones. Default: none go."
     )

@@ -166,3 +166,5 @@ class Act(StrEnum):
     LOG_SCRUBBED = "log.scrubbed", "L13"
     LOG_KEY_ADDED = "log.key_added", "L14"
     LOG_KEY_RETIRED = "log.key_retired", "L15"
+    LOG_PRUNED = "log.pruned", "L16"
+    DETAIL_FORGOTTEN = "detail.forgotten", "L17"

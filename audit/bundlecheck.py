@@ -41,6 +41,7 @@ from audit.targets import claims_known_key
 from audit.tiles import TILE_WIDTH, bundle_path, parse_path, tile_path, tiles_of, unpack_bundle
 from audit.tlogproof import parse_proof
 
+BEFORE_THE_RANGE = "entries of the period may lie before the range"
 _FIRST_TOLD = 50  # findings of one bundle
 
 
@@ -207,7 +208,7 @@ def _covers(selection: Selection, size: int) -> bool:
 def _edges(bundle: Bundle, selection: Selection, times: Sequence[str]) -> None:
     """Say where the period may reach beyond the range: entries outside it cannot be ruled out."""
     if selection.first and times and times[0] >= selection.since:
-        bundle.doubts.append("entries of the period may lie before the range")
+        bundle.doubts.append(BEFORE_THE_RANGE)
     if times and times[-1] < selection.until:
         bundle.notices.append("the period ends after the range: later entries are not in this bundle")
 

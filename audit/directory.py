@@ -78,13 +78,15 @@ def _partials(folder: Path, level: int, index: int, tile: list[bytes]) -> list[F
 def _entries(folder: Path, size: int) -> Iterator[StoredEntry]:
     for index, width in tiles_of(0, size):
         spelt = bundle_path(index, width)
+        leaves = _hashes(folder / tile_path(0, index, width), width) or []
         try:
             bodies = unpack_bundle((folder / spelt).read_bytes())
+        except FileNotFoundError:
+            bodies = [b""] * len(leaves)  # pruned, or cut out: the hashes stand for them, and the log must say so
         except (OSError, VerificationError):
             continue  # a gap in the indexes, which is found
         if len(bodies) != width:
             continue
-        leaves = _hashes(folder / tile_path(0, index, width), width) or []
         for place, body in enumerate(bodies):
             yield StoredEntry(index * TILE_WIDTH + place, body, leaves[place] if place < len(leaves) else None)
 

@@ -94,8 +94,8 @@ class Entry:
 
     `fld` names fields of the catalogue, with a level where one was given out (`phone:masked`). `pol` names the rules
     that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 or 32 bytes).
-    `com` is the commitment to the subject's log key, logged at registration and at erasure; in `log.succession` it is
-    the root of the log before. Nowhere else. `asker` is who stood behind a brand's system. `detail`
+    `com` is the commitment to the subject's log key, logged at registration, at erasure, and again before that is pruned;
+    in `log.succession` it is the root of the log before. Nowhere else. `asker` is who stood behind a brand's system. `detail`
     (JSON values) goes beside the entry of one person, sealed; about nobody it is not kept.
     """
 
@@ -185,7 +185,7 @@ def decode(body: bytes) -> dict[str, Any]:
     return content
 
 
-_COMMITTING = frozenset({Act.SUBJECT_REGISTERED, Act.SUBJECT_ERASED, Act.LOG_SUCCESSION})
+_COMMITTING = frozenset({Act.SUBJECT_REGISTERED, Act.SUBJECT_ERASED, Act.ERASURE_CARRIED, Act.LOG_SUCCESSION})
 
 
 @lru_cache(maxsize=256)

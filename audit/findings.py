@@ -44,7 +44,7 @@ class Result:
 
     `size` and `root` are recomputed from the bodies; `checkpoints` counts those that were checked against the tree,
     `signed` is the largest of them: entries from there on rest on the database's word alone. `doubts` say what could
-    not be checked, `notices` what is unusual and no fault.
+    not be checked, `notices` what is unusual and no fault. Of the first `pruned` entries the log says that they were pruned.
     """
 
     shard: int
@@ -57,6 +57,7 @@ class Result:
     more_findings: int = 0
     doubts: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    pruned: int = 0
 
     @property
     def verdict(self) -> Verdict:

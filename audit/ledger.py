@@ -10,7 +10,7 @@ A driver's errors pass through untranslated: the unit of work that owns the conn
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, select, text
 
@@ -20,8 +20,25 @@ from audit.errors import LedgerConflict, SigningRefused, UnknownLog, Verificatio
 from audit.merkle import Frontier, leaf_hash
 from audit.note import Signer, VerifierKey, parse_vkey, sign_note, vkey
 from audit.pin import read_pin, write_pin
+from audit.records import Record, index_of, read, read_stored
 from audit.stored import StoredCheckpoint, StoredEntry, StoredLog
 from audit.tables import metadata
+
+__all__ = [
+    "Appended",
+    "Head",
+    "Record",
+    "append",
+    "create_head",
+    "head",
+    "index_of",
+    "latest_checkpoint",
+    "read",
+    "read_stored",
+    "shards",
+    "sign_checkpoint",
+    "stored_log",
+]
 
 _CHUNK: Final = 4096  # entries read at a time: about 2 MB
 
@@ -47,12 +64,6 @@ INSERT INTO log_entry (shard, idx, entry_id, leaf, body)
 SELECT moved.shard, %s::bigint + batch.place - 1, batch.entry_id, batch.leaf, batch.body
 FROM moved, unnest(%b::bytea[], %b::bytea[], %b::bytea[]) WITH ORDINALITY AS batch (entry_id, leaf, body, place)
 """
-_READ = (
-    select(_ENTRIES.c.idx, _ENTRIES.c.entry_id, _ENTRIES.c.leaf, _ENTRIES.c.body)
-    .where(_ENTRIES.c.shard == _SHARD, _ENTRIES.c.idx >= bindparam("start"), _ENTRIES.c.idx < bindparam("end"))
-    .order_by(_ENTRIES.c.idx)
-)
-_PLACE = select(_ENTRIES.c.idx).where(_ENTRIES.c.shard == _SHARD, _ENTRIES.c.entry_id == bindparam("of_id"))
 _LAST = select(func.max(_ENTRIES.c.idx)).where(_ENTRIES.c.shard == _SHARD)
 _SIGNED = select(_CHECKPOINTS.c.size, _CHECKPOINTS.c.note, _CHECKPOINTS.c.stack).where(_CHECKPOINTS.c.shard == _SHARD)
 _SIGNED_UP_TO = _SIGNED.where(_CHECKPOINTS.c.size <= bindparam("up_to")).order_by(_CHECKPOINTS.c.size.desc()).limit(1)
@@ -80,15 +91,6 @@ class Appended:
     size: int
     root: bytes
     leaves: tuple[bytes, ...]
-
-
-class Record(NamedTuple):
-    """One stored entry."""
-
-    idx: int
-    entry_id: bytes
-    leaf: bytes
-    body: bytes
 
 
 def create_head(conn: Connection, shard: int, origin: str, now: int) -> None:
@@ -119,18 +121,6 @@ def append(conn: Connection, shard: int, bodies: Sequence[tuple[bytes, bytes]], 
         if not store(conn, move, leaves, bodies):
             raise LedgerConflict("the log head moved inside the transaction")
     return Appended(before.size, after.size, after.root(), leaves)
-
-
-def read(conn: Connection, shard: int, start: int, count: int) -> list[Record]:
-    """Return up to `count` entries from index `start` on, in order."""
-    rows = conn.execute(_READ, {"of_shard": shard, "start": start, "end": start + count})
-    return [Record(*row) for row in rows]
-
-
-def index_of(conn: Connection, shard: int, entry_id: bytes) -> int | None:
-    """Return the place of an entry in the log, or None if it is not there."""
-    found = conn.scalar(_PLACE, {"of_shard": shard, "of_id": entry_id})
-    return None if found is None else int(found)
 
 
 def shards(conn: Connection) -> list[int]:
@@ -193,7 +183,7 @@ def sign_checkpoint(
         raise SigningRefused(f"the log has {end.size} entries and {promised} were signed for")
     if outside is not None:
         base = last if outside.size >= last.size else _signed_frontier(conn, shard, outside.size, keys, end.origin)
-        if _grow(conn, shard, base, outside.size).root() != outside.root:
+        if _grow(conn, shard, base, outside.size, signed=last.size).root() != outside.root:
             raise SigningRefused(f"the log does not extend what was signed at {outside.size} entries")
     if _grow(conn, shard, last, end.size) != end.frontier:
         raise SigningRefused(f"the entries from {last.size} on do not lead to the head at {end.size}")
@@ -244,7 +234,7 @@ def _store_postgresql(
 
 def _entries(conn: Connection, shard: int, end: int) -> Iterator[StoredEntry]:
     for start in range(0, end, _CHUNK):
-        for record in read(conn, shard, start, min(_CHUNK, end - start)):
+        for record in read_stored(conn, shard, start, min(_CHUNK, end - start)):
             yield StoredEntry(record.idx, record.body, record.leaf, record.entry_id)
 
 
@@ -293,11 +283,16 @@ def _open_pin(pinned: Path | None, keys: Sequence[VerifierKey], origin: str) -> 
         raise SigningRefused("the last checkpoint outside the database does not verify") from None
 
 
-def _grow(conn: Connection, shard: int, frontier: Frontier, end: int) -> Frontier:
-    """Extend a frontier to `end` entries by hashing the stored bodies: a signature vouches for bytes, not for hashes."""
+def _grow(conn: Connection, shard: int, frontier: Frontier, end: int, signed: int = 0) -> Frontier:
+    """Extend a frontier to `end` entries by hashing the stored bodies: a signature vouches for bytes, not for hashes.
+
+    Of the `signed` first entries a hash may stand for a body that was pruned: it was vouched for before.
+    """
     while frontier.size < end:
-        records = read(conn, shard, frontier.size, min(_CHUNK, end - frontier.size))
+        records = read_stored(conn, shard, frontier.size, min(_CHUNK, end - frontier.size))
         if not records or any(record.idx != index for index, record in enumerate(records, frontier.size)):
             raise SigningRefused(f"the log has a gap at or after entry {frontier.size}")
-        frontier = frontier.extend(leaf_hash(record.body) for record in records)
+        frontier = frontier.extend(
+            record.leaf if not record.body and record.idx < signed else leaf_hash(record.body) for record in records
+        )
     return frontier

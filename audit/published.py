@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select
 
-from audit import checkpoint, ledger, tiles
+from audit import checkpoint, ledger, pruning, tiles
 from audit.errors import VerificationError
 from audit.merkle import HASH_SIZE, Frontier
 from audit.note import split_note
@@ -73,9 +73,9 @@ def hash_tile(conn: Connection, shard: int, size: int, at: tiles.Place) -> bytes
 
 
 def entry_bundle(conn: Connection, shard: int, size: int, at: tiles.Place) -> bytes | None:
-    """Return an entry bundle of a log of `size` signed entries; None where there is none."""
+    """Return an entry bundle of a log of `size` signed entries; None where there is none, or none any more."""
     start = at.index * TILE_WIDTH
-    if at.level is not None or start + at.width > size:
+    if at.level is not None or start + at.width > size or start < pruning.kept_from(conn, shard):
         return None
     return tiles.pack_bundle([record.body for record in ledger.read(conn, shard, start, at.width)])
 

@@ -2,18 +2,20 @@
 
 First the entry bundles, then the hash tiles from the lowest level up, then the checkpoint: whoever reads the checkpoint
 finds all that it covers. A full tile is written once and never again. Partial ones stay until the full one is there,
-because somebody may still hold a checkpoint that needs them.
+because somebody may still hold a checkpoint that needs them. Bundles of pruned entries go, once the checkpoint that
+covers the entry of the pruning lies here.
 """
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection
 
-from audit import checkpoint, ledger, published, stamped, tiles, witnessed
+from audit import checkpoint, ledger, pruning, published, stamped, tiles, witnessed
 from audit.errors import PublishingRefused, VerificationError
 from audit.note import split_note
 from audit.tiles import TILE_WIDTH, Place
@@ -45,14 +47,16 @@ def publish(conn: Connection, shard: int, folder: Path, *, entries: bool) -> Pub
     signed = checkpoint.parse(split_note(note).text)
     if not _precedes(folder / CHECKPOINT, signed):
         raise PublishingRefused("the folder holds another log, or a later state of this one")
-    written = 0
+    written, kept = 0, pruning.kept_from(conn, shard) // TILE_WIDTH
     if entries:
-        written += _level(folder, None, signed.size, lambda at: published.entry_bundle(conn, shard, signed.size, at))
+        bundle = partial(published.entry_bundle, conn, shard, signed.size)
+        written += _level(folder, None, signed.size, bundle, kept)
     level = 0
     while signed.size >> (8 * level):
         written += _level(folder, level, signed.size, lambda at: published.hash_tile(conn, shard, signed.size, at))
         level += 1
     written += _write(folder / CHECKPOINT, note.encode())
+    _drop_bundles(folder, pruning.kept_from(conn, shard, signed.size) // TILE_WIDTH)
     cosigned = witnessed.newest(conn, shard)
     if cosigned is not None:
         written += _replace(folder / WITNESSED, cosigned.note.encode())
@@ -73,9 +77,11 @@ def _precedes(path: Path, signed: checkpoint.Checkpoint) -> bool:
     return before.origin == signed.origin and before.size <= signed.size and same
 
 
-def _level(folder: Path, level: int | None, size: int, read: Callable[[Place], bytes | None]) -> int:
+def _level(folder: Path, level: int | None, size: int, read: Callable[[Place], bytes | None], first: int = 0) -> int:
     written = 0
     for index, width in tiles.tiles_of(level or 0, size):
+        if index < first:
+            continue
         spelt = tiles.bundle_path(index, width) if level is None else tiles.tile_path(level, index, width)
         path = folder / spelt
         if path.exists():
@@ -87,6 +93,16 @@ def _level(folder: Path, level: int | None, size: int, read: Callable[[Place], b
         if width == TILE_WIDTH:
             _drop_partial(path.with_name(path.name + ".p"))
     return written
+
+
+def _drop_bundles(folder: Path, kept: int) -> None:
+    """Take away the bundles before the first that is kept."""
+    if not (folder / "tile" / "entries").is_dir():
+        return
+    for index in range(kept):
+        path = folder / tiles.bundle_path(index)
+        path.unlink(missing_ok=True)
+        _drop_partial(path.with_name(path.name + ".p"))
 
 
 def _drop_partial(folder: Path) -> None:

@@ -11,8 +11,9 @@ from audit.errors import VerificationError
 from audit.findings import Fault, Finding, Result
 from audit.grammar import read_form
 from audit.keychange import ADDED, RETIRED, KeyChange, SignedBy, read_change, signed_after_its_end
-from audit.merkle import Frontier, leaf_hash
+from audit.merkle import HASH_SIZE, Frontier, leaf_hash
 from audit.note import VerifierKey
+from audit.prunedpart import PrunedPart
 from audit.stored import StoredEntry, StoredLog
 from audit.strangers import Strangers
 from audit.targets import ELSEWHERE, Target, read_targets
@@ -77,6 +78,7 @@ class Recomputation:
         self.checked = 0
         self.lost = False  # a stored checkpoint disagreed: every later one will
         self.changes: list[KeyChange] = []
+        self.pruned = PrunedPart()
 
     def run(self) -> Result:
         """Read everything once, in order."""
@@ -95,6 +97,7 @@ class Recomputation:
                 self._compare(target)
                 target = next(remaining, None)
         self._moved()
+        self._pruned()
         beyond = [each.size for each in self.targets if each.size > self.next] + self._strangers()
         self._end(beyond)
         return Result(
@@ -108,6 +111,7 @@ class Recomputation:
             self.more_findings,
             tuple(self.doubts),
             tuple(self.notices),
+            self.pruned.first,
         )
 
     def _found(self, kind: Fault, index: int | None, message: str) -> None:
@@ -145,6 +149,9 @@ class Recomputation:
         if index != self.next and not self._skipped(index):
             return
         self.next = index + 1
+        if not entry.body and entry.leaf is not None and len(entry.leaf) == HASH_SIZE:
+            self._gone(index, entry.leaf, entry.entry_id)
+            return
         leaf = leaf_hash(entry.body)
         recorded = leaf if entry.leaf is None else entry.leaf
         if self.gap is None:
@@ -160,16 +167,35 @@ class Recomputation:
         act, identifier, time = form
         if act in CHANGES and (change := read_change(index, entry.body)) is not None:
             self.changes.append(change)
+        self.pruned.entry(index, act, entry.body)
         own_id = unhexlify(identifier)
         if entry.entry_id is not None and entry.entry_id != own_id:
             self._found(Fault.CHANGED, index, f"entry {index} is filed under another id than its own")
-        if own_id in self.ids:
-            self._found(Fault.DUPLICATE, index, f"entry {index} repeats the id of an earlier entry")
-        self.ids.add(own_id)
+        self._named(index, own_id)
         if time < self.latest:
             self._clock(index, time)
         else:
             self.latest = time
+
+    def _gone(self, index: int, recorded: bytes, filed: bytes | None) -> None:
+        """Let the recorded hash stand for a body that is not there: every signed root rests on it."""
+        if self.gap is None:
+            self.tree.add(recorded, recorded)
+        self.pruned.gone(index)
+        if filed is not None:
+            self._named(index, filed)
+
+    def _named(self, index: int, own_id: bytes) -> None:
+        if own_id in self.ids:
+            self._found(Fault.DUPLICATE, index, f"entry {index} repeats the id of an earlier entry")
+        self.ids.add(own_id)
+
+    def _pruned(self) -> None:
+        findings, doubts, notices = self.pruned.judged(self.good)
+        for each in findings:
+            self._found(each.kind, each.index, each.message)
+        self.doubts += doubts
+        self.notices += notices
 
     def _skipped(self, index: int) -> bool:
         """Note an index out of turn; tell whether the log goes on from there."""
@@ -216,6 +242,10 @@ class Recomputation:
         if taken.left and not self.targets:
             self.doubts.append(
                 "no checkpoint is signed by a known key: either the key is of another log, or the log is"
+            )
+        elif self.pruned.first and any(self.good < size <= self.next for size in taken.left):
+            self.doubts.append(
+                "the newest checkpoint carries no signature of a known key: what brought it in may be pruned"
             )
         else:
             for size in taken.left:

@@ -44,10 +44,14 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """Every hour that the holder told of, and those of them that stand out."""
+    """Every hour that the holder told of and that the log still tells of, and those of them that stand out.
+
+    `untold` are hours of the holder whose entries were pruned, all or some: nothing can be said of them.
+    """
 
     hours: tuple[Hour, ...]
     unusual: tuple[str, ...]
+    untold: tuple[str, ...] = ()
 
     @property
     def opened(self) -> int:
@@ -97,16 +101,18 @@ def explained(bodies: Iterable[bytes]) -> Counter[str]:
     return found
 
 
-def reconcile(counts: dict[str, tuple[int, int]], entries: Counter[str]) -> Reconciled:
-    """Hold the holder's hours against the log's."""
-    hours = tuple(Hour(hour, opened, refused, entries[hour]) for hour, (opened, refused) in counts.items())
+def reconcile(counts: dict[str, tuple[int, int]], entries: Counter[str], since: str = "") -> Reconciled:
+    """Hold the holder's hours against the log's, which was pruned up to `since` (as it writes times), if at all."""
+    untold = tuple(hour for hour in counts if since and hour <= since[:HOUR])
+    told = {hour: counted for hour, counted in counts.items() if hour not in untold}
+    hours = tuple(Hour(hour, opened, refused, entries[hour]) for hour, (opened, refused) in told.items())
     usual = _usual(hours)
     unusual = tuple(
         each.hour
         for each in hours
         if each.refused or each.opened > _SLACK + max(each.explained, 1) * max(1.0, usual) * _STANDS_OUT
     )
-    return Reconciled(hours, unusual)
+    return Reconciled(hours, unusual, untold)
 
 
 def _usual(hours: Sequence[Hour]) -> float:

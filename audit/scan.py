@@ -4,11 +4,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-_BODIES: Final = "SELECT idx, leaf, body FROM log_entry WHERE shard = {0} AND idx >= {0} AND idx < {0} ORDER BY idx"
+_BODIES: Final = "SELECT idx, leaf, body FROM log_entry WHERE shard = {0} AND idx >= {0} AND idx < {0} AND length(body) > 0 ORDER BY idx"
 
 
 def bodies(conn: Connection, shard: int, start: int, count: int) -> list[tuple[int, bytes, bytes]]:
-    """Return up to `count` entries from index `start` on, in order, as (index, leaf hash, body).
+    """Return up to `count` entries from index `start` on, in order, as (index, leaf hash, body); what was pruned is left out.
 
     A driver's errors pass through, as from `audit.ledger`.
     """

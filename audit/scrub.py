@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 
-from audit import ledger, published
+from audit import ledger, pruning, published
 from audit.checkpoint import open_checkpoint
 from audit.errors import VerificationError
 from audit.findings import Fault, Finding
@@ -80,21 +80,24 @@ def _tile(reading: Reading, shard: int, tile: int, size: int) -> tuple[list[byte
     start = tile * TILE_WIDTH
     width = min(TILE_WIDTH, size - start)
     with reading() as conn:
-        records = ledger.read(conn, shard, start, width)
+        records = ledger.read_stored(conn, shard, start, width)
+        kept = pruning.kept_from(conn, shard)
         stored = None
         if width == TILE_WIDTH:
             try:
                 (stored,) = published.hashes(conn, shard, 1, tile, tile + 1)
             except VerificationError:
                 stored = b""
+    # Of what was pruned the hash alone is left to look at: it has to lead where it always led.
+    pruned = {each.idx for each in records if not each.body and each.idx < kept}
     findings = [
         Finding(Fault.CHANGED, each.idx, f"entry {each.idx}, or the hash beside it, is not what was stored")
         for each in records
-        if leaf_hash(each.body) != each.leaf
+        if each.idx not in pruned and leaf_hash(each.body) != each.leaf
     ]
     if [each.idx for each in records] != list(range(start, start + width)):
         findings.append(Finding(Fault.MISSING, start, f"entries between {start} and {start + width} are missing"))
-    leaves = [leaf_hash(each.body) for each in records]
+    leaves = [each.leaf if each.idx in pruned else leaf_hash(each.body) for each in records]
     if stored is not None and not findings and Frontier().extend(leaves).root() != stored:
         findings.append(Finding(Fault.CHANGED, start, f"the stored root of tile {tile} is not that of its entries"))
     return leaves, findings

@@ -4,19 +4,20 @@ Only what the newest signed checkpoint covers is found, so that every line that 
 through so many entries at most and then says where to go on: a log of any length costs a page the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from audit import ledger
+from audit import ledger, pruning
 from audit.checkpoint import parse
 from audit.entry import decode
 from audit.errors import InvalidEntry
 from audit.inclusion import Included, included
 from audit.merkle import leaf_hash, node_hash
 from audit.note import split_note
+from audit.pruning import Kept
 from audit.reports.lines import Line, Vouched
 from audit.selection import Filter
 
@@ -26,10 +27,15 @@ MOST_SEEN: Final = 50_000  # entries gone through by one search
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Lines, the newest first. `onward` is the index to go on below; None when the log is at its beginning."""
+    """Lines, the newest first. `onward` is the index to go on below; None when there is nothing more to read.
+
+    `kept` is where the log begins that was pruned and was read to there; None for one that reaches back to its beginning,
+    and while there is more to read.
+    """
 
     lines: tuple[Line, ...]
     onward: int | None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,8 @@ class Proven:
 def search(conn: Connection, upto: Vouched, sought: Filter, below: int | None, most: int) -> Found:
     """Return up to `most` lines below an index (None: from the end) that are meant."""
     end = upto.size if below is None else min(below, upto.size)
-    floor = max(0, end - MOST_SEEN)
+    begin = pruning.kept_from(conn, upto.shard)
+    floor = max(begin, end - MOST_SEEN)
     lines: list[Line] = []
     while end > floor:
         start = max(floor, end - PIECE)
@@ -62,13 +69,13 @@ def search(conn: Connection, upto: Vouched, sought: Filter, below: int | None, m
             if sought.fits(content):
                 lines.append(Line(upto.shard, record.idx, content))
                 if len(lines) == most:
-                    return Found(tuple(lines), record.idx or None)
+                    return _found(conn, upto.shard, lines, record.idx, begin)
         end = start
-    return Found(tuple(lines), end or None)
+    return _found(conn, upto.shard, lines, end, begin)
 
 
 def prove(conn: Connection, shard: int, index: int) -> Proven | None:
-    """Compute anew, from an entry's stored bytes, that it is in the log; None where no checkpoint covers it.
+    """Compute anew, from an entry's stored bytes, that it is in the log; None where no checkpoint covers it, or it was pruned.
 
     Raises `VerificationError` when it does not lead to the signed root.
     """
@@ -83,6 +90,12 @@ def prove(conn: Connection, shard: int, index: int) -> Proven | None:
     return Proven(
         index, signed.size, signed.origin, decode(entry.body), entry.body, leaf, steps, signed.root, entry.checkpoint
     )
+
+
+def _found(conn: Connection, shard: int, lines: Sequence[Line], end: int, begin: int) -> Found:
+    if end > begin:
+        return Found(tuple(lines), end)
+    return Found(tuple(lines), None, pruning.beginning(conn, shard))
 
 
 def _steps(entry: Included, leaf: bytes, size: int) -> tuple[tuple[bytes, bytes], ...]:

@@ -25,6 +25,7 @@ MODULES = (
     "stored",
     "findings",
     "keychange",
+    "prunedpart",
     "targets",
     "strangers",
     "recompute",

@@ -31,7 +31,8 @@ def verify_subject(
     """Verify a whole log and find all and only the entries about the person whose 32-byte log key was handed over.
 
     Nobody's index is trusted: each entry's pseudonym is computed anew. A key under which the log registered nobody
-    raises `CannotDecide`: it may be of another log, and "no entries" would then say nothing.
+    raises `CannotDecide`: it may be of another log, and "no entries" would then say nothing. Of a log that was pruned only
+    what is left can be told; `log.pruned` says from where on.
     """
     if len(log_key) != HASH_SIZE:
         raise CannotDecide("a person's key is 32 bytes")
@@ -49,7 +50,8 @@ def verify_subject(
 
     result = Recomputation(log._replace(entries=watched(log.entries)), keys, pinned, None).run()
     if not registered and not found:
-        raise CannotDecide("the log registered nobody under this key")
+        left = f" in what is left of it: entries 0 to {result.pruned - 1} are pruned" if result.pruned else ""
+        raise CannotDecide(f"the log registered nobody under this key{left}")
     return SubjectEntries(result, tuple(found))
 
 

@@ -28,7 +28,7 @@ from audit.tables import metadata
 
 _HEADS: Final = metadata.tables["log_head"]
 _TABLES: Final = (
-    "log_entry", "log_node", "log_witness", "log_witnessed", "log_timestamp", "log_scrub",
+    "log_entry", "log_node", "log_witness", "log_witnessed", "log_timestamp", "log_scrub", "log_pruned",
     "log_checkpoint", "log_head",
 )  # fmt: skip
 _CHUNK: Final = 4096  # entries read at a time
@@ -79,10 +79,11 @@ def extends(conn: Connection, shard: int, outside: Checkpoint | None) -> bool:
         return False
     grown = Frontier()
     while grown.size < outside.size:
-        records = ledger.read(conn, shard, grown.size, min(_CHUNK, outside.size - grown.size))
+        records = ledger.read_stored(conn, shard, grown.size, min(_CHUNK, outside.size - grown.size))
         if not records:
             return False
-        grown = grown.extend(leaf_hash(record.body) for record in records)
+        # Of a body that was pruned the hash is left, and it leads to the signed root or does not.
+        grown = grown.extend(leaf_hash(record.body) if record.body else record.leaf for record in records)
     return grown.root() == outside.root
 
 

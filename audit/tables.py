@@ -98,6 +98,18 @@ class LogNode(Row, table=True):
     hash: bytes = Field(sa_type=LargeBinary(32))
 
 
+class LogPruned(Row, table=True):
+    """A pruning: bodies are kept from `first` on, as the entry `entry_id` (`log.pruned`) says. The largest one counts."""
+
+    __tablename__ = "log_pruned"
+    __table_args__ = (CheckConstraint("first > 0", name="first"),)
+
+    shard: int = Field(primary_key=True, sa_type=SmallInteger)
+    first: int = Field(primary_key=True, sa_type=BigInteger)
+    at: int = Field(sa_type=BigInteger)
+    entry_id: bytes = Field(sa_type=LargeBinary(16))
+
+
 class LogWitness(Row, table=True):
     """The last cosignature that a witness gave of a log: what it has seen, and so where the next proof begins."""
 

@@ -23,7 +23,7 @@ CATALOGUE = "catalogue.toml"
 PURPOSES = "purposes.toml"
 RULES = "access.cedar"
 SCHEMA = "schema.cedarschema"
-LAW = "law.toml"  # may be left out: the code's own ages then hold everywhere; no rule on prospects, no suppression list
+LAW = "law.toml"  # may be left out: the code's own ages then hold everywhere; no rule on prospects, no suppression list; the log is kept for ever
 PARTIES = "parties.toml"  # may be left out: records of consent then name brands by their code
 RIGHTS = "rights.toml"  # may be left out: a request then has a month, and whoever asks proves it by a code
 

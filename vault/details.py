@@ -2,11 +2,11 @@
 
 A row names the entry and nobody: whose it is, only the log key tells, as for the entry itself. The key dies with the
 person's erasure and its leaf with the epoch, and from then on no copy of the row opens, in no backup; the entry's
-commitment stays, and says nothing. Rows go when their entries are pruned.
+commitment stays, and says nothing. Rows go when they are old (`forget`), or when their entries are pruned (`drop`).
 """
 
 import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -19,6 +19,7 @@ from vault.store.keysets import padded
 from vault.store.tables import LogDetail
 
 LARGEST: Final = 16_384  # bytes of one
+AT_ONCE: Final = 10_000  # forgotten in one unit
 
 _BUCKET: Final = 256  # a row's length shall say little of what is in it
 _KEY_LABEL: Final = b"ecrin/audit/detail/key/v1\x00"
@@ -85,9 +86,19 @@ def opened(conn: Connection, deployment: str, log_key: bytes, entry_ids: Collect
     return found
 
 
-def forget(conn: Connection, before: int) -> int:
-    """Delete the details of entries older than this (UTC seconds): for who prunes the entries. Returns how many."""
-    return conn.execute(delete(_DETAIL).where(_DETAIL.c.at < before)).rowcount
+def drop(conn: Connection, entry_ids: Sequence[bytes]) -> int:
+    """Delete the details of these entries, whose bodies are pruned. Returns how many there were."""
+    gone = 0
+    for start in range(0, len(entry_ids), _CHUNK):
+        these = padded(entry_ids[start : start + _CHUNK])
+        gone += conn.execute(delete(_DETAIL).where(_DETAIL.c.entry_id.in_(these))).rowcount
+    return gone
+
+
+def forget(conn: Connection, before: int, most: int = AT_ONCE) -> int:
+    """Delete at most so many details of entries older than this (UTC seconds); the entries stay. Returns how many."""
+    old = select(_DETAIL.c.entry_id).where(_DETAIL.c.at < before).limit(most)
+    return conn.execute(delete(_DETAIL).where(_DETAIL.c.entry_id.in_(old))).rowcount
 
 
 def _key(log_key: bytes, entry_id: bytes) -> bytes:

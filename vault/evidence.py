@@ -1,13 +1,13 @@
 """Keeps the log vouched for and public: checkpoints, tiles, proofs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from audit import checkpoint, ledger, published, publishing, reconciliation, subtrees
+from audit import checkpoint, ledger, pruning, published, publishing, reconciliation, subtrees
 from audit.entry import Act, Actor, Entry, Outcome, decode
-from audit.errors import InvalidEntry
+from audit.errors import CannotDecide, InvalidEntry
 from audit.findings import Result
 from audit.ledger import Record
 from audit.note import split_note
@@ -56,17 +56,30 @@ def log_names(vault: Vault) -> dict[int, str]:
 
 
 def vouched_roots(vault: Vault) -> frozenset[str]:
-    """Give the roots (hexadecimal) of closed logs that the first entry of a later log commits to."""
-    found = set()
+    """Give the roots (hexadecimal) of closed logs that a later log commits to: with its first entry, or when that was pruned."""
+    found: set[str] = set()
     with vault.reading() as conn:
         for shard in ledger.shards(conn):
-            for record in ledger.read(conn, shard, 0, 1):
+            pruned = pruning.last(conn, shard)
+            place = None if pruned is None else ledger.index_of(conn, shard, pruned.entry_id)
+            for record in ledger.read(conn, shard, place or 0, 1):
                 # A body that is no entry vouches for nothing; the verifier says what it is.
                 with suppress(InvalidEntry, TypeError):
-                    entry = decode(record.body)
-                    if entry["act"] == Act.LOG_SUCCESSION:
-                        found |= {rule.removeprefix("root:") for rule in entry["pol"] if rule.startswith("root:")}
+                    found |= roots_in(decode(record.body))
     return frozenset(found)
+
+
+def roots_in(entry: Mapping[str, Any]) -> set[str]:
+    """Return the roots (hexadecimal) of closed logs that an entry vouches for."""
+    if entry["act"] not in {Act.LOG_SUCCESSION, Act.LOG_PRUNED}:
+        return set()
+    return {rule.removeprefix("root:") for rule in entry.get("pol", ()) if rule.startswith("root:")}
+
+
+def kept_from(vault: Vault, shard: int = 0) -> int:
+    """Return the first entry whose body is kept; 0 where nothing was pruned."""
+    with vault.reading() as conn:
+        return pruning.kept_from(conn, shard)
 
 
 def sign_checkpoints(vault: Vault, outside: Path, *, wait: bool = False) -> list[str]:
@@ -140,9 +153,13 @@ def reconciled(vault: Vault, lines: Iterable[str], actor: Actor, shard: int = 0)
     """
     counts = reconciliation.holder_counts(lines)
     with vault.reading() as conn:
-        size = ledger.head(conn, shard).size
-        bodies = (record.body for start in range(0, size, _CHUNK) for record in ledger.read(conn, shard, start, _CHUNK))
-        done = reconciliation.reconcile(counts, reconciliation.explained(bodies))
+        size, kept = ledger.head(conn, shard).size, pruning.beginning(conn, shard)
+        begin = 0 if kept is None else kept.first
+        bodies = (record.body for at in range(begin, size, _CHUNK) for record in ledger.read(conn, shard, at, _CHUNK))
+        since = "" if kept is None else kept.since
+        done = reconciliation.reconcile(counts, reconciliation.explained(bodies), since)
+    if not done.hours:
+        raise CannotDecide("the entries of all these hours were pruned")
     with vault.unit(shard) as uow:
         out = Outcome.ERROR if done.unusual else Outcome.ALLOW
         uow.record(Entry(Act.KEYS_RECONCILED, out, actor, pol=_told_of(done), n=len(done.unusual)))

@@ -16,7 +16,7 @@ import orjson
 from sqlalchemy import Connection
 
 from audit import bundleparts as parts
-from audit import inclusion, ledger, published
+from audit import inclusion, ledger, pruning, published
 from audit.archive import write_archive
 from audit.checkpoint import parse
 from audit.detail import hand_over
@@ -149,8 +149,11 @@ def _selection(
     """Choose the range: whole tiles from the one before the period's first entry, to the first entry behind it."""
     size = ledger.head(conn, 0).size
     begin, behind = (first_since(conn, 0, at, size) for at in (asked.since, asked.until))
-    first = max(0, begin - 1) // TILE_WIDTH * TILE_WIDTH
+    kept = pruning.kept_from(conn, 0)
+    first = max(kept, max(0, begin - 1) // TILE_WIDTH * TILE_WIDTH)
     end = min(size, behind + 1)
+    if kept and behind <= kept:
+        raise InvalidReport(f"the entries of that period were pruned: the log is kept from entry {kept} on")
     if end - first > MOST_ENTRIES:
         raise InvalidReport(f"the period has {end - first} entries: {MOST_ENTRIES} at most, ask for a shorter one")
     brands = {each.id: each.brand for each in systems.listed(conn)}

@@ -1,6 +1,6 @@
 """Forget what has expired: proofs, tokens, remembered requests, import rows, sessions, old lines of the ledger of events.
 
-What officers left waiting or closed too. A job calls `purge` and `purge_ledger` now and then.
+What officers left waiting or closed too. A job calls `purge` and `purge_ledger` now and then, and `forget_details` each day.
 
 Nothing here changes an answer: an expired row is already refused or ignored where it is read. Rows go in small units
 of work, so that a long purge never holds up a disclosure, and it may stop after any of them.
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy import Table, delete, select, tuple_
 
-from vault import budgetmarks, budgetraises, joins
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from vault import budgetmarks, budgetraises, details, joins
 from vault.governance import cases, proposals
 from vault.outbox import LEASE_SECONDS, EventState
 from vault.store.tables import metadata
@@ -82,6 +83,26 @@ def purge_ledger(vault: Vault, days: int, most_units: int = 1000) -> int:
             unit.commit()
         gone += count
         if count < ROWS_PER_UNIT:
+            break
+    return gone
+
+
+def forget_details(vault: Vault, days: int, most_units: int = 1000) -> int:
+    """Delete the details of entries that are more than `days` old, and put on record how many; the entries stay.
+
+    A detail is what stands beside an entry about a person (why, from which address), sealed. The entry's commitment to it
+    stays too, and says nothing any more.
+    """
+    gone = 0
+    for _ in range(most_units):
+        with vault.unit() as unit:
+            count = details.forget(unit.conn, unit.now - days * DAY)
+            if count:
+                actor = Actor(ActorKind.VAULT, vault.deployment)
+                unit.record(Entry(Act.DETAIL_FORGOTTEN, Outcome.ALLOW, actor, pol=(f"days:{days}",), n=count))
+                unit.commit()
+        gone += count
+        if count < details.AT_ONCE:
             break
     return gone
 

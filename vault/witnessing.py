@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from audit import addcheckpoint, ledger, subtrees, witnessed
+from audit import addcheckpoint, ledger, pruning, subtrees, witnessed
 from audit.checkpoint import parse
 from audit.cosignature import Cosignature, cosignatures
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
@@ -107,7 +107,8 @@ def lag(vault: Vault, shard: int = 0) -> int:
         seen = 0 if kept is None else kept.size
         if note is None or parse(split_note(note).text).size <= seen:
             return 0
-        (first,) = ledger.read(conn, shard, seen, 1)
+        # What was pruned was either seen by a quorum or is older than the policy that asks for one.
+        (first,) = ledger.read(conn, shard, max(seen, pruning.kept_from(conn, shard)), 1)
     waiting = int(datetime.fromisoformat(decode(first.body)["t"]).timestamp())
     return max(0, vault.clock.now() - waiting)
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, BinaryIO, Final
 
 import typer
-from rich.console import Console
 
 from api import bootstrap, evidencetext
 from api.cli.opened import OPERATOR
-from api.cli.output import Exit, Json, Output, fail, told
+from api.cli.output import Exit, Json, Output, fail, told, warn
 from api.cli.periods import Since, Until, period
 from api.settings import Settings, load
 from api.timestamps import stamped_by
@@ -145,12 +144,12 @@ def _new(file: Path) -> Iterator[BinaryIO]:
 def _own_keys() -> list[str]:
     vault = bootstrap.open_from(load())
     try:
-        return _keys(vault)
+        return keys_of(vault)
     finally:
         vault.close()
 
 
-def _keys(vault: Vault) -> list[str]:
+def keys_of(vault: Vault) -> list[str]:
     """Return the keys to check a bundle with: the log's, newest first, and last the seal's."""
     with vault.reading() as conn:
         log = [each.vkey for each in logkeys.known(vault, conn, 0)]
@@ -164,24 +163,20 @@ def _vouched_for(vault: Vault, settings: Settings) -> None:
             second = second_signers(vault) if settings.log_ml_dsa else ()
             witnessing.turn(vault, read_policy(settings.witness_policy, vault.origin), ask, second=second)
         except (CannotDecide, VerificationError):
-            _warn("The witnesses could not be asked: the bundle has what they said before, if anything.")
+            warn("The witnesses could not be asked: the bundle has what they said before, if anything.")
     if settings.timestamp_url and settings.timestamp_roots is not None:
         authority, roots = settings.timestamp_url, settings.timestamp_roots
         try:
             timestamping.turn(vault, lambda message: stamped_by(authority, roots, message))
         except TimestampRefused:
-            _warn("The authority gave no good time stamp: the bundle has the one before, if any.")
-
-
-def _warn(text: str) -> None:
-    Console(stderr=True, highlight=False).print(f"ecrin: {text}", markup=False, soft_wrap=True)
+            warn("The authority gave no good time stamp: the bundle has the one before, if any.")
 
 
 def _told(
     vault: Vault, done: Exported, policy: Path | None, stamp: bytes | None, settings: Settings
 ) -> dict[str, bytes]:
     members = {
-        "README.html": evidencetext.readme(done, logkeys.shown(vault), _keys(vault)[-1], stamped=stamp is not None),
+        "README.html": evidencetext.readme(done, logkeys.shown(vault), keys_of(vault)[-1], stamped=stamp is not None),
         "report.pdf": evidencetext.printed(done, exports.rows_of(vault, done)),
         "verify.py": standalone().encode(),
     }

@@ -24,6 +24,7 @@ from api.cli import (
     officers,
     policy,
     policyversions,
+    pruning,
     reconciling,
     reports,
     requests,
@@ -80,6 +81,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(breakglass.app, name="break-glass")
 reconciling.install(evidence.app)
 logkeys.install(evidence.app)
+pruning.install(evidence.app)
 app.add_typer(evidence.app, name="audit")
 app.add_typer(reports.app, name="report")
 

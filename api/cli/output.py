@@ -68,8 +68,13 @@ def moment(at: int | None) -> str:
 
 def fail(message: str, code: Exit = Exit.FAILED) -> typer.Exit:
     """Tell why on standard error; raise what this returns."""
-    Console(stderr=True, highlight=False).print(f"ecrin: {message}", markup=False, soft_wrap=True)
+    warn(message)
     return typer.Exit(code)
+
+
+def warn(message: str) -> None:
+    """Tell on standard error what the reader of a result must know."""
+    Console(stderr=True, highlight=False).print(f"ecrin: {message}", markup=False, soft_wrap=True)
 
 
 def told(error: Exception) -> str:

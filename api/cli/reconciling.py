@@ -7,7 +7,7 @@ import typer
 
 from api import bootstrap
 from api.cli.opened import OPERATOR
-from api.cli.output import Exit, Json, Output, fail, told
+from api.cli.output import Exit, Json, Output, fail, told, warn
 from api.settings import load
 from audit.errors import CannotDecide
 from vault import evidence
@@ -26,6 +26,7 @@ def reconcile(
     """Hold the keys that the holder opened, by its own count, against those that the log explains, hour by hour.
 
     What came of it is an entry of the log, and the review of anomalies shows it. Exits 0 if no hour stands out, 1 if one does, 2 if the file has no line of the holder.
+    Hours whose entries were pruned are left out, and counted on standard error.
     """
     vault = bootstrap.open_from(load())
     try:
@@ -38,6 +39,8 @@ def reconcile(
     finally:
         vault.close()
     output = Output(json=json)
+    if done.untold:
+        warn(f"of {len(done.untold)} hours up to {done.untold[-1]} nothing can be said: their entries were pruned.")
     rows = [
         {
             "hour": each.hour,

@@ -15,12 +15,13 @@ from api.console.visit import PREFIX, Visit
 from api.pages import render
 from api.pages.words import ACTS, OUTCOMES
 from api.problems import Problem
+from audit import pruning
 from audit.entry import Act, Entry, Outcome
 from audit.errors import VerificationError
 from audit.reports.lines import Line, Vouched, told, vouched
 from audit.search import Found, prove, search
 from audit.selection import Filter, rows_csv
-from vault import systems
+from vault import evidence, systems
 from vault.errors import UnknownReference
 from vault.reports.timeline import timeline
 
@@ -66,7 +67,7 @@ def line(visit: Visit) -> Response:
         except VerificationError:
             return visit.page("unproven.html", 500, index=index)
     if proven is None:
-        raise Problem("not_found")
+        raise Problem("entries_pruned" if index < evidence.kept_from(visit.vault) else "not_found")
     visit.record(Entry(Act.AUDIT_VIEWED, Outcome.ALLOW, visit.actor, n=1))
     return visit.page("line.html", proven=proven, text=proven.body.decode("ascii"))
 
@@ -116,6 +117,7 @@ def person(visit: Visit) -> Response:
 def _person(visit: Visit, lines: list[Line] | None, older: int, status: int = 200) -> Response:
     with visit.vault.reading() as conn:
         brands = sorted({brand for each in systems.listed(conn) for brand in each.brands})
+        kept = pruning.beginning(conn, 0)
     said = [(each, each) for each in brands]
     asked = {"brand": visit.form.get("brand", ""), "days": visit.form.get("days", str(_YEAR))}
     return visit.page(
@@ -125,6 +127,7 @@ def _person(visit: Visit, lines: list[Line] | None, older: int, status: int = 20
         older=older,
         brands_said=said,
         asked=asked,
+        kept=kept,
         unknown=status != 200,  # noqa: PLR2004
     )
 

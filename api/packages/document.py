@@ -76,6 +76,7 @@ def _whole(gathered: Gathered) -> dict[str, Any]:
             }
             for each in gathered.looks
         ],
+        "disclosures_since": gathered.looks_since,
         "consents": [_event(each) for each in gathered.consents],
         "storage": list(bundle.parties.storage),
         "automated_decisions": [],

@@ -110,7 +110,10 @@ class _Teller:
             for each in self._data["disclosures"]
         ]
         columns = ("when", "who", "what", "why", "allowed", "index")
-        return self._table("looks", columns, rows, (4, 4, 6, 4, 2, 2), self._words["looks_note"])
+        note = [self._words["looks_note"]]
+        if since := self._data["disclosures_since"]:
+            note.append(self._words["looks_since"].format(since=self._when(since)))
+        return self._table("looks", columns, rows, (4, 4, 6, 4, 2, 2), " ".join(note))
 
     def consents(self) -> Part:
         rows = [

@@ -207,6 +207,8 @@ ACTS: Final[Mapping[str, str]] = {
     "log.succession": N_("Log carried on from another"),
     "log.key_added": N_("Key of the log added"),
     "log.key_retired": N_("Key of the log ended"),
+    "log.pruned": N_("Old entries of the log pruned"),
+    "detail.forgotten": N_("Details of entries deleted"),
     "deployment.backed_up": N_("Backup taken"),
     "deployment.restored": N_("Backup restored"),
     "erasure.carried": N_("Erasure carried over"),

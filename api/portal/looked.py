@@ -27,6 +27,7 @@ def looks_page(call: Call) -> Response:
         "me_looks.html",
         looks=found.looks,
         reached=found.reached,
+        kept=found.kept,
         names={each.id: each.name for each in register},
         purposes={each.key: each.title for each in vault.bundle.purposes.every},
         fields={name: each.title for name, each in vault.bundle.catalogue.fields.items()},

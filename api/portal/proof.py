@@ -31,7 +31,9 @@ def receipts_page(call: Call) -> Response:
     before = call.place()
     lines = _lines(call, _looked(call), before, own=True)
     purposes = {each.key: each.title for each in call.vault.bundle.purposes.every}
-    return call.page("me_receipts.html", lines=lines.found, reached=lines.reached, before=before, purposes=purposes)
+    return call.page(
+        "me_receipts.html", lines=lines.found, reached=lines.reached, kept=lines.kept, before=before, purposes=purposes
+    )
 
 
 def receipt(call: Call) -> Response:
@@ -45,7 +47,7 @@ def receipt(call: Call) -> Response:
     with call.vault.reading() as conn:
         line = own_line(conn, 0, log_key, int(given))
     if line is None or not line.own:
-        raise Problem("not_found")
+        raise Problem("entries_pruned" if int(given) < evidence.kept_from(call.vault) else "not_found")
     return _archive(call, OwnLines((line,), line.record.idx), f"receipt-{line.record.idx}")
 
 

@@ -92,6 +92,9 @@ async def bundle(request: Request, credential: Bearer, path: str) -> Response:
     call = Call(credential, request_id_of(request), at)
     found = await services_of(request).batcher.submit(acts.log_bundles, call)
     if found is None:
+        kept = await anyio.to_thread.run_sync(evidence.kept_from, keyless(request).vault)
+        if at.index * tiles.TILE_WIDTH < kept:
+            raise Problem("entries_pruned", kept_from=kept)
         raise Problem("not_found")
     return Response(found, media_type=_BYTES, headers=_NOWHERE)
 

@@ -39,12 +39,14 @@ class Follower:
     def turn(self) -> int:
         """Tell the next batch and return how many entries it had. Raises `Undelivered`, `Broken`, `StoreUnavailable`."""
         origin = self._vault.origin
-        start = self._cursor.next(origin) or 0
+        start = self._cursor.next(origin)
+        if start is None:  # nothing was told yet: all there is, which begins where the log was pruned to
+            start = evidence.kept_from(self._vault)
         size, records = evidence.committed(self._vault, start, BATCH)
         if size < start:
             raise Broken(f"the log has {size} entries and {start} were told")
         if size > start and (not records or records[0].idx != start):
-            raise Broken(f"entry {start} is not there any more")
+            raise Broken(f"entry {start} is not there any more: it was pruned before it was told, or cut out")
         if not records:
             return 0
         self._sink.send(self._shape, [event_of(origin, each) for each in records])

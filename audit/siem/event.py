@@ -44,7 +44,7 @@ SERVICE: Final = Field(6002, "process")
 
 _OBJECTS: Final[Mapping[str, Field]] = {
     "subject": DATA, "reference": DATA, "field": DATA, "category": DATA, "token": DATA, "attestation": DATA, "join": DATA,
-    "erasure": DATA, "import": DATA, "crowd": DATA, "contact": DATA, "breakglass": DATA, "request": DATA,
+    "erasure": DATA, "import": DATA, "crowd": DATA, "contact": DATA, "breakglass": DATA, "request": DATA, "detail": DATA,
     "consent": IDENTITY, "basis": IDENTITY, "guardian": IDENTITY, "system": IDENTITY, "officer": IDENTITY, "budget": IDENTITY,
     "hold": IDENTITY, "auth": AUTHENTICATION, "session": AUTHENTICATION,
     "policy": CONFIGURATION, "keys": CONFIGURATION, "audit": CONFIGURATION, "report": CONFIGURATION, "alert": CONFIGURATION, "event": CONFIGURATION,
@@ -61,6 +61,7 @@ _VERBS: Final[Mapping[str, Deed]] = {
     "joined": Deed.UPDATE, "frozen": Deed.UPDATE, "disabled": Deed.UPDATE, "rekeyed": Deed.UPDATE, "resealed": Deed.UPDATE,
     "erased": Deed.DELETE, "deleted": Deed.DELETE, "dropped": Deed.DELETE, "revoked": Deed.DELETE, "withdrawn": Deed.DELETE, "ended": Deed.DELETE,
     "released": Deed.DELETE, "expired": Deed.DELETE, "epoch_ended": Deed.DELETE, "invalidated": Deed.DELETE, "key_retired": Deed.DELETE,
+    "pruned": Deed.DELETE, "forgotten": Deed.DELETE,
     "searched": Deed.QUERY, "counted": Deed.QUERY, "listed": Deed.LIST, "exported": Deed.EXPORT, "backed_up": Deed.EXPORT,
     "succeeded": Deed.LOGON, "failed": Deed.LOGON, "started": Deed.START, "heartbeat": Deed.START,
 }  # fmt: skip

@@ -4,10 +4,12 @@ import pytest
 from maison_callers import CONSENT, PERSON, problem_of
 
 from audit import checkpoint
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from audit.merkle import leaf_hash
 from audit.note import open_note
 from audit.tiles import unpack_bundle
-from vault import evidence
+from vault import evidence, pruning
+from vault.pruningbounds import Plan
 
 SPELLINGS = ("0/5", "0/0000", "64/000", "0/000.p/256", "0/000.p/0", "0/000.p/", "0/../0/000", "x/000", "0/000.p/1/")
 
@@ -81,3 +83,21 @@ def test_a_receipt_is_proven_and_an_entry_cut_out_is_noticed_by_whoever_holds_it
     assert [each.code for each in book.check(prove, kept[0].time + 60).broken] == ["omitted"]
     for path in ("0" * 32, "zz", "0" * 31, "A" * 32):
         problem_of(pos.http.get(f"/audit/proof/{path}"), 404, "not_found")
+
+
+def test_a_bundle_of_pruned_entries_is_gone_and_its_hashes_stay(maison, pos, tmp_path):
+    with maison.vault.unit() as uow:
+        for _ in range(300):
+            uow.record(Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.VAULT, "vault")))
+        uow.commit()
+    outside = tmp_path / "kept"
+    evidence.sign_checkpoints(maison.vault, outside)
+    path, token = "/audit/tile/entries/000", pos.service("audit.read")
+    assert pos.send("GET", path, token).status_code == 200
+    plan = Plan(0, 0, 256, 12, "ab" * 32, ())
+    pruning.prune(maison.vault, plan, ["cd" * 32], outside, Actor(ActorKind.VAULT, "operator"))
+    gone = problem_of(pos.send("GET", path, token), 410, "entries_pruned")
+    assert gone["kept_from"] == 256
+    problem_of(pos.send("GET", "/audit/tile/entries/000.p/7", token), 410, "entries_pruned")
+    problem_of(pos.send("GET", "/audit/tile/entries/009", token), 404, "not_found")
+    assert len(pos.http.get("/audit/tile/0/000").content) == 256 * 32

@@ -13,6 +13,8 @@ from api.siem.follower import BATCH, Broken, Follower
 from api.siem.shapes import SHAPES, Form
 from api.siem.sinks import HttpSink, StreamSink, SyslogSink, Undelivered, sink_of
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from vault import evidence, pruning
+from vault.pruningbounds import Plan
 
 SILENT = "http://127.0.0.1:1/events"  # nobody listens on the first port
 
@@ -243,3 +245,20 @@ def test_targets_that_are_some(tmp_path):
         for each in ("-", str(tmp_path / "x"), "https://siem.example/x", SILENT, "syslog+tls://siem.example")
     ]
     assert kinds == ["stdout", "file", "https", "https", "syslog"]
+
+
+def test_a_log_that_was_pruned_is_told_from_where_it_begins_and_no_gap_is_passed_over(
+    store, grow, size, receiver, tmp_path, log
+):
+    grow(300)
+    outside = tmp_path / "kept"
+    evidence.sign_checkpoints(store, outside)
+    pruning.prune(store, Plan(0, 0, 256, 12, "ab" * 32, ()), ["cd" * 32], outside, Actor(ActorKind.VAULT, "operator"))
+    with HttpSink(receiver.url, "secret-token") as sink:
+        teller = follower(store, tmp_path, sink, log)
+        teller.drain()
+        assert indexes(receiver) == list(range(256, size()))
+        behind = Cursor(tmp_path / "behind")
+        behind.move(store.origin, 7)
+        with pytest.raises(Broken, match="was pruned before it was told"):
+            Follower(store, behind, SHAPES[Form.OCSF], sink, log).turn()

@@ -176,6 +176,8 @@ def test_codes_already_given_out_do_not_move():
             "deployment.backed_up": "L08",
             "deployment.restored": "L09",
             "erasure.carried": "L10",
+            "log.pruned": "L16",
+            "detail.forgotten": "L17",
         }.items()
     )
 

@@ -76,3 +76,12 @@ def test_a_thief_who_is_there_in_every_hour_does_not_become_the_usual():
     for hours in (range(1), range(4)):
         stolen = reconcile(holder_counts([line(hour, 60_000) for hour in hours]), entries)
         assert len(stolen.unusual) == len(hours)
+
+
+def test_of_hours_whose_entries_were_pruned_nothing_is_said():
+    entries = explained([body(number, look(), hour=2) for number in range(600)])
+    counts = holder_counts([line(hour, 1_900) for hour in range(3)])
+    done = reconcile(counts, entries, "2026-09-21T14:20:00Z")
+    assert ([each.hour for each in done.hours], done.unusual) == (["2026-09-21T15"], ())
+    assert done.untold == ("2026-09-21T13", "2026-09-21T14")
+    assert reconcile(counts, entries).untold == ()

@@ -12,8 +12,10 @@ from joserfc.jwk import OKPKey
 from maison_callers import PUBLIC
 from sqlalchemy import text
 
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from audit.reports import document
-from vault import scrubbing
+from vault import pruning, scrubbing
+from vault.pruningbounds import Plan
 from vault.reports.catalog import DEFINITIONS
 
 PERSONAL = ("Rousselin", "Apolline", "+33639981234", "apolline.rousselin@example.com", "1984-05-17", "AU-0042")
@@ -413,3 +415,26 @@ def test_a_systems_matrix_is_of_purposes_and_fields_with_how_often_each_was_give
     assert rows[titles["phone"]][at] == "7"
     assert rows[titles["birth_date"]][at] == "&lt;5"
     assert "7" not in [cell for name, cells in rows.items() if name != titles["phone"] for cell in cells]
+
+
+def pruned(maison):
+    """Prune the first bundle, as a command would that was handed what holds it."""
+    outside = maison.http.app.state.services.settings.checkpoint_file
+    plan = Plan(0, 0, 256, 12, "ab" * 32, ())
+    pruning.prune(maison.vault, plan, ["cd" * 32], outside, Actor(ActorKind.VAULT, "operator"))
+
+
+def test_a_log_that_was_pruned_says_from_where_on_it_can_be_read(maison, pos, life, signed_in):
+    vouch(maison)
+    with maison.vault.unit() as uow:
+        for _ in range(300):
+            uow.record(Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.VAULT, "vault")))
+        uow.commit()
+    pruned(maison)
+    officer = signed_in()
+    page = officer.get("/console/log?act=log.pruned")
+    assert "The log is read from entry 256 on" in page.text
+    assert "Old entries of the log pruned" in page.text
+    gone, there = officer.get("/console/log/3"), officer.get("/console/log/300")
+    assert (gone.status, there.status) == (410, 200)
+    assert "what was before was pruned and is not counted here" in officer.get("/console/reports/refusals").text

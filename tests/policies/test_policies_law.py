@@ -7,7 +7,7 @@ import pytest
 from policies.bundle import LAW, PARTIES, PURPOSES, parse_bundle
 from policies.decision import decide
 from policies.errors import InvalidBundle
-from policies.law import ADULT_AGE, Law, ProspectRule, SuppressionRule
+from policies.law import ADULT_AGE, Law, LogRule, ProspectRule, SuppressionRule
 from policies.model import ConsentStatus, Level
 from policies.purposes import GROUP_SHARING
 from policies.succession import succession_findings
@@ -65,6 +65,13 @@ def test_a_rule_on_the_suppression_list_holds_from_its_day(maisons):
     assert [later.suppression_rule(day).days for day in (TODAY, dt.date(2027, 1, 1))] == [1095, 30]
 
 
+def test_a_rule_on_the_log_holds_from_its_day_and_without_one_it_is_kept_for_ever(maisons):
+    assert maisons.law.log_rule(dt.date(2021, 10, 13)) is None
+    later = Law(logs=(*maisons.law.logs, LogRule(24, dt.date(2027, 1, 1), "")))
+    assert [later.log_rule(day).months for day in (TODAY, dt.date(2027, 1, 1))] == [12, 24]
+    assert Law().log_rule(TODAY) is None
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "finding"),
     [
@@ -82,6 +89,14 @@ def test_a_rule_on_the_suppression_list_holds_from_its_day(maisons):
             "[[suppression]]",
             "[[suppression]]\ndays = 9\nsince = 2018-05-25\nsource = ''\n\n[[suppression]]",
             "two rules",
+        ),
+        (LAW, "months = 12", "months = 5", "`months` must be between 6 and 36"),
+        (LAW, "months = 12", "months = 37", "`months` must be between 6 and 36"),
+        (
+            LAW,
+            "[[log]]",
+            "[[log]]\nmonths = 9\nsince = 2021-10-14\nsource = ''\n\n[[log]]",
+            "two rules begin on one day",
         ),
         (PARTIES, 'storage = ["FR"]', 'storage = "FR"', "`storage` is a list of countries"),
         (PARTIES, 'contact = "privacy@aurelle.example"\n', "", "`contact` must be given as str"),

@@ -14,9 +14,11 @@ from portal_visitor import sent, signed_in, take
 
 from api.portal import proof
 from audit import ledger
+from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from audit.merkle import leaf_hash
 from audit.standalone import standalone
-from vault import evidence, scrubbing
+from vault import evidence, pruning, scrubbing
+from vault.pruningbounds import Plan
 from vault.requests import ownlines
 
 
@@ -175,3 +177,18 @@ def test_what_a_press_costs_is_bounded(maison, pos, reference, browser, monkeypa
     assert [take(browser, "/me/proof").status_code for _ in range(3)] == [200, 200, 429]
     assert sum(read) <= 20  # for the lines and for the last scrub
     assert take(browser, "/me/receipts").status_code == 200  # counted by themselves
+
+
+def test_of_a_log_that_was_pruned_the_pages_say_from_when_on_they_can_tell(maison, pos, browser):
+    signed_in(maison, browser)
+    with maison.vault.unit() as uow:
+        for _ in range(300):
+            uow.record(Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, Actor(ActorKind.VAULT, "vault")))
+        uow.commit()
+    signed(maison)
+    outside = maison.http.app.state.services.settings.checkpoint_file
+    plan = Plan(0, 0, 256, 12, "ab" * 32, ())
+    pruning.prune(maison.vault, plan, ["cd" * 32], outside, Actor(ActorKind.VAULT, "operator"))
+    for page in ("/me/looks", "/me/receipts"):
+        assert "The log is read from entry 256 on" in browser.get(page).text
+    assert browser.post("/me/receipts", browser.get("/me/receipts").forms[0]["fields"] | {"entry": "3"}).status == 410

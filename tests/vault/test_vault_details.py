@@ -5,7 +5,7 @@ from maison_people import FIELDS, one, person, rows, take_in
 
 from audit.detail import detail_commitment, hand_over, with_details, write_detail
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, decode
-from vault import details, evidence, locked
+from vault import details, evidence, housekeeping, locked
 from vault.errors import IntegrityFailure
 from vault.keys.service import Slot
 
@@ -131,3 +131,26 @@ def test_after_the_erasure_no_copy_of_a_detail_opens_and_the_log_still_verifies(
         details.opened(conn, vault.deployment, opened_now[stays.subject], [told[goes.subject]])
     notes = evidence.sign_checkpoints(vault, scene.outside)
     assert evidence.verify(vault, 0, notes).verdict == 0
+
+
+def test_old_details_go_by_themselves_and_an_entry_says_how_many(vault, known, clock):
+    key = key_of(vault, known)
+    old = [noted(vault, key) for _ in range(3)]
+    clock.advance(100 * 86_400)
+    new = noted(vault, key)
+    assert housekeeping.forget_details(vault, 180) == 0
+    assert decode(last(vault))["act"] != "detail.forgotten"
+    clock.advance(81 * 86_400)
+    assert housekeeping.forget_details(vault, 180) == 3
+    entry = decode(last(vault))
+    assert (entry["act"], entry["n"], entry["pol"]) == ("detail.forgotten", 3, ["days:180"])
+    assert set(opened(vault, key, *old, new)) == {new}
+
+
+def test_many_old_details_go_in_several_units(vault, known, clock, monkeypatch):
+    monkeypatch.setattr(details, "AT_ONCE", 2)
+    monkeypatch.setattr(details.forget, "__defaults__", (2,))
+    for _ in range(5):
+        noted(vault, key_of(vault, known))
+    clock.advance(181 * 86_400)
+    assert housekeeping.forget_details(vault, 180) == 5

@@ -198,8 +198,8 @@ def _said(
 def _said_before(conn: Connection, entry_id: bytes) -> dict[str, Any] | None:
     for shard in ledger.shards(conn):
         at = ledger.index_of(conn, shard, entry_id) if shard < 0 else None  # closed logs have negative numbers
-        if at is not None:
-            return decode(ledger.read(conn, shard, at, 1)[0].body)
+        for record in () if at is None else ledger.read(conn, shard, at, 1):
+            return decode(record.body)
     return None
 
 

@@ -8,15 +8,17 @@ second ahead of it.
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
+from typing import Final
 
 import orjson
 
+from audit import pruning
 from audit.checkpoint import MAX_SIZE
 from audit.entry import Act, Actor, Entry, Outcome
 from audit.note import assemble, signature_line
 from audit.reports.asked import Asked
 from audit.reports.document import SUFFIX, Report, signed_text
-from audit.reports.lines import vouched
+from audit.reports.lines import second, vouched
 from vault import locked, systems
 from vault.errors import InvalidReport, UnknownReference
 from vault.keys.service import SigningKey
@@ -25,6 +27,10 @@ from vault.reports.people import LogKeys
 from vault.reports.view import Beat, Person, View
 from vault.setup import log_origin
 from vault.unit import Vault
+
+_BEGINS: Final = (
+    "The log is read from entry {first} on, of {since}: what was before was pruned and is not counted here."
+)
 
 
 def run(vault: Vault, name: str, asked: Asked, actor: Actor, beat: Beat | None = None) -> Report:
@@ -67,6 +73,10 @@ def made(
         register = {each.id: each for each in systems.listed(conn)}
         view = View(vault, conn, asked, upto, register, now, person, log_keys)
         body = wanted.query(view if beat is None else replace(view, beat=beat))
+        begins = [kept for each in upto if (kept := pruning.beginning(conn, each.shard)) is not None]
+    for kept in begins:
+        if asked.since < second(kept.since):
+            body = replace(body, notes=(*body.notes, _BEGINS.format(first=kept.first, since=kept.since)))
     report = Report(name, wanted.question, asked.said(), now, vault.bundle.hash.hex(), upto, body)
     return replace(report, signature=_signed(vault, report))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from audit import pruning
 from audit.entry import Act, Entry
 from audit.entry import Outcome as Ended
 from policies.authorities import Authority
@@ -113,6 +114,7 @@ class Gathered:
     consents: tuple[Mapping[str, Any], ...] = field(repr=False)
     looks: tuple[Look, ...] = field(repr=False)
     authority: Authority | None = None
+    looks_since: str = ""  # from when on the log can be read, as it writes times; empty: from its beginning
 
 
 Finish = Callable[[Commit], Gathered]
@@ -174,8 +176,11 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
             brands = {each.id: each.brand for each in systems.listed(conn)}
             numbering = Numbering(brands, staff_keys(vault.keys, [request.brand])[request.brand])
             seen = looks(conn, uow.shard, person.log_key, request.brand, numbering)
+            kept = pruning.beginning(conn, uow.shard)
         told = {name: tuple(parts) for name, parts in found.items()}
-        return Gathered(request, now, bundle, told, tuple(unread), events, tuple(seen), authority)
+        return Gathered(
+            request, now, bundle, told, tuple(unread), events, tuple(seen), authority, kept.since if kept else ""
+        )
 
     return finish
 

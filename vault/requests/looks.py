@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection
 
 from audit import entry as log_entry
-from audit import ledger
+from audit import ledger, pruning
 from audit.entry import Act, ActorKind, decode
+from audit.pruning import Kept
 from audit.pseudonym import veiled
 from vault.requests.ownlines import is_own, own_lines
 
@@ -63,12 +64,13 @@ class Numbering(NamedTuple):
 def looks(conn: Connection, shard: int, log_key: bytes, brand: str, numbering: Numbering) -> list[Look]:
     """Return every look at a person by one brand's systems and by officers, oldest first.
 
-    What systems of other brands did is theirs to tell: each is a controller.
+    What systems of other brands did is theirs to tell: each is a controller. Of a log that was pruned, what is left
+    (`audit.pruning.beginning`).
     """
     found: list[Look] = []
     officers: dict[str, int] = {}
     staff: dict[str, int] = {}
-    start = 0
+    start = pruning.kept_from(conn, shard)
     while piece := ledger.read(conn, shard, start, PIECE):
         for record in piece:
             mine = f'"sref":"{log_entry.sref(log_key, record.entry_id).hex()}"'.encode()
@@ -85,10 +87,14 @@ def looks(conn: Connection, shard: int, log_key: bytes, brand: str, numbering: N
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """The newest looks that one bounded step found, newest first, and how far back it read; 0: to the beginning."""
+    """The newest looks that one bounded step found, newest first, and how far back it read; 0: there is nothing more.
+
+    `kept` then tells where a log begins that was pruned.
+    """
 
     looks: tuple[Look, ...]
     reached: int
+    kept: Kept | None = None
 
 
 def recent(
@@ -106,7 +112,7 @@ def recent(
         if line.content["act"] in _SHOWN
         and (look := _look(line.content, line.record.idx, brand, numbering, numbers)) is not None
     ]
-    return Recent(tuple(shown), lines.reached)
+    return Recent(tuple(shown), lines.reached, lines.kept)
 
 
 def _look(

@@ -12,9 +12,10 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from audit import entry as log_entry
-from audit import ledger
+from audit import ledger, pruning
 from audit.entry import Act, ActorKind, decode
 from audit.ledger import Record
+from audit.pruning import Kept
 from policies.decision import OWN
 from vault.requests.steps import PORTAL
 
@@ -36,10 +37,14 @@ class OwnLine:
 
 @dataclass(frozen=True, slots=True)
 class OwnLines:
-    """What one step found, newest first. `reached` is the oldest index looked at; 0: the log was read to its beginning."""
+    """What one step found, newest first. `reached` is the oldest index looked at; 0: there is nothing more to read.
+
+    `kept` then tells where a log begins that was pruned; None for one that was read to its very beginning.
+    """
 
     found: tuple[OwnLine, ...]
     reached: int
+    kept: Kept | None = None
 
 
 def is_own(content: Mapping[str, Any]) -> bool:
@@ -59,7 +64,8 @@ def own_lines(
     """
     end = ledger.head(conn, shard).size
     end = end if before is None else min(max(before, 0), end)
-    floor = max(0, end - MOST_READ)
+    begin = pruning.kept_from(conn, shard)
+    floor = max(begin, end - MOST_READ)
     found: list[OwnLine] = []
     for record in _backwards(conn, shard, end, floor):
         if _is_about(record, log_key):
@@ -67,9 +73,11 @@ def own_lines(
             line = OwnLine(record, content, is_own(content))
             if own is None or line.own is own:
                 found.append(line)
-        if len(found) == MOST_FOUND:
+        if len(found) == MOST_FOUND and record.idx > begin:
             return OwnLines(tuple(found), record.idx)
-    return OwnLines(tuple(found), floor)
+    if floor > begin:
+        return OwnLines(tuple(found), floor)
+    return OwnLines(tuple(found), 0, pruning.beginning(conn, shard))
 
 
 def last_scrub(conn: Connection, shard: int) -> Record | None:
