@@ -41,7 +41,9 @@ def open_from(settings: Settings) -> Vault:
 
 def admit(settings: Settings, vault: Vault) -> None:
     """Let the restore guard look at the data, before anybody is served from them."""
-    restores.admit(vault, lambda since: keeper_of(settings).history(since), settings.checkpoint_file)
+    restores.admit(
+        vault, lambda since: keeper_of(settings).history(since), settings.checkpoint_file, settings.log_mirror
+    )
 
 
 def open_unadmitted(settings: Settings) -> Vault:
@@ -75,6 +77,14 @@ def open_keys(settings: Settings, vault: Vault) -> KeyService:
     return open_keystore(place.keystore, place.provider, vault.deployment)
 
 
+def open_keys_alone(settings: Settings) -> KeyService:
+    """Open the keys where there are no data yet. Raises `Sealed`, `KeyHolderUnavailable`, `WrongDeployment`."""
+    if settings.keyd_socket is not None:
+        return KeydClient(settings.keyd_socket, settings.deployment)
+    place = place_of(settings)
+    return open_keystore(place.keystore, place.provider, settings.deployment)
+
+
 def data_place_of(settings: Settings) -> Place:
     """Say where the data lives; of the root nothing is read, which may be another account's."""
     url = settings.database.render_as_string(hide_password=False)
@@ -83,10 +93,12 @@ def data_place_of(settings: Settings) -> Place:
 
 def _open(settings: Settings, keys: Callable[[str], KeyService] | None) -> Vault:
     place = data_place_of(settings) if keys else place_of(settings)
-    return open_vault(
+    vault = open_vault(
         place,
         bundle_in_force(place),
         clock=SystemClock(),
         entropy=SystemEntropy(),
         keys=keys,
     )
+    vault.mirror = settings.log_mirror
+    return vault

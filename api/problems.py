@@ -109,6 +109,7 @@ INTERNAL: Final = frozenset(
         "unknown_system",
         "unknown_officer",
         "invalid_backup",
+        "log_refused",
         "restore_unfinished",
         "too_few_copies",
         "root_survives",

@@ -93,6 +93,7 @@ class Sealing:
             self._noted = True
         # Before the first request: a log that cannot be vouched for, as one brought back from backup, is not served.
         evidence.sign_checkpoints(self._vault, self._settings.checkpoint_file, wait=True)
+        evidence.mirror_behind(self._vault)
         self._refusal = self._told = None
         self._log.info(Event.READY)
 

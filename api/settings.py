@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     )
     checkpoint_file: Path = Field(default=Path(), description="Copy of the last checkpoint kept outside the database.")
     publish_folder: Path | None = Field(default=None, description="Folder for the log's tiles and checkpoint.")
+    log_mirror: Path | None = Field(
+        default=None,
+        description="Folder on another disk for the log with its entries: what a restore reads erasures from.",
+    )
     witness_policy: Path | None = Field(
         default=None, description="Policy file that names the log's witnesses and their quorum. Default: no witness."
     )

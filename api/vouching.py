@@ -20,6 +20,9 @@ class Vouching:
         def sign() -> None:
             evidence.vouch(vault, settings.checkpoint_file, settings.publish_folder)
 
+        def mirror() -> None:
+            evidence.mirror_behind(vault)
+
         def beat() -> None:
             clockwatch.heartbeat_due(vault)
 
@@ -35,6 +38,8 @@ class Vouching:
             Periodic(scrubbing.LOOK_SECONDS, scrub, log, Event.SCRUB_FAILED, last=False, door=door),
             Periodic(settings.checkpoint_seconds, sign, log, Event.CHECKPOINT_REFUSED, door=door),
         ]
+        if settings.log_mirror is not None:
+            jobs.append(Periodic(settings.checkpoint_seconds, mirror, log, Event.MIRROR_FAILED, door=door))
         if settings.witness_policy is not None:
             self.witnesses = Witnesses(vault, settings.witness_policy, log, second=settings.log_ml_dsa)
             asks = self.witnesses.turn

@@ -7,6 +7,7 @@ Standard library only: the verifier takes this file along when it is copied out.
 """
 
 import hmac
+from collections.abc import Iterable, Sequence
 
 PSEUDONYM_LABEL = b"ecrin/audit/sref/v1\x00"
 STAFF_LABEL = b"ecrin/audit/staff/v1\x00"
@@ -20,6 +21,21 @@ def pseudonym(log_key: bytes, entry_id: bytes) -> bytes:
     The label keeps this apart from every other use of the key; the id makes each entry's value independent.
     """
     return hmac.digest(log_key, PSEUDONYM_LABEL + entry_id, "sha256")
+
+
+def messages_of(entry_ids: Iterable[bytes]) -> list[bytes]:
+    """Return what is hashed under a log key for each entry, made once where many keys are tried."""
+    return [PSEUDONYM_LABEL + each for each in entry_ids]
+
+
+def places_of(log_key: bytes, messages: Sequence[bytes], pseudonyms: Sequence[bytes]) -> list[int]:
+    """Return the places of those entries that are about the person of a log key: all of them, and nobody else's."""
+    digest = hmac.digest
+    return [
+        place
+        for place, (message, mine) in enumerate(zip(messages, pseudonyms, strict=True))
+        if digest(log_key, message, "sha256") == mine
+    ]
 
 
 def veiled(staff_key: bytes, entry_id: bytes, staff: bytes) -> bytes:

@@ -33,6 +33,7 @@ _TABLES: Final = (
 )  # fmt: skip
 _CHUNK: Final = 4096  # entries read at a time
 _LONGEST: Final = 96  # of an origin in an entry; a longer one stands there by its hash
+AFTER: Final = "after:"
 _SUCCESSOR: Final = re.compile(r"/[0-9]{8}-[0-9a-f]{16}\Z")
 
 
@@ -58,7 +59,7 @@ class Succession:
         `root:` are what the closed log has, so that the successor's checkpoints vouch for it too.
         """
         named = self.origin if self.last is None else self.last.origin
-        rules = (f"after:{_spelt(named)}", f"kept:{self.kept}", vouched(self.root))
+        rules = (after(named), f"kept:{self.kept}", vouched(self.root))
         if self.last is None:
             return Entry(Act.LOG_SUCCESSION, Outcome.ALLOW, actor, pol=rules)
         return Entry(Act.LOG_SUCCESSION, Outcome.ALLOW, actor, pol=rules, n=self.last.size, com=self.last.root)
@@ -110,6 +111,11 @@ def succeed(conn: Connection, shard: int, successor: str, last: Checkpoint | Non
         conn.execute(update(table).where(table.c.shard == shard).values(shard=closed))
     ledger.create_head(conn, shard, successor, now)
     return Succession(head.origin, successor, head.size, head.frontier.root(), last)
+
+
+def after(origin: str) -> str:
+    """Spell, as the first entry of a successor does, which log it follows."""
+    return f"{AFTER}{_spelt(origin)}"
 
 
 def vouched(root: bytes) -> str:

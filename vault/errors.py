@@ -138,6 +138,12 @@ class InvalidBackup(VaultError):
     code = "invalid_backup"
 
 
+class LogRefused(VaultError):
+    """A log outside cannot be what a restore goes by: not signed here, another, a fork, too short, or not whole."""
+
+    code = "log_refused"
+
+
 class RestoreUnfinished(VaultError):
     """A backup was brought back and not everything was done that must be before anybody is served from it."""
 

@@ -1,13 +1,16 @@
 """Keeps the log vouched for and public: checkpoints, tiles, proofs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from audit import checkpoint, ledger, pruning, published, publishing, reconciliation, subtrees
 from audit.entry import Act, Actor, Entry, Outcome, decode
-from audit.errors import CannotDecide, InvalidEntry
+from audit.errors import CannotDecide, InvalidEntry, PublishingRefused
 from audit.findings import Result
 from audit.ledger import Record
 from audit.note import split_note
@@ -25,6 +28,7 @@ from vault.unit import UnitOfWork, Vault
 
 _MOST_HOURS: Final = 48  # of a reconciliation, as an entry names them
 _CHUNK: Final = 4096  # entries read at a time
+_MIRROR_NAME: Final = 32  # hexadecimal digits of a log's folder: a log's name is no file name
 
 
 def outside_file(outside: Path, shard: int) -> Path:
@@ -85,7 +89,7 @@ def kept_from(vault: Vault, shard: int = 0) -> int:
 def sign_checkpoints(vault: Vault, outside: Path, *, wait: bool = False) -> list[str]:
     """Sign the head of every shard that has new entries; returns the notes. `outside` keeps a copy off the database.
 
-    Raises `audit.errors.SigningRefused` if a head does not extend what was signed before. Without `wait` a log that
+    The vault's mirror of the log is brought up to them. Raises `audit.errors.SigningRefused` if a head does not extend what was signed before. Without `wait` a log that
     another process is just signing is passed over, unchecked.
     """
     notes = []
@@ -98,6 +102,9 @@ def sign_checkpoints(vault: Vault, outside: Path, *, wait: bool = False) -> list
                 published.grow(conn, shard, published.signed_size(conn, shard))
         if note is not None:
             notes.append(note)
+    if notes and vault.mirror is not None:
+        with suppress(PublishingRefused):  # the service says that it fails and tries again; what is signed stands
+            mirror(vault, vault.mirror)
     return notes
 
 
@@ -113,6 +120,51 @@ def publish(vault: Vault, folder: Path, *, entries: bool, shard: int = 0) -> Pub
     """Bring a folder of files up to the newest checkpoint (`audit.publishing`)."""
     with vault.reading() as conn:
         return publishing.publish(conn, shard, folder, entries=entries)
+
+
+def mirror_of(mirror: Path, origin: str) -> Path:
+    """Name the folder of one log in the mirror: a log that succeeds another has its own."""
+    return mirror / sha256(origin.encode()).hexdigest()[:_MIRROR_NAME]
+
+
+def mirror(vault: Vault, folder: Path) -> int:
+    """Bring the mirror of the log, with its entries, up to the newest checkpoints; returns how many files were written.
+
+    Its folder must be there: a disk that is away is no place to begin a mirror anew. Raises `PublishingRefused`.
+    """
+    if not folder.is_dir():
+        raise PublishingRefused("the folder of the mirror is not there")
+    try:
+        with _alone(folder):
+            return sum(
+                publish(vault, mirror_of(folder, log_origin(vault.origin, shard)), entries=True, shard=shard).written
+                for shard in range(vault.shards)
+            )
+    except OSError:
+        raise PublishingRefused("the mirror cannot be written") from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time write into a folder: all of them have the same names for what they write beside."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def mirror_behind(vault: Vault) -> None:
+    """Bring the vault's mirror up to date where signing did not, as its disk was away. Raises `PublishingRefused`."""
+    if vault.mirror is None:
+        return
+    for shard in range(vault.shards):
+        newest = latest_checkpoint(vault, shard)
+        held = mirror_of(vault.mirror, log_origin(vault.origin, shard)) / publishing.CHECKPOINT
+        if newest is not None and (not held.exists() or held.read_text("utf-8", "replace") != newest):
+            mirror(vault, vault.mirror)
+            return
 
 
 def hash_tile(vault: Vault, at: Place, shard: int = 0) -> bytes | None:

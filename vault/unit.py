@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import InitVar, dataclass
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final, Self, TypeVar
 
@@ -86,11 +87,11 @@ class Vault:
 
     `bundle` and `crowds` are replaced whole, by a policy load and a census: read them once per request. `alarm` is called
     after the commit of a unit that raised one, on that unit's thread; it must not raise, and by default does nothing: the
-    log entry stands either way.
+    log entry stands either way. `mirror` is the folder on another disk to which the signed log goes, if it goes to one.
     """
 
     __slots__ = (
-        "_reader", "alarm", "bundle", "clock", "crowds", "deployment", "engine", "entropy", "failures", "keys", "origin", "shards",
+        "_reader", "alarm", "bundle", "clock", "crowds", "deployment", "engine", "entropy", "failures", "keys", "mirror", "origin", "shards",
     )  # fmt: skip
 
     def __init__(
@@ -117,6 +118,7 @@ class Vault:
         self._reader = reader(engine)
         self.failures = Failures()
         self.alarm: Callable[[Alarm], None] = lambda _: None
+        self.mirror: Path | None = None
 
     def unit(self, shard: int = 0) -> "UnitOfWork":
         """Start a unit of work on one shard's log. Use as a context manager; it rolls back unless committed."""

@@ -40,6 +40,7 @@ class Event(StrEnum):
     BATCH_FAILED = "batch.failed"
     CHECKPOINT_SIGNED = "checkpoint.signed"
     CHECKPOINT_REFUSED = "checkpoint.refused"
+    MIRROR_FAILED = "mirror.failed"
     QUORUM_MISSING = "quorum.missing"
     WITNESS_REFUSED = "witness.refused"
     WITNESSES_FAILED = "witnesses.failed"

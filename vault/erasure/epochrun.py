@@ -15,7 +15,7 @@ from vault.erasure.certificates import certify
 from vault.erasure.finishing import anything_queued, finish
 from vault.erasure.settling import settle
 from vault.keys.epochs import Destroyed
-from vault.recovery import restores
+from vault.recovery import caughtup
 from vault.store.engine import clear_journal
 from vault.unit import Vault
 
@@ -74,7 +74,7 @@ def reconcile(vault: Vault, change: Changing, outside: Path, ended: list[Destroy
     finished = finish(vault, change.history()) if anything_queued(vault) else 0
     if finished:
         clear_journal(vault.engine)
-    restores.follow(vault, ended or ())  # behind `finish`: the restore guard need not look for what it has taken
+    caughtup.follow(vault, ended or ())  # behind `finish`: the restore guard need not look for what it has taken
     return finished, certify(vault, change.history, outside)
 
 

@@ -66,6 +66,7 @@ class Erase:
     category_id: int = 0
     field_id: int = 0
     cause: Cause = Cause.REQUEST
+    again: bool = False  # a log outside says that it was asked for before: the entry tells so
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +293,8 @@ class _Requests:
         names = records.what_log(self.catalogue, asked.scope, asked.category_id, asked.field_id)
         back = (f"kept.{each.because}:{keeping.name_of(self.catalogue, each.category_id)}" for each in kept)
         listed = ("erasure.suppressed",) if going else ()
-        why = (f"erasure.{asked.cause}", f"erasure.{asked.scope}", *listed, *back)
+        anew = ("erasure.again",) if asked.again else ()
+        why = (f"erasure.{asked.cause}", f"erasure.{asked.scope}", *anew, *listed, *back)
         entry = Entry(Act.ERASURE_REQUESTED, Outcome.ALLOW, asked.actor, names, pol=why, n=len(leaves))
         recorded = uow.record(entry, log_key=log_key)
         if asked.scope is Scope.FIELD and leaves:

@@ -100,6 +100,7 @@ class Restoration(Row, table=True):
     subjects: int = Field(sa_type=BigInteger)  # erased again
     compartments: int = Field(sa_type=BigInteger)  # erased again, of subjects that are not
     indexed: int = Field(sa_type=BigInteger)  # search tokens made anew
+    by_log: str = Field(sa_type=String(16))  # whether a log outside is to be read, was read, or is gone without
 
 
 class LeftLeaf(Row, table=True):
