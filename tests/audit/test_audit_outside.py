@@ -63,6 +63,15 @@ def test_erasures_are_told_from_where_they_count_and_no_others():
     assert merged([told, nothing]).erased == told.erased
 
 
+def test_what_was_told_again_before_it_was_pruned_is_told(tmp_path):
+    leaves = [leaf_hash(each) for each in BODIES]
+    carried = entry(300, Act.ERASURE_CARRIED, com=b"\3" * 32, pol=("carried.pruned",))
+    bodies = [*BODIES, carried, entry(301, Act.LOG_PRUNED, n=256)]
+    kept = [b""] * 256 + bodies[256:]
+    told = read(source(kept, [*leaves, *map(leaf_hash, bodies[300:])]), signed(bodies), {}, 0, 0)
+    assert (told.erased, told.absent) == ({b"\2" * 32, b"\3" * 32}, 256)
+
+
 def test_the_person_of_a_key_is_found_in_all_their_entries_and_in_nobody_elses():
     ids = [number.to_bytes(16) for number in range(8)]
     mine = [pseudonym(KEYS[number % 4], each) for number, each in enumerate(ids)]

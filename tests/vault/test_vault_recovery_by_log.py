@@ -343,6 +343,32 @@ def test_the_log_that_followed_an_earlier_restore_counts_as_well(scene, people):
         scene.by_log()
 
 
+def test_a_manifest_names_no_log_that_was_closed_and_a_pruned_beginning_says_nothing_of_it(scene, people):
+    """Before the data are in place only their own log is known; what it followed is known when they are."""
+    scene.back_up()
+    scene.published()
+    take_in(scene.vault, person(of("lost", 7)))
+    scene.published()
+    scene.move(scene.load())
+    scene.by_log()
+    take_in(scene.vault, *(person(of("many", number)) for number in range(100, 400)))
+    scene.published()
+    (own,) = (each for each in manifest_of(scene.back_up("later")) if each.shard == 0)
+    scene.whole(people[1].subject)
+    scene.published()
+    (_folder(scene) / "tile" / "entries" / "000").unlink()
+    publics = lost.publics_of(scene.vault.keys)
+    told = lost.examine([scene.mirror], publics, [own], lost.pins_of(scene.outside, 1), None)
+    assert len(told.asked) == 1
+    with pytest.raises(LogRefused):  # in place, the data know all of theirs
+        lost.examine([scene.mirror], publics, [own], [], lambda *_: True)
+    assert len(logs.examine(scene.vault, [scene.mirror], scene.outside).asked) == 0
+
+
+def manifest_of(told):
+    return [lost.Known(each.shard, each.origin, each.size, bytes.fromhex(each.root)) for each in told.log]
+
+
 def _newest(scene):
     return (evidence.mirror_of(scene.mirror, scene.vault.origin) / "checkpoint").read_text()
 

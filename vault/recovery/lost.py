@@ -136,7 +136,7 @@ def _examine(
                     logs[source.origin] = _Log(source, signed, _link(source))
         if not logs:
             raise CannotDecide("no log with its entries is there: give one (--log), or go on without (--without-log)")
-        _relate(logs, known, followed)
+        _relate(logs, known, followed, all_known=extends is not None)
         roots = _roots(logs, known, pins, publics, extends)
         told = {
             each.source.origin: _read(each, roots[each.source.origin], known, whole=whole) for each in logs.values()
@@ -160,8 +160,12 @@ def _link(source: Source) -> _Link | None:
     return _Link(rule, int(first.get("n", 0)), bytes.fromhex(first["com"]))
 
 
-def _relate(logs: Mapping[str, _Log], known: Sequence[Known], followed: Collection[str]) -> None:
-    """Tell how each log is related to those of the data. Raises `VerificationError` for one that is not at all."""
+def _relate(logs: Mapping[str, _Log], known: Sequence[Known], followed: Collection[str], *, all_known: bool) -> None:
+    """Tell how each log is related to those of the data. Raises `VerificationError` for one that is not at all.
+
+    Of a log whose first entry was pruned nothing says what it follows. Until `all_known` logs of the data are (a backup's
+    manifest does not name those that were closed), nothing is said against such a log, and nothing taken from it.
+    """
     named = {succession.after(origin): origin for origin in (*logs, *(each.origin for each in known))}
     here = {each.origin: each for each in known}
     for origin, log in logs.items():
@@ -185,7 +189,8 @@ def _relate(logs: Mapping[str, _Log], known: Sequence[Known], followed: Collecti
             before = named.get(log.after.rule, "") if log.after is not None else ""
             if before in logs and not logs[before].role:
                 logs[before].role = "earlier"
-    strangers = [origin for origin, log in logs.items() if not log.role]
+    headless = not all_known and any(log.source.beginning() is None for log in logs.values())
+    strangers = [origin for origin, log in logs.items() if not log.role and not headless]
     if strangers:
         raise VerificationError(f"{strangers[0]} is not the log of these data, nor follows it")
 
