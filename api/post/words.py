@@ -28,7 +28,7 @@ _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
         LetterKind.READY: ("Your request to {brand}", "The answer to your request {request} is ready. Sign in to fetch it."),
         LetterKind.UNDERWAY: (
             "Your request to {brand}",
-            "What you asked for in your request {request} is about to be carried out. It cannot be undone. Keep this number: with it the certificate of the erasure can be fetched where one signs in, once it is done.",
+            "What you asked for in your request {request} is about to be carried out. It cannot be undone. Keep this number: with it the certificate can be fetched where one signs in, once it is done.",
         ),
         LetterKind.IDENTITY: (
             "Your request to {brand}",
@@ -66,7 +66,7 @@ _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
         ),
         LetterKind.UNDERWAY: (
             "Votre demande à {brand}",
-            "Ce que vous demandiez dans votre demande {request} va être exécuté. Cela ne peut être annulé. Gardez ce numéro : avec lui, le certificat d’effacement pourra être retiré sur la page de connexion, une fois l’effacement accompli.",
+            "Ce que vous demandiez dans votre demande {request} va être exécuté. Cela ne peut être annulé. Gardez ce numéro : avec lui, le certificat pourra être retiré sur la page de connexion, une fois que ce sera fait.",
         ),
         LetterKind.IDENTITY: (
             "Votre demande à {brand}",

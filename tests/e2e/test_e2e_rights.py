@@ -162,7 +162,7 @@ class House:
         assert phone.submit("/me/code", code=code).headers["location"] == "/me"
         return phone
 
-    def handled(self, request):
+    def handled(self, request, client):
         """Let officers do what a request asks for."""
         if not request.is_open:
             return
@@ -179,6 +179,8 @@ class House:
             erasing.check_holds(vault, request.id, self.by())
             erasing.rehearse(vault, request.id, self.by())
             erasing.approve(vault, request.id, self.by(APPROVER))
+            # The letter with the number goes while there is somebody to write to: officers wait for it.
+            self.letters.find(client.email, f"request ({request.name}) is about to be carried out")
             erasing.execute(vault, request.id, self.by())
             self.end_epoch()
         else:
@@ -331,7 +333,7 @@ def taken(house, client, request, action):
 def test_access_and_portability_end_in_a_signed_package(house, right, door):
     client = house.client()
     request = asked(house, client, right, door)
-    house.handled(request)
+    house.handled(request, client)
     assert house.letters.find(client.email, r"answer to your request ([0-9a-f]{32})") == request.name
     _, answer = taken(house, client, request, "/me/package")
     with house.package(answer) as files:
@@ -345,7 +347,7 @@ def test_access_and_portability_end_in_a_signed_package(house, right, door):
 def test_a_rectification_ends_in_the_value_that_the_person_gave(house, door):
     client = house.client()
     request = asked(house, client, "rectification", door)
-    house.handled(request)
+    house.handled(request, client)
     house.letters.find(client.email, f"request ({request.name}) has been done")
     shown = house.pos.seen(client.reference, "ring_size")
     assert shown == {"ring_size": {"value": "54", "system": "eu"}}
@@ -358,7 +360,7 @@ def test_a_restriction_ends_in_a_person_whom_nobody_is_given(house, door):
     client = house.client()
     request = asked(house, client, "restriction", door)
     token = house.pos.granted(client.reference, ("name", "masked"), max_uses=9)
-    house.handled(request)
+    house.handled(request, client)
     assert house.pos.disclose(token).status_code == 401
     assert "is restricted" in house.signed_in(client).get("/me").text
     house.proven(request, "request.advanced", "move:carry_out")
@@ -385,7 +387,7 @@ def test_an_objection_and_a_withdrawal_end_in_a_signed_record_at_once(house, rig
 def test_a_review_and_a_complaint_end_in_a_signed_answer(house, right, door):
     client = house.client()
     request = asked(house, client, right, door)
-    house.handled(request)
+    house.handled(request, client)
     assert house.letters.find(client.email, r"answer to your request ([0-9a-f]{32})") == request.name
     assert not [text for text in house.letters.taken[client.email] if "mended" in text]
     _, answer = taken(house, client, request, "/me/answer")
@@ -400,7 +402,7 @@ def test_an_erasure_in_part_ends_in_a_certificate(house, door):
         client.reference, {"set": {"favourite_colours": ["blue"]}}, house.pos.describe(client.reference).headers["etag"]
     ).status_code == 200  # fmt: skip
     request = asked(house, client, "erasure", door)
-    house.handled(request)
+    house.handled(request, client)
     house.letters.find(client.email, f"request ({request.name}) is about to be carried out")
     _, answer = taken(house, client, request, "/me/certificate")
     certificate_of(house, answer, client, scope="category")
@@ -414,7 +416,7 @@ def test_an_erasure_of_everything_ends_in_a_certificate_without_signing_in(house
     else:
         monkeypatch.setitem(HANDED_IN, "erasure", {})
     request = asked(house, client, "erasure", door)
-    house.handled(request)
+    house.handled(request, client)
     number = house.letters.find(client.email, r"request ([0-9a-f]{32}) is about to be carried out")
     assert number == request.name
     stranger = Telephone(house.settings)
@@ -462,7 +464,7 @@ def test_a_package_that_dies_half_way_leaves_nothing_on_the_disk(house):
     """The last of this module: the server is killed while it makes a package of personal data."""
     client = house.client()
     request = asked(house, client, "access", "portal")
-    house.handled(request)
+    house.handled(request, client)
     phone = house.signed_in(client)
     form = phone.get("/me/requests").form("request", action="/me/package")["fields"]
     with ThreadPoolExecutor(1) as pool:
