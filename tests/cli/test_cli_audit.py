@@ -240,7 +240,7 @@ def test_doctor_says_when_the_witnesses_have_no_quorum(signed, ecrin, tmp_path, 
     assert told()[0] == "failed"
     path.write_text(f"log {key}\nwitness w {witness} https://w.example/\nquorum w\n")
     monkeypatch.setattr(witnessing, "LATE_SECONDS", 0)
-    assert told() == ("overdue", "no quorum of the 1 witnesses stands under what was signed since")
+    assert told() == ("overdue", "no quorum of 1 witness stands under what was signed since")
     monkeypatch.setattr(witnessing, "LATE_SECONDS", 1 << 40)  # however long ago it was signed
     assert told()[0] == "ok"
     path.write_text(f"log {key}\nquorum none\n")

@@ -191,7 +191,7 @@ def insert_request(vault, at):
     from vault.store.tables import metadata
 
     table = metadata.tables["subject_request"]
-    row = {each.name: "" for each in table.columns} | {
+    row = {each.name: None if each.nullable else "" for each in table.columns} | {
         "id": b"r" * 16, "shard": 0, "subject_id": None, "mandate_hash": None, "received_at": at, "extended": False,
         "paused_days": 0, "paused_at": None, "due_at": at, "closed_at": None, "duplicate_of": None, "version": 1,
         "content": None, "content_slot": None, "content_generation": None,
