@@ -139,6 +139,6 @@ def test_once_nothing_newer_is_to_come_back_newer_backups_die(signed, ecrin, bac
     forgotten = ecrin("restore", "--forget-newer", "--json")
     assert (forgotten.code, forgotten.json) == (0, {"forgotten": 3})
     assert ecrin("restore", "--forget-newer").out.startswith(
-        "3 leaves that no row names are given up: the next epoch ends what they still open."
+        "3 leaves that no row names are given up: the next epoch ends what still opens by that."
     )
     assert acts(signed)[-1] == "erasure.carried"
