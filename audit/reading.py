@@ -20,10 +20,12 @@ _from_id = FROM_ID.fullmatch
 class Content(Mapping[str, Any]):
     """The members of one entry, as `decode` gives them; to be read, not changed."""
 
-    __slots__ = ("_body", "_kind", "_whole", "t")
+    __slots__ = ("_body", "_kind", "_whole", "moment")
 
     def __init__(self, kind: Mapping[str, Any], t: bytes, body: bytes) -> None:
-        self.t = t  # when, as the log writes it
+        self.moment = (
+            t  # when, as the log writes it. Not `t`: a template that asks for `.t` must get the member, a text
+        )
         self._kind = kind
         self._body = body
         self._whole: Mapping[str, Any] | None = None
@@ -32,7 +34,7 @@ class Content(Mapping[str, Any]):
         kind = self._kind
         if key in kind:
             return kind[key]
-        return self.t.decode() if key == "t" else self._read()[key]
+        return self.moment.decode() if key == "t" else self._read()[key]
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a member, or what is given in its place."""

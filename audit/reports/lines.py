@@ -80,12 +80,12 @@ def lines(
                     raise InvalidEntry("an entry is not what its leaf hash stands for")
                 if body.startswith(wanted) and (not marks or all(mark in body for mark in marks)):
                     content = read(body)
-                    if first <= content.t < last:
+                    if first <= content.moment < last:
                         yield Line(each.shard, place, content)
             index = piece[-1][0] + 1
             beat(len(piece))
             # Clocks of several hosts differ, so one later entry is no end; a piece that begins and ends later is.
-            if read(piece[0][2]).t >= last and read(piece[-1][2]).t >= last:
+            if read(piece[0][2]).moment >= last and read(piece[-1][2]).moment >= last:
                 break
 
 

@@ -45,7 +45,7 @@ def same(reader, body):
         else:
             with pytest.raises(KeyError):
                 reader.read(body)[key]
-    assert content.t.decode() == whole["t"]
+    assert content.moment.decode() == whole["t"]
     return whole
 
 
