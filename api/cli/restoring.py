@@ -229,8 +229,9 @@ def _said(done: Restored, found: Lost | None, vault: Vault) -> str:
     ]
     if found is not None:
         lines.append(
-            f"The log outside has {found.beyond} entries more. Asked for again on its word: {again.subjects} people, "
-            f"{again.categories} categories, {again.fields} fields; {again.strangers} erasures in it are of nobody here."
+            f"The log outside has {how_many(found.beyond, 'entry', 'entries')} more. Asked for again on its word: "
+            f"{how_many(again.subjects, 'person', 'people')}, {how_many(again.categories, 'category', 'categories')}, "
+            f"{how_many(again.fields, 'field')}; of nobody here: {how_many(again.strangers, 'erasure')}."
         )
     if done.revived:
         lines.append(f"{done.revived} leaves that were destroyed once are there again: they go with the next epoch.")

@@ -60,7 +60,7 @@ def test_a_checkpoint_is_stamped_kept_published_and_verified_offline(store, tsa,
     assert kept.note == evidence.latest_checkpoint(store)
     assert (published / "timestamp.tsr").read_bytes() == kept.response
     assert ask(published, tsa, store) == 0
-    assert f"at {kept.size} entries was signed by " in capsys.readouterr().out
+    assert f"at {kept.size} {'entry' if kept.size == 1 else 'entries'} was signed by " in capsys.readouterr().out
 
 
 def test_one_stamp_is_enough_until_the_log_grows(store, stamps, tmp_path, clock):
