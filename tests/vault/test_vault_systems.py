@@ -153,21 +153,21 @@ def test_disabling_nobody_is_an_error_and_no_entry(store):
     assert last_entry(store)["act"] != "system.disabled"
 
 
-def test_an_officer_is_added_with_a_hash_alone(store):
-    with store.unit() as unit:
-        record = officers.add(unit, "dpo-1", Role.COMPLIANCE, "correct horse battery", BY)
+def test_an_officer_is_added_with_a_hash_alone(vault):
+    with vault.unit() as unit:
+        record = officers.add(unit, "dpo-1", Role.COMPLIANCE, "violet kettle northward", BY)
         unit.commit()
-    with store.reading() as conn:
+    with vault.reading() as conn:
         assert officers.listed(conn) == [record]
-        assert officers.password_fits(conn, "dpo-1", "correct horse battery")
-        assert not officers.password_fits(conn, "dpo-1", "correct horse batteries")
-        assert not officers.password_fits(conn, "dpo-2", "correct horse battery")
+        assert officers.password_fits(conn, "dpo-1", "violet kettle northward")
+        assert not officers.password_fits(conn, "dpo-1", "violet kettle northwards")
+        assert not officers.password_fits(conn, "dpo-2", "violet kettle northward")
         stored = conn.exec_driver_sql("SELECT password_hash FROM officer").scalar_one()
     assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    assert last_entry(store)["pol"] == ["officer:dpo-1", "role:compliance"]
+    assert last_entry(vault)["pol"] == ["officer:dpo-1", "role:compliance"]
 
 
 @pytest.mark.parametrize(("officer_id", "password"), [("D P O", "x" * 12), ("dpo", "x" * 11), ("dpo", "x" * 1025)])
-def test_officers_out_of_shape_are_refused(store, officer_id, password):
-    with pytest.raises(InvalidRegistration), store.unit() as unit:
+def test_officers_out_of_shape_are_refused(vault, officer_id, password):
+    with pytest.raises(InvalidRegistration), vault.unit() as unit:
         officers.add(unit, officer_id, Role.AUDITOR, password, BY)
