@@ -91,9 +91,9 @@ def proves(vault: Vault, officer_id: str, password: str, code: str) -> bool:
         steps = _steps_of(secret or bytes(_SECRET), code, uow.now)
         known = row is not None and secret is not None and failures < MOST_FAILURES
         now: dict[str, Any] = {"offered_step": None, "offered_drift": 0}
+        now |= {"drift": 0, "last_step": 0} if row is None else {"drift": row.drift, "last_step": row.last_step}
         good = False
         if row is not None:
-            now |= {"drift": row.drift, "last_step": row.last_step}
             for step in steps if knows and known else ():
                 drift = step - uow.now // STEP_SECONDS
                 again = row.offered_step is not None and 0 < step - row.offered_step <= IN_A_ROW
