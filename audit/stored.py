@@ -10,9 +10,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from audit.errors import CannotDecide
+
+_NO_BODY: Final = b"\0"  # of no entry
 
 
 class StoredEntry(NamedTuple):
@@ -110,7 +112,7 @@ def _entries_of(conn: sqlite3.Connection, shard: int) -> Iterator[StoredEntry]:
         if type(idx) is int and type(body) is bytes and type(leaf) is bytes and type(entry_id) is bytes:
             yield StoredEntry._make(row)
         else:
-            yield StoredEntry(_number(idx), _bytes(body), _bytes(leaf), _bytes(entry_id))
+            yield StoredEntry(_number(idx), _body(body), _bytes(leaf), _bytes(entry_id))
 
 
 # SQLite lets any column hold any type. What is not of the column's type was not written by the vault; it is passed on
@@ -123,6 +125,11 @@ def _number(value: object) -> int:
 
 def _bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else b""
+
+
+def _body(value: object) -> bytes:
+    """An empty body is one that was pruned: what is of another type must not pass for that."""
+    return value if isinstance(value, bytes) else _NO_BODY
 
 
 def _text_of(value: object) -> str:

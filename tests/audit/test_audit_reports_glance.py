@@ -1,14 +1,16 @@
 """A log at a glance counts what reading every entry counts, whatever is in it."""
 
 from collections import Counter
-from types import SimpleNamespace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
-from audit import ledger
+from audit import ledger, tables
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, encode
+from audit.reports import glance as glancing
+from audit.reports import lines as reading
 from audit.reports.glance import glance
 from audit.reports.lines import Vouched, lines
 
@@ -27,22 +29,19 @@ entries = st.builds(
 
 
 @given(st.lists(st.tuples(entries, st.integers(-7200, 93_600)), max_size=40), st.integers(1, 5))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
-def test_it_counts_what_reading_counts(monkeypatch, found, most):
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_it_counts_what_reading_counts(found, most):
     bodies = [
-        encode(each, index.to_bytes(16), DAY + at, None)
+        (index.to_bytes(16), encode(each, index.to_bytes(16), DAY + at, None))
         for index, (each, at) in enumerate(sorted(found, key=lambda one: one[1]))
     ]
-    records = [SimpleNamespace(idx=index, body=body) for index, body in enumerate(bodies)]
-
-    def read(_conn, _shard, index, count):
-        return records[index : index + min(count, 7)]
-
-    monkeypatch.setattr(ledger, "read", read)
-    upto = [Vouched(0, "origin", len(records), b"", "")]
-    with create_engine("sqlite://").connect() as conn:
+    upto = [Vouched(0, "origin", len(bodies), b"", "")]
+    with create_engine("sqlite://").connect() as conn, pytest.MonkeyPatch.context() as patch:
+        tables.metadata.create_all(conn)
+        ledger.create_head(conn, 0, "origin", DAY)
+        ledger.append(conn, 0, bodies, DAY)
+        for module in (glancing, reading):
+            patch.setattr(module, "PIECE", 7)
         seen = glance(conn, upto, DAY, DAY + 86_400, LOUD, most)
         expected = list(lines(conn, upto, DAY, DAY + 86_400))
     assert seen.hours == Counter(int(each.at[11:13]) for each in expected)
