@@ -4,7 +4,9 @@ Certificates are verified, redirects not followed, proxies of the environment no
 within a time, whatever the other side does: one that trickles must not keep others waiting.
 """
 
+import ssl
 from collections.abc import Mapping
+from functools import cache
 from time import monotonic
 from typing import Final, NamedTuple
 
@@ -20,6 +22,12 @@ class Heard(NamedTuple):
     content: bytes
 
 
+@cache
+def trusted() -> ssl.SSLContext:
+    """Return what verifies whom we call: made once, for reading the certificates takes longer than most calls."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 def ask(url: str, content: bytes, headers: Mapping[str, str], seconds: float) -> Heard | None:
     """POST `content` and return the answer; None where no whole one came within `seconds` and `MOST` bytes.
 
@@ -28,7 +36,7 @@ def ask(url: str, content: bytes, headers: Mapping[str, str], seconds: float) ->
     """
     try:
         with (
-            httpx2.Client(verify=True, follow_redirects=False, trust_env=False, timeout=seconds) as http,
+            httpx2.Client(verify=trusted(), follow_redirects=False, trust_env=False, timeout=seconds) as http,
             http.stream("POST", url, content=content, headers=dict(headers)) as answer,
         ):
             taken = b""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from api import jws
+from api.asking import trusted
 from api.observability.events import Event
 from api.observability.logs import Log
 from vault import outbox, signers
@@ -75,7 +76,7 @@ class EventPush:
         tokens = tokens_of(signers.ready(self._vault, SignedAs.EVENT), self._issuer, due)
         outcomes: list[Told] = []
         unreachable: set[str] = set()
-        with httpx2.Client(verify=True, follow_redirects=False, trust_env=False, timeout=PUSH_SECONDS) as http:
+        with httpx2.Client(verify=trusted(), follow_redirects=False, trust_env=False, timeout=PUSH_SECONDS) as http:
             for each, token in zip(due, tokens, strict=True):
                 # An address that did not answer is not waited for again in the same turn.
                 problem = "unreachable" if each.url in unreachable else push(http, each.url, token)

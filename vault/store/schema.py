@@ -4,6 +4,7 @@ One linear history covers every table: the vault's and the log's. A migration ru
 so that an upgrade which fails half-way leaves the database as it was.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +22,9 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _LOCK: Final = int.from_bytes(b"ecrin") << 8  # any number that nobody else in the same database locks
 
 
+@cache
 def head() -> str:
-    """Return the migration this release expects."""
+    """Return the migration this release expects. Found once: to look means to load every migration."""
     revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     if revision is None:
         raise SchemaMismatch("no migrations")
