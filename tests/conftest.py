@@ -29,7 +29,7 @@ def _in_memory():
 
     What is synced to a disk is not what differs: a test kills processes, and can cut no power.
     """
-    place = Path("/dev/shm")
+    place = Path("/dev/shm")  # noqa: S108 - what is made in it is made by tempfile
     if "TMPDIR" in os.environ or not place.is_dir():
         return
     about = os.statvfs(place)
