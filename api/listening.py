@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD: Final = 32 * 1024  # bytes of address and fields; a proof, a token and a certificate in a header are 12 kB
 HEAD_SECONDS: Final = 20.0  # from the connection, or from its first byte, to the end of a head
+GRACE_SECONDS: Final = 10  # for requests under way when a stop is asked for
 REST_SECONDS: Final = 20.0  # from an answer that did not wait for the body to that body's end
 
 

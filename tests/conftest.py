@@ -40,6 +40,9 @@ def _in_memory():
 
 _in_memory()
 
+# Where it is set, every process that a test starts would compile the whole system anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 BACKENDS = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 DEPLOYMENT = "ecrin-test"
 START = 1_790_000_000  # 2026-09-21

@@ -22,8 +22,14 @@ class Page(HTMLParser):
     def __init__(self, answer):
         super().__init__()
         self.answer, self.status = answer, answer.status_code
+
+    def __getattr__(self, name):
+        """Read the page when something on it is asked for: most are only walked past."""
+        if name not in {"forms", "links", "words"}:
+            raise AttributeError(name)
         self.forms, self.links, self.words = [], [], []
-        self.feed(answer.text)
+        self.feed(self.answer.text)
+        return getattr(self, name)
 
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)

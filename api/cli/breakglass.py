@@ -16,14 +16,20 @@ from vault.governance import breakglass, cases
 from vault.governance.cases import USUAL, Asked, Case, Finding, State, Step
 from vault.revealed import Revealed
 
-app = typer.Typer(
+group = typer.Typer(
     help="Break-glass: access in an emergency, under two signatures, reviewed afterwards.", no_args_is_help=True
 )
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="break-glass")
+
 
 Name = Annotated[str, typer.Argument(metavar="CASE", help="The case's id.")]
 
 
-@app.command()
+@group.command()
 def ask(
     fields: Annotated[list[str], typer.Argument(help="Fields as name:level or name:predicate:which.")],
     officer: Officer,
@@ -56,7 +62,7 @@ def ask(
     Output(json=json).result(_shown(made), text)
 
 
-@app.command("list")
+@group.command("list")
 def list_(*, json: Json = False) -> None:
     """List all cases, the newest first."""
     with opened() as vault, vault.reading() as conn:
@@ -65,7 +71,7 @@ def list_(*, json: Json = False) -> None:
     Output(json=json).rows("cases", columns, rows)
 
 
-@app.command()
+@group.command()
 def show(case: Name, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False) -> None:
     """Show what a case asks for and why: what to read before deciding, and before a review. Logged, with who reads it."""
     sign = signs(key, signature)
@@ -76,7 +82,7 @@ def show(case: Name, officer: Officer, *, key: Key = None, signature: Signature 
     Output(json=json).result(document, "\n".join(lines))
 
 
-@app.command()
+@group.command()
 def approve(case: Name, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False) -> None:
     """Approve a case as the second officer. Its minutes begin now."""
     sign = signs(key, signature)
@@ -85,7 +91,7 @@ def approve(case: Name, officer: Officer, *, key: Key = None, signature: Signatu
     Output(json=json).result(_shown(made), f"Case {made.name} is approved until {moment(made.expires_at)}.")
 
 
-@app.command()
+@group.command()
 def refuse(case: Name, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False) -> None:
     """Refuse a case as the second officer."""
     sign = signs(key, signature)
@@ -94,7 +100,7 @@ def refuse(case: Name, officer: Officer, *, key: Key = None, signature: Signatur
     Output(json=json).result(_shown(made), f"Case {made.name} is refused.")
 
 
-@app.command()
+@group.command()
 def disclose(case: Name, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False) -> None:
     """Show what the case asks for, to the officer it names, while its minutes last. Logged before anything opens."""
     sign = signs(key, signature)
@@ -105,7 +111,7 @@ def disclose(case: Name, officer: Officer, *, key: Key = None, signature: Signat
     Output(json=json).result({"case": case, "fields": fields}, text)
 
 
-@app.command()
+@group.command()
 def review(
     case: Name,
     officer: Officer,

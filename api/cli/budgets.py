@@ -14,7 +14,13 @@ from vault.errors import UnknownSystem
 from vault.governance.signatures import Sign
 from vault.unit import Vault
 
-app = typer.Typer(help="Budgets of systems: show, lower; propose and approve raises.", no_args_is_help=True)
+group = typer.Typer(help="Budgets of systems: show, lower; propose and approve raises.", no_args_is_help=True)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="budget")
+
 
 Id = Annotated[str, typer.Argument(help="The client id of the system.")]
 Limits = Annotated[
@@ -22,7 +28,7 @@ Limits = Annotated[
 ]
 
 
-@app.command()
+@group.command()
 def show(system_id: Id, *, json: Json = False) -> None:
     """Show a system's limits and the raises in force."""
     with opened() as vault, vault.reading() as conn:
@@ -44,7 +50,7 @@ def show(system_id: Id, *, json: Json = False) -> None:
     Output(json=json).result(document, "\n".join(lines) or "No limits.")
 
 
-@app.command()
+@group.command()
 def lower(system_id: Id, limit: Limits, *, json: Json = False) -> None:
     """Lower limits, or set ones that were not there. What would be higher is refused: see `propose`."""
     with opened() as vault, vault.unit() as uow:
@@ -54,7 +60,7 @@ def lower(system_id: Id, limit: Limits, *, json: Json = False) -> None:
     Output(json=json).result(document, "\n".join(system.budgets.spelt))
 
 
-@app.command()
+@group.command()
 def propose(
     system_id: Id,
     limit: Limits,
@@ -99,4 +105,4 @@ RAISES: Final = Kind(
     "Take a proposal back, or end a raise before its time.",
     budgetraises.listed,
 )
-register(app, RAISES)
+register(group, RAISES)

@@ -8,15 +8,20 @@ from api.cli.opened import opened
 from api.cli.output import Json, Output
 from vault import consentterms
 
-app = typer.Typer(help="Consents: end those whose time is over.", no_args_is_help=True)
+group = typer.Typer(help="Consents: end those whose time is over.", no_args_is_help=True)
 
 
-@app.callback()
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="consent")
+
+
+@group.callback()
 def _group() -> None:
     """Keep `expire` a command of its own, though it is the only one."""
 
 
-@app.command()
+@group.command()
 def expire(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and record nothing.")] = False,

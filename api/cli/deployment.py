@@ -1,18 +1,11 @@
-"""Commands that make, open and serve a deployment: init, migrate, serve, doctor, openapi."""
+"""Commands that make a deployment and look after it: init, migrate, doctor."""
 
-import json
 from contextlib import closing
-from pathlib import Path
-from typing import Annotated
 
 import typer
-import uvicorn
 
 from api import bootstrap, founders
-from api.app import create_app
-from api.cli.output import Exit, Json, Output, fail, told
-from api.cli.worker import served
-from api.listening import BoundedHttp
+from api.cli.output import Exit, Json, Output, told
 from api.settings import Settings, load
 from api.witnesses import read_policy
 from audit.errors import AuditError
@@ -27,18 +20,12 @@ from vault.keys.keyd.client import KeydClient
 from vault.runtime import SystemClock, SystemEntropy
 from vault.setup import initialise, migrate
 
-STARTUP_FAILED = 3  # the exit code with which uvicorn gives up
-GRACE_SECONDS = 10  # for requests under way when a stop is asked for
-START_SECONDS = 30  # a worker that says nothing for longer is taken for hung: loading alone takes ten on a busy machine
-
 
 def install(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("init")(init)
     app.command("migrate")(migrate_command)
-    app.command("serve")(serve)
     app.command("doctor")(doctor)
-    app.command("openapi")(openapi)
 
 
 def initialise_from(settings: Settings) -> None:
@@ -77,38 +64,6 @@ def migrate_command(*, json: Json = False) -> None:
     Output(json=json).result({"migrated": True}, "The database is at this release's schema.")
 
 
-def serve() -> None:
-    """Serve the API until stopped. Settings come from the environment only."""
-    run_server(load())
-
-
-def run_server(settings: Settings) -> None:
-    """Run uvicorn in this process, or its workers in processes of their own."""
-    target = served(settings) if settings.workers == 1 else "api.cli.worker:application"
-    try:
-        uvicorn.run(
-            target,
-            factory=settings.workers > 1,
-            workers=settings.workers,
-            host=settings.host,
-            port=settings.port,
-            access_log=False,  # its lines hold paths; ours hold route templates
-            log_config=None,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,  # api.middleware.forwarded does it, and remembers who the peer was
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_worker_healthcheck=START_SECONDS,
-            http=BoundedHttp,
-            loop="uvloop",
-            ws="none",
-        )
-    except SystemExit as ended:
-        if ended.code == STARTUP_FAILED:
-            raise fail("the service did not start; the log says why", Exit.UNAVAILABLE) from None
-        raise
-
-
 def doctor(*, json: Json = False) -> None:
     """Check settings, policies, keystore and database, and print where each setting came from, never a secret."""
     settings = load()
@@ -134,20 +89,6 @@ def doctor(*, json: Json = False) -> None:
         output.rows("checks", ("check", "result", "detail"), checks)
     if any(each["result"] != "ok" for each in checks):
         raise typer.Exit(Exit.FAILED)
-
-
-def openapi(
-    path: Annotated[Path | None, typer.Argument(help="File to write; standard output if left out.")] = None,
-) -> None:
-    """Write the OpenAPI document of this release."""
-    text = json.dumps(create_app(load({"data_dir": "data"})).openapi(), indent=2, sort_keys=True) + "\n"
-    if path is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise fail(f"cannot write the document: {error.strerror}", Exit.USAGE) from None
 
 
 def _check_bundle(settings: Settings) -> str:

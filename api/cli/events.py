@@ -10,10 +10,15 @@ from api.cli.output import Exit, Json, Output, fail, moment
 from vault import outbox
 from vault.outbox import Standing
 
-app = typer.Typer(help="Events told to systems: listen, pending, endpoints.", no_args_is_help=True)
+group = typer.Typer(help="Events told to systems: listen, pending, endpoints.", no_args_is_help=True)
 
 
-@app.command()
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="events")
+
+
+@group.command()
 def listen(
     system_id: Annotated[str, typer.Argument(help="The client id of the system.")],
     *,
@@ -29,7 +34,7 @@ def listen(
     Output(json=json).result({"system": system_id, "url": url}, f"{system_id} is told at {url or 'no place'}.")
 
 
-@app.command()
+@group.command()
 def pending(
     *,
     every: Annotated[bool, typer.Option("--all", help="Those that were acknowledged as well.")] = False,
@@ -42,7 +47,7 @@ def pending(
     Output(json=json).rows("events", columns, rows)
 
 
-@app.command()
+@group.command()
 def endpoints(*, json: Json = False) -> None:
     """List which systems are told, and where."""
     with opened() as vault, vault.reading() as conn:

@@ -34,10 +34,10 @@ from vault.unit import Vault
 
 _RECIPIENT: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
-app = typer.Typer(help="The audit log: verify, publish, export.", no_args_is_help=True)
+group = typer.Typer(help="The audit log: verify, publish, export.", no_args_is_help=True)
 
 
-@app.command()
+@group.command()
 def publish(
     folder: Annotated[Path, typer.Argument(help="Folder that a static server serves; brought up to date.")],
     *,
@@ -62,7 +62,7 @@ def publish(
     Output(json=json).result({"size": done.size, "written": done.written, "folder": str(folder)}, text)
 
 
-@app.command()
+@group.command()
 def export(
     file: Annotated[Path, typer.Argument(help="Where the archive goes (.zip). Nothing is overwritten.")],
     recipient: Annotated[str, typer.Option("--for", help="For whom: a word of letters, digits, dots and hyphens.")],
@@ -188,7 +188,7 @@ def _told(
     return members
 
 
-@app.command()
+@group.command()
 def verify(
     *,
     database: Annotated[Path | None, typer.Option(help="A SQLite data file or a copy; ours if left out.")] = None,

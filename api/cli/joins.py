@@ -15,10 +15,15 @@ from vault.governance.signatures import Sign
 from vault.joins import Join, JoinReason
 from vault.unit import Vault
 
-app = typer.Typer(help="Joins of two brands' references, by two officers.", no_args_is_help=True)
+group = typer.Typer(help="Joins of two brands' references, by two officers.", no_args_is_help=True)
 
 
-@app.command()
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="join")
+
+
+@group.command()
 def propose(
     brand: Annotated[str, typer.Argument(help="The brand whose references are named.")],
     other: Annotated[str, typer.Argument(help="The brand whose references are asked for.")],
@@ -70,4 +75,4 @@ JOINS: Final = Kind(
     "Take a proposed join back.",
     joins.listed,
 )
-register(app, JOINS)
+register(group, JOINS)

@@ -1,49 +1,95 @@
-"""The `ecrin` command. Subcommands live in their own modules; failures become exit codes here, and nowhere a traceback."""
+"""The `ecrin` command. Subcommands live in their own modules; failures become exit codes here, and nowhere a traceback.
+
+A module is loaded when one of its commands is called or told of: to load all of them takes seconds, and some need the whole
+application.
+"""
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
-from api.cli import (
-    backups,
-    breakglass,
-    budgets,
-    census,
-    consents,
-    demo,
-    deployment,
-    erasures,
-    events,
-    evidence,
-    importing,
-    joins,
-    keyd,
-    logkeys,
-    officers,
-    policy,
-    policyversions,
-    pruning,
-    reconciling,
-    reports,
-    requests,
-    restrictions,
-    rotation,
-    seal,
-    sessions,
-    shares,
-    siem,
-    signers,
-    systems,
-    witness,
-)
-from api.cli.output import Exit, fail, told
-from api.pdf import PrintFailed
-from api.settings import InvalidSettings
-from audit.errors import AuditError
-from policies.errors import InvalidBundle, PolicyError
-from vault.errors import Sealed, StoreUnavailable, VaultError
+from api.cli.output import fail
+
+# Command -> its module, in the order in which help tells of them.
+_MODULES: Final = {
+    "init": "deployment",
+    "migrate": "deployment",
+    "serve": "serving",
+    "doctor": "deployment",
+    "openapi": "serving",
+    "import": "importing",
+    "keyd": "keyd",
+    "witness": "witness",
+    "seal": "seal",
+    "unseal": "seal",
+    "shares": "shares",
+    "restore": "backups",
+    "drill": "backups",
+    "demo": "demo",
+    "census": "census",
+    "retention": "erasures",
+    "rekey": "rotation",
+    "reseal": "rotation",
+    "grow": "rotation",
+    "siem": "siem",
+    "honey": "importing",
+    "backup": "backups",
+    "search": "backups",
+    "erase": "erasures",
+    "hold": "erasures",
+    "epoch": "erasures",
+    "system": "systems",
+    "budget": "budgets",
+    "events": "events",
+    "consent": "consents",
+    "request": "requests",
+    "restriction": "restrictions",
+    "officer": "officers",
+    "session": "sessions",
+    "signer": "signers",
+    "join": "joins",
+    "policy": "policy",
+    "break-glass": "breakglass",
+    "audit": "audit",
+    "report": "reports",
+}
+
+
+@cache
+def _commands_of(module: str) -> Mapping[str, Any]:
+    found = typer.Typer()
+    import_module(f"api.cli.{module}").install(found)
+    return get_group(found).commands
+
+
+class _Commands(Mapping[str, Any]):
+    """Every command by its name."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _commands_of(_MODULES[name])[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _MODULES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
+class _Group(TyperGroup):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _Commands()  # type: ignore[assignment]  # it is read alone
+
 
 app = typer.Typer(
     name="ecrin",
@@ -52,38 +98,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks print local variables
-    cls=TyperGroup,
+    cls=_Group,
 )
-deployment.install(app)
-importing.install(app)
-keyd.install(app)
-witness.install(app)
-seal.install(app)
-shares.install(app)
-backups.install(app)
-demo.install(app)
-census.install(app)
-erasures.install(app)
-rotation.install(app)
-siem.install(app)
-app.add_typer(systems.app, name="system")
-app.add_typer(budgets.app, name="budget")
-app.add_typer(events.app, name="events")
-app.add_typer(consents.app, name="consent")
-app.add_typer(requests.app, name="request")
-app.add_typer(restrictions.app, name="restriction")
-app.add_typer(officers.app, name="officer")
-app.add_typer(sessions.app, name="session")
-app.add_typer(signers.app, name="signer")
-app.add_typer(joins.app, name="join")
-policyversions.install(policy.app)
-app.add_typer(policy.app, name="policy")
-app.add_typer(breakglass.app, name="break-glass")
-reconciling.install(evidence.app)
-logkeys.install(evidence.app)
-pruning.install(evidence.app)
-app.add_typer(evidence.app, name="audit")
-app.add_typer(reports.app, name="report")
+
+
+@app.callback()
+def _group() -> None:
+    """Be a group: its commands are found by `_Commands`."""
 
 
 def run() -> None:
@@ -91,23 +112,17 @@ def run() -> None:
     os.umask(0o077)  # whatever this process makes is its account's alone: data, keys, checkpoints
     try:
         app()
-    except InvalidSettings as error:
-        for finding in error.findings:
-            fail(finding)
-        sys.exit(Exit.UNSAFE)
-    except InvalidBundle as error:
-        for finding in error.findings:
-            fail(finding)
-        sys.exit(Exit.FAILED)
-    except (Sealed, StoreUnavailable) as error:
-        fail(told(error))
-        sys.exit(Exit.UNAVAILABLE)
-    except PrintFailed as error:
-        fail(f"{error}")
-        sys.exit(Exit.FAILED)
-    except (VaultError, PolicyError, AuditError) as error:
-        fail(told(error))
-        sys.exit(Exit.FAILED)
+    except Exception as error:
+        # What a failure is takes half of the system to tell, which a command that does not fail has no need of.
+        from api.cli import failures  # noqa: PLC0415
+
+        read = failures.read(error)
+        if read is None:
+            raise
+        code, sentences = read
+        for each in sentences:
+            fail(each)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,18 @@ from vault.governance.desk import Elsewhere
 from vault.officers import Role
 from vault.signin import invitations
 
-app = typer.Typer(help="Officers: the people who log in.", no_args_is_help=True)
+group = typer.Typer(help="Officers: the people who log in.", no_args_is_help=True)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="officer")
 
 
 Id = Annotated[str, typer.Argument(help="The login name.")]
 
 
-@app.command()
+@group.command()
 def add(
     officer_id: Id,
     role: Annotated[Role, typer.Option(help="What the officer may do.")],
@@ -49,7 +54,7 @@ def add(
     Output(json=json).result(document, f"Officer {made.id} is added as {made.role}.")
 
 
-@app.command("key")
+@group.command("key")
 def key_(
     officer_id: Id,
     public_key: Annotated[Path, typer.Argument(help="File with the new public key, PEM or DER.")],
@@ -64,7 +69,7 @@ def key_(
     Output(json=json).result({"id": officer_id, "key": fingerprint}, f"Officer {officer_id} signs with {fingerprint}.")
 
 
-@app.command()
+@group.command()
 def invite(officer_id: Id, *, json: Json = False) -> None:
     """Make a set-up code with which an officer chooses how to sign in to the console. Hand it over in person."""
     with opened() as vault, vault.unit() as uow:
@@ -76,7 +81,7 @@ def invite(officer_id: Id, *, json: Json = False) -> None:
     Output(json=json).result({"id": officer_id, "code": code, "link": link}, text)
 
 
-@app.command()
+@group.command()
 def message(
     act: Annotated[Elsewhere, typer.Argument(help="The act to sign.")],
     on: Annotated[str, typer.Argument(help="The id of the join, the raise, the case or the system.")],
@@ -88,7 +93,7 @@ def message(
     typer.echo(text.decode(), nl=False)
 
 
-@app.command("list")
+@group.command("list")
 def list_(*, json: Json = False) -> None:
     """List all officers."""
     with opened() as vault, vault.reading() as conn:
@@ -96,7 +101,7 @@ def list_(*, json: Json = False) -> None:
     Output(json=json).rows("officers", ("id", "role", "status"), rows)
 
 
-@app.command()
+@group.command()
 def disable(officer_id: Id, *, json: Json = False) -> None:
     """Forbid an officer to act. What they signed before stays signed."""
     with opened() as vault, vault.unit() as uow:

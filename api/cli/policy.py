@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli import bundlenames
+from api.cli import bundlenames, policyversions
 from api.cli.opened import opened
 from api.cli.output import Exit, Json, Output, fail
 from audit.findings import how_many
@@ -16,14 +16,21 @@ from policies.model import Caller, ConsentStatus, DecisionRequest, Level, Subjec
 from policies.succession import succession_findings
 from vault.governance import replays
 
-app = typer.Typer(
+group = typer.Typer(
     help="Policy bundles: check, explain, compare, replay; and the vault's versions of them.", no_args_is_help=True
 )
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    policyversions.install(group)
+    app.add_typer(group, name="policy")
+
 
 Bundle = Annotated[str | None, typer.Option("--bundle", help=f"{bundlenames.HELP} The built-in one if left out.")]
 
 
-@app.command()
+@group.command()
 def check(*, bundle: Bundle = None, json: Json = False) -> None:
     """Read a bundle as the service would, put the floor probes to it, and say what is wrong with it."""
     output = Output(json=json)
@@ -38,7 +45,7 @@ def check(*, bundle: Bundle = None, json: Json = False) -> None:
     output.result(document, f"{text}hash {found.hash.hex()}")
 
 
-@app.command()
+@group.command()
 def explain(
     purpose: Annotated[str, typer.Argument(help="The purpose asked for.")],
     fields: Annotated[list[str], typer.Argument(help="Fields as name:level or name:predicate:which.")],
@@ -72,7 +79,7 @@ def explain(
     Output(json=json).result(_document(found), found.text())
 
 
-@app.command()
+@group.command()
 def diff(
     old: Annotated[str, typer.Argument(help=bundlenames.HELP)],
     new: Annotated[str, typer.Argument(help="The other one, named likewise.")],
@@ -93,7 +100,7 @@ def diff(
     Output(json=json).result(document, "\n".join(lines) or "Nothing changes.")
 
 
-@app.command()
+@group.command()
 def replay(
     draft: Annotated[str, typer.Argument(help=bundlenames.HELP)],
     *,

@@ -24,7 +24,12 @@ from vault.keys.service import SigningKey
 from vault.reports import catalog, running, runs
 from vault.staff import staff_told
 
-app = typer.Typer(help="Reports for officers: list, run, check.", no_args_is_help=True)
+group = typer.Typer(help="Reports for officers: list, run, check.", no_args_is_help=True)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="report")
 
 
 class Form(StrEnum):
@@ -38,7 +43,7 @@ class Form(StrEnum):
 _WRITERS: Final = {Form.JSON: document.to_json, Form.CSV: document.to_csv, Form.PDF: pdf.of_report}
 
 
-@app.command("list")
+@group.command("list")
 def list_(*, json: Json = False) -> None:
     """List the reports and the question that each answers."""
     rows = [
@@ -48,7 +53,7 @@ def list_(*, json: Json = False) -> None:
     Output(json=json).rows("reports", ("name", "question", "days", "filter"), rows)
 
 
-@app.command()
+@group.command()
 def run(
     name: Annotated[str, typer.Argument(help="The report.")],
     *,
@@ -104,7 +109,7 @@ def run(
         sys.stdout.buffer.flush()
 
 
-@app.command()
+@group.command()
 def check(
     file: Annotated[Path, typer.Argument(help="The report, JSON or CSV.")],
     note: Annotated[Path, typer.Option(help="Its signed note.")],
@@ -126,7 +131,7 @@ def check(
     Output(json=json).result({"report": name, "origin": log}, f"{name} is as {log} signed it.")
 
 
-@app.command("made")
+@group.command("made")
 def made(*, json: Json = False) -> None:
     """List the reports made in the background, or to be, the newest first."""
     vault = bootstrap.open_from(load())
@@ -149,7 +154,7 @@ def made(*, json: Json = False) -> None:
     Output(json=json).rows("reports", ("id", "report", "state", "read", "of", "asked", "problem"), rows)
 
 
-@app.command("take")
+@group.command("take")
 def take(
     run_id: Annotated[str, typer.Argument(metavar="ID", help="As `ecrin report made` lists it.")],
     out: Annotated[Path, typer.Option(help="Write the signed JSON to this file.")],

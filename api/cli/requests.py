@@ -22,7 +22,13 @@ from vault.requests.states import Move, moves_from
 from vault.requests.steps import By, by_officer
 from vault.unit import Vault
 
-app = typer.Typer(help="Requests of data subjects: the register, the steps, the figures.", no_args_is_help=True)
+group = typer.Typer(help="Requests of data subjects: the register, the steps, the figures.", no_args_is_help=True)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="request")
+
 
 Name = Annotated[str, typer.Argument(metavar="REQUEST", help="The request's id.")]
 Reason = Annotated[
@@ -30,7 +36,7 @@ Reason = Annotated[
 ]
 
 
-@app.command("list")
+@group.command("list")
 def list_(
     officer: Officer,
     *,
@@ -46,7 +52,7 @@ def list_(
     Output(json=json).rows("requests", columns, rows)
 
 
-@app.command()
+@group.command()
 def show(
     request: Name,
     officer: Officer,
@@ -80,7 +86,7 @@ def show(
     Output(json=json).result(document, "\n".join(f"{name}: {value}" for name, value in document.items()))
 
 
-@app.command()
+@group.command()
 def advance(
     request: Name,
     move: Annotated[Move, typer.Argument(help="The step, as `show` names them.")],
@@ -115,7 +121,7 @@ def advance(
     Output(json=json).result(document, text)
 
 
-@app.command()
+@group.command()
 def message(
     request: Name,
     move: Move,
@@ -131,7 +137,7 @@ def message(
     typer.echo(text.decode(), nl=False)
 
 
-@app.command()
+@group.command()
 def package(
     request: Name,
     officer: Officer,
@@ -156,7 +162,7 @@ def package(
     )
 
 
-@app.command()
+@group.command()
 def figures(
     *,
     year: Annotated[int, typer.Option(min=2018, max=9998, help="Requests received in this year (UTC).")],

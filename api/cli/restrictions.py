@@ -11,14 +11,20 @@ from vault.errors import VaultError
 from vault.restrictions import Ground, Lift, Restrict, Restricted
 from vault.unit import execute
 
-app = typer.Typer(help="Restrict what is known of a person to legal claims; lift that; list.", no_args_is_help=True)
+group = typer.Typer(help="Restrict what is known of a person to legal claims; lift that; list.", no_args_is_help=True)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="restriction")
+
 
 Brand = Annotated[str, typer.Option(help="The brand at which it is placed, and whose reference it is.")]
 Reference = Annotated[str, typer.Option(help="The reference under which that brand knows the person.")]
 GroundGiven = Annotated[Ground, typer.Option(help="Why: GDPR Art. 18(1). `restored` is the vault's own, to be lifted.")]
 
 
-@app.command("place")
+@group.command("place")
 def place(*, brand: Brand, reference: Reference, ground: GroundGiven, json: Json = False) -> None:
     """Restrict the processing of a person's data, at every brand. Outstanding tokens die; brands' systems are told."""
     if ground is Ground.RESTORED:
@@ -28,7 +34,7 @@ def place(*, brand: Brand, reference: Reference, ground: GroundGiven, json: Json
     _tell(done, ground, f"Restricted on the ground of {ground}: what is left is storage and legal claims.", json=json)
 
 
-@app.command("lift")
+@group.command("lift")
 def lift(
     *,
     brand: Brand,
@@ -47,7 +53,7 @@ def lift(
     _tell(done, ground, text, json=json)
 
 
-@app.command("list")
+@group.command("list")
 def list_restrictions(
     *,
     lifted: Annotated[bool, typer.Option("--all", help="Those lifted as well.")] = False,

@@ -12,14 +12,20 @@ from api.settings import load
 from vault.signin import sessions, visitors
 from vault.signin.sessions import Limits
 
-app = typer.Typer(help="Sessions of officers and of persons at the portal.", no_args_is_help=True)
+group = typer.Typer(help="Sessions of officers and of persons at the portal.", no_args_is_help=True)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="session")
+
 
 ReferenceFile = Annotated[
     Path | None, typer.Option(help="File with the person's reference there; `-` for standard input.")
 ]
 
 
-@app.command("list")
+@group.command("list")
 def list_(
     *, officer: Annotated[str | None, typer.Option(help="Of this officer alone.")] = None, json: Json = False
 ) -> None:
@@ -35,7 +41,7 @@ def list_(
     Output(json=json).rows("sessions", ("officer", "with", "since", "used"), rows)
 
 
-@app.command()
+@group.command()
 def end(
     *,
     officer: Annotated[str | None, typer.Option(help="End this officer's sessions.")] = None,

@@ -9,10 +9,15 @@ from api.cli.output import Json, Output, moment
 from vault import signers
 from vault.signers import OVERLAP_SECONDS, SignedAs
 
-app = typer.Typer(no_args_is_help=True, help="Keys that sign attestations, status lists and events.")
+group = typer.Typer(no_args_is_help=True, help="Keys that sign attestations, status lists and events.")
 
 
-@app.command("list")
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="signer")
+
+
+@group.command("list")
 def list_(*, json: Json = False) -> None:
     """List the keys that are published."""
     with opened() as vault, vault.reading() as conn:
@@ -21,7 +26,7 @@ def list_(*, json: Json = False) -> None:
     Output(json=json).rows("signers", ("kid", "signs"), rows)
 
 
-@app.command()
+@group.command()
 def rotate(
     *,
     signs: Annotated[SignedAs, typer.Option(help="Whose key: what it signs.")] = SignedAs.ATTESTATION,

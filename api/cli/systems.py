@@ -14,12 +14,18 @@ from vault.budgetlimits import DEFAULT, Budgets
 from vault.governance import enabling
 from vault.systems import NewSystem, SystemRecord
 
-app = typer.Typer(help="Systems: the OAuth clients of brands.", no_args_is_help=True)
+group = typer.Typer(help="Systems: the OAuth clients of brands.", no_args_is_help=True)
+
+
+def install(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="system")
+
 
 Id = Annotated[str, typer.Argument(help="The client id, e.g. aurelle-paris-pos.")]
 
 
-@app.command()
+@group.command()
 def add(
     system_id: Id,
     brand: Annotated[str, typer.Option(help="The brand it belongs to.")],
@@ -58,7 +64,7 @@ def add(
     Output(json=json).result(_shown(made), f"System {made.id} of {made.brand} is registered.")
 
 
-@app.command("list")
+@group.command("list")
 def list_(*, json: Json = False) -> None:
     """List all systems."""
     with opened() as vault, vault.reading() as conn:
@@ -66,7 +72,7 @@ def list_(*, json: Json = False) -> None:
     Output(json=json).rows("systems", ("id", "brand", "status", "scopes", "purposes"), rows)
 
 
-@app.command()
+@group.command()
 def disable(system_id: Id, *, json: Json = False) -> None:
     """Forbid a system to act. Every token it holds is dead at its next use."""
     with opened() as vault, vault.unit() as uow:
@@ -75,7 +81,7 @@ def disable(system_id: Id, *, json: Json = False) -> None:
     Output(json=json).result(_shown(disabled), f"System {disabled.id} is disabled.")
 
 
-@app.command("allow")
+@group.command("allow")
 def allow_(
     system_id: Id,
     *,
@@ -90,7 +96,7 @@ def allow_(
     Output(json=json).result(_shown(changed), f"System {changed.id} may call from {where}.")
 
 
-@app.command("keys")
+@group.command("keys")
 def keys_(
     system_id: Id,
     jwks: Annotated[Path, typer.Option(help="File with all of its public keys from now on, a JSON Web Key Set.")],
@@ -107,7 +113,7 @@ def keys_(
     Output(json=json).result(_shown(changed), f"System {changed.id} proves itself with {named} from now on.")
 
 
-@app.command()
+@group.command()
 def enable(
     system_id: Id, officer: Officer, *, key: Key = None, signature: Signature = None, json: Json = False
 ) -> None:

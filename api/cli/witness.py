@@ -7,9 +7,8 @@ from typing import Annotated, Final
 import typer
 import uvicorn
 
-from api.cli.deployment import GRACE_SECONDS
 from api.cli.output import Exit, Json, Output, fail, told
-from api.listening import BoundedHttp
+from api.listening import GRACE_SECONDS, BoundedHttp
 from api.witnessd import Allowance, create_witness_app, open_witness
 from audit.errors import PinUnavailable, VerificationError
 from audit.note import parse_vkey
