@@ -13,6 +13,7 @@ from keyd_processes import Host
 from maison_callers import CONSENT, Caller, lines_of, ndjson, problem_of, register
 
 from api import bootstrap
+from api.middleware.body_limit import LEAST_RATE
 from api.settings import load
 from audit import checkpoint
 from audit.merkle import root_hash
@@ -196,9 +197,10 @@ def test_two_services_on_one_holder_serve_reads_writes_searches_and_an_import_th
             return turn
 
         def rows():
-            """One import, as long as the epochs take."""
+            """One import, as long as the epochs take; with spaces after each row, or it would be too slow to be waited for."""
             for number in range(5000):
-                yield ndjson({"ref": f"row-{number}", "fields": {"client_number": f"I-{number}"}})
+                row = ndjson({"ref": f"row-{number}", "fields": {"client_number": f"I-{number}"}})
+                yield row.removesuffix(b"\n") + b" " * LEAST_RATE + b"\n"
                 if ended.wait(0.05):
                     return
 
