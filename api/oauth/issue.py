@@ -10,7 +10,7 @@ whole: asking for a token is no way to find out who exists.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api import rar
@@ -264,7 +264,7 @@ def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
             wish = item.request
             token = b"" if item.issued is None else item.issued.token_hash
             asker = Asker(item.system.brand, bytes.fromhex(item.staff), token)
-            actor = replace(actor_of(item.system), asker=asker)
+            actor = actor_of(item.system, asker)
             why = explained(item.decisions[0], item.decisions[0].answers) if single else None
             outcome = item.granted, item.narrowed, item.error
             for entry in evidence.entries(wish.disclosure, wish.scopes, *outcome, actor, req, why):
