@@ -152,7 +152,12 @@ SEARCHED: Final = 1  # the shape of a search result, beside the hashes that stan
 
 def _create(uow: UnitOfWork, asked: Sequence[tuple[Session, Creation]]) -> list[Answer | VaultError]:
     new = [
-        NewSubject(session.system.id, each.region, (Holding(session.system.brand, each.fields, each.consents),))
+        NewSubject(
+            session.system.id,
+            each.region,
+            (Holding(session.system.brand, each.fields, each.consents),),
+            asker=trail.asker_of(session),
+        )
         for session, each in asked
     ]
     return [
@@ -165,7 +170,14 @@ def _create(uow: UnitOfWork, asked: Sequence[tuple[Session, Creation]]) -> list[
 
 def _amend(uow: UnitOfWork, asked: Sequence[tuple[Session, Amendment]]) -> list[Answer | VaultError]:
     updates = [
-        Update(each.reference, session.system.brand, session.system.id, each.expected_version, **each.changes)
+        Update(
+            each.reference,
+            session.system.brand,
+            session.system.id,
+            each.expected_version,
+            **each.changes,
+            asker=trail.asker_of(session),
+        )
         for session, each in asked
     ]
     results = amend(uow, updates)
@@ -184,7 +196,10 @@ def _amend(uow: UnitOfWork, asked: Sequence[tuple[Session, Amendment]]) -> list[
 
 
 def _consent(uow: UnitOfWork, asked: Sequence[tuple[Session, ConsentChange]]) -> list[Answer | VaultError]:
-    changes = [Change(each.reference, session.system.brand, session.system.id, each.event) for session, each in asked]
+    changes = [
+        Change(each.reference, session.system.brand, session.system.id, each.event, trail.asker_of(session))
+        for session, each in asked
+    ]
     results = consents.change(uow, changes)
     return [
         result
@@ -221,16 +236,21 @@ def _search(uow: UnitOfWork, asked: Sequence[tuple[Session, Query]]) -> list[Ans
             found = [(place, hits) for place, hits in found if asked[place][0].system.id not in frozen]
         places, looks = [], []
         for place, hits in found:
-            system = asked[place][0].system
+            session = asked[place][0]
             shown = [each.subject for each in hits.candidates] or [uow.vault.entropy.bytes(SUBJECT_BYTES)]
-            looks += [Looked(system, each, "", "", SEARCHED, budgets.CANDIDATE_WEIGHT) for each in shown]
+            looks += [
+                Looked(session.system, each, "", session.staff, SEARCHED, budgets.CANDIDATE_WEIGHT) for each in shown
+            ]
             places += [place] * len(shown)
         outcomes = zip(places, budgets.charge(uow, looks), strict=True)
         refused: dict[int, VaultError] = {place: error for place, error in outcomes if error is not None}
         told = [(place, frozen.get(session.system.id)) for place, (session, _) in enumerate(asked)]
         return refused | {place: error for place, error in told if error is not None}
 
-    searches = [Search(session.system.brand, session.system.id, each.by, each.value) for session, each in asked]
+    searches = [
+        Search(session.system.brand, session.system.id, each.by, each.value, trail.asker_of(session))
+        for session, each in asked
+    ]
     found = find(uow, searches, charged)
     return [each if isinstance(each, VaultError) else _candidates(each) for each in found]
 

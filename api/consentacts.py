@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from api import trail
 from api.acts import Answer, guarded, once
 from api.looks import Call
 from policies.contactability import Channel
@@ -53,6 +54,7 @@ def _link(uow: UnitOfWork, asked: Sequence[tuple[Session, Guarding]]) -> list[An
             guardians.Proof(each.proof),
             each.proof_hash,
             each.of_age_on,
+            trail.asker_of(session),
         )
         for session, each in asked
     ]
@@ -61,7 +63,8 @@ def _link(uow: UnitOfWork, asked: Sequence[tuple[Session, Guarding]]) -> list[An
 
 def _end(uow: UnitOfWork, asked: Sequence[tuple[Session, Guarding]]) -> list[Answer | VaultError]:
     ends = [
-        guardians.End(each.reference, each.guardian, session.system.brand, session.system.id) for session, each in asked
+        guardians.End(each.reference, each.guardian, session.system.brand, session.system.id, trail.asker_of(session))
+        for session, each in asked
     ]
     return _guarding(asked, guardians.end(uow, ends))
 
@@ -76,13 +79,20 @@ def _guarding(
 
 
 def _due(uow: UnitOfWork, asked: Sequence[tuple[Session, None]]) -> list[Answer | VaultError]:
-    found = guardians.due(uow, [(session.system.brand, session.system.id) for session, _ in asked])
+    found = guardians.due(uow, [(session.system.brand, trail.actor_of(session)) for session, _ in asked])
     return [each if isinstance(each, VaultError) else {"references": each} for each in found]
 
 
 def _contact(uow: UnitOfWork, asked: Sequence[tuple[Session, Contact]]) -> list[Answer | VaultError]:
     made = [
-        Activity(each.reference, session.system.brand, session.system.id, Kind(each.kind), each.at)
+        Activity(
+            each.reference,
+            session.system.brand,
+            session.system.id,
+            Kind(each.kind),
+            each.at,
+            trail.asker_of(session),
+        )
         for session, each in asked
     ]
     return [
@@ -93,7 +103,14 @@ def _contact(uow: UnitOfWork, asked: Sequence[tuple[Session, Contact]]) -> list[
 
 def _signal(uow: UnitOfWork, asked: Sequence[tuple[Session, Signal]]) -> list[Answer | VaultError]:
     received = [
-        consentsignal.Signal(each.reference, session.system.brand, session.system.id, each.channel, each.on)
+        consentsignal.Signal(
+            each.reference,
+            session.system.brand,
+            session.system.id,
+            each.channel,
+            each.on,
+            trail.asker_of(session),
+        )
         for session, each in asked
     ]
     return [
@@ -103,7 +120,7 @@ def _signal(uow: UnitOfWork, asked: Sequence[tuple[Session, Signal]]) -> list[An
 
 
 def _record(uow: UnitOfWork, asked: Sequence[tuple[Session, str]]) -> list[Answer | VaultError]:
-    wanted = [(session.system.brand, session.system.id, reference) for session, reference in asked]
+    wanted = [(session.system.brand, trail.actor_of(session), reference) for session, reference in asked]
     return [
         each if isinstance(each, VaultError) else {"record": each.record, "receipt": each.receipt}
         for each in consentrecord.issue(uow, wanted)

@@ -58,7 +58,7 @@ def _evaluate(uow: UnitOfWork, asked: Sequence[tuple[Session, Evaluation]]) -> l
     present = [each for each in people if each is not None]
     keys = {each.subject_id: key for each, key in zip(present, facts.log_keys(uow.vault.keys, present), strict=True)}
     questions = [
-        Question(session.system, person.subject_id, keys[person.subject_id], each.purpose, "")
+        Question(session.system, person.subject_id, keys[person.subject_id], each.purpose, session.staff)
         for (session, each), person in zip(asked, people, strict=True)
         if person is not None
     ]
@@ -68,9 +68,7 @@ def _evaluate(uow: UnitOfWork, asked: Sequence[tuple[Session, Evaluation]]) -> l
         refused = None if person is None else next(charged)
         if refused is not None and person is not None:
             why = (f"access.{trail.cause(refused)}",)
-            entry = Entry(
-                LogAct.FIELD_EVALUATED, Outcome.DENY, trail.actor_of(session), pol=why, asker=trail.asker_of(session)
-            )
+            entry = Entry(LogAct.FIELD_EVALUATED, Outcome.DENY, trail.looker_of(session), pol=why)
             uow.record(entry, log_key=keys[person.subject_id])
         answers.append(refused or _one(uow, session, each, person, keys))
     return answers
@@ -88,19 +86,19 @@ def _one(
         return Refused(error.code)
     decision: Decision | None = None
     if person is not None and asked.system == session.system.id:
-        caller = Caller(session.system.id, session.system.brand, session.system.purposes, asked.staffed)
+        staffed = asked.staffed or bool(session.staff)
+        caller = Caller(session.system.id, session.system.brand, session.system.purposes, staffed)
         decision = decide(DecisionRequest(caller, person.facts, asked.purpose, asked.wanted), bundle)
     allowed = decision is not None and all(each.granted is each.wanted.level for each in decision.answers)
     rules = () if decision is None else tuple(dict.fromkeys(p for each in decision.answers for p in each.policies))
     entry = Entry(
         LogAct.FIELD_EVALUATED,
         Outcome.ALLOW if allowed else Outcome.DENY,
-        trail.actor_of(session),
+        trail.looker_of(session),
         tuple(f"{want.field}:{want.level}" for want in asked.wanted),
         asked.purpose,
         "" if decision is None else decision.basis,
         rules,
-        asker=trail.asker_of(session),
     )
     uow.record(entry, log_key=None if person is None else keys[person.subject_id])
     if decision is None or not any(each.granted is not None for each in decision.answers):

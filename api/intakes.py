@@ -11,7 +11,7 @@ from api.bodies.imports import ImportRow
 from api.events import event_given
 from api.problems import error_body
 from api.rows import Read
-from audit.entry import Act, Entry, Outcome
+from audit.entry import Act, Asker, Entry, Outcome
 from vault import imports, tokens
 from vault.consents import ConsentEvent
 from vault.errors import Refused, VaultError
@@ -62,19 +62,28 @@ def _take_in(uow: UnitOfWork, chunks: Sequence[Chunk]) -> list[list[dict[str, An
         results.append(
             Refused("invalid_token", "token_ended")
             if living is None
-            else take_in_rows(uow, living.system, chunk.key, chunk.reads)
+            else take_in_rows(uow, living.system, chunk.key, chunk.reads, asker=trail.asker_of(chunk.session))
         )
     return results
 
 
 def take_in_rows(
-    uow: UnitOfWork, system: SystemRecord, key: str, reads: Sequence[Read], *, honey: bool = False
+    uow: UnitOfWork,
+    system: SystemRecord,
+    key: str,
+    reads: Sequence[Read],
+    *,
+    honey: bool = False,
+    asker: Asker | None = None,
 ) -> list[dict[str, Any]]:
-    """Take in rows as one system, and shape an answer per row: what the HTTP route and the command line share."""
+    """Take in rows as one system, and shape an answer per row: what the HTTP route and the command line share.
+
+    `asker` is who stands behind the system, if it named them.
+    """
     answers: list[dict[str, Any] | None] = [None] * len(reads)
     shaped: list[tuple[int, Row]] = []
     for place, read in enumerate(reads):
-        new = None if read.row is None else _subject(system, read.row, honey=honey)
+        new = None if read.row is None else _subject(system, read.row, honey=honey, asker=asker)
         if read.row is None or new is None:
             answers[place] = {"ref": read.ref, "status": "refused", "code": read.code or "foreign_brand"}
         else:
@@ -95,7 +104,7 @@ def take_in_rows(
     return [answer for answer in answers if answer is not None]
 
 
-def _subject(system: SystemRecord, row: ImportRow, *, honey: bool) -> NewSubject | None:
+def _subject(system: SystemRecord, row: ImportRow, *, honey: bool, asker: Asker | None) -> NewSubject | None:
     """Shape a row's subject; None if it holds values for a brand this system may not import for."""
     holdings: tuple[Holding, ...]
     if row.fields is not None:
@@ -104,7 +113,7 @@ def _subject(system: SystemRecord, row: ImportRow, *, honey: bool) -> NewSubject
         holdings = tuple([Holding(each.brand, each.fields, _events(each.consents)) for each in row.holdings])
     if not {each.brand for each in holdings} <= system.brands:
         return None
-    return NewSubject(system.id, row.region, holdings, honey)
+    return NewSubject(system.id, row.region, holdings, honey, asker=asker)
 
 
 def _events(given: Sequence[ConsentGiven]) -> tuple[ConsentEvent, ...]:

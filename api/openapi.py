@@ -11,8 +11,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from api import problems
 from api.attestation import statuslist
+from api.authn import staff
 from api.authn.credential import credential
 from api.oauth import form, introspection, metadata
+from vault.staff import WORD
 
 _PROBLEM: Final = {
     "type": "object",
@@ -59,6 +61,7 @@ _DPOP: Final = {
     "description": "RFC 9449: `Authorization: DPoP <token>` and a fresh proof in the `DPoP` header.",
 }
 _KEY: Final = "Makes the write happen once: the same key and request again gets the first answer."
+_STAFF: Final = "The brand's own pseudonym of the member of staff behind the request, never a name."
 _ETAG: Final = "The version last seen, as its ETag."
 _KEYED: Final = frozenset(
     {
@@ -157,6 +160,7 @@ def _complete(operation: dict[str, Any], place: tuple[str, str], *, protected: b
         operation["security"] = [{"dpop": []}]
     if protected or place[1] == metadata.TOKEN_PATH:
         parameters.append(_header("DPoP", "A proof of the key, made for this request alone.", required=True))
+        parameters.append(_header(staff.HEADER, _STAFF, required=False, pattern=f"^{WORD.pattern}$"))
     if place in _KEYED:
         parameters.append(_header("Idempotency-Key", _KEY, required=place == _KEY_REQUIRED))
     if place[0] == "patch":
@@ -169,13 +173,13 @@ def _complete(operation: dict[str, Any], place: tuple[str, str], *, protected: b
         del operation["parameters"]
 
 
-def _header(name: str, description: str, *, required: bool) -> dict[str, Any]:
+def _header(name: str, description: str, *, required: bool, pattern: str = "") -> dict[str, Any]:
     return {
         "name": name,
         "in": "header",
         "required": required,
         "description": description,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **({"pattern": pattern} if pattern else {})},
     }
 
 

@@ -112,6 +112,8 @@ def _authenticate(uow: UnitOfWork, calls: Sequence[Call[Any]], items: Sequence[I
             turned_away[call] = session
         elif session.kind is not Kind.DISCLOSURE:
             turned_away[call] = Refused("insufficient_scope")
+        elif session.staff and trail.token_staff(session) not in {"", session.staff}:
+            turned_away[call] = Refused("staff_mismatch")
         elif not nonced[call] and detail.opens_raw(session.detail):
             turned_away[call] = Refused("use_dpop_nonce")
     for item in items:
@@ -193,7 +195,7 @@ def _decide(uow: UnitOfWork, items: Sequence[Item]) -> None:
         if item.look.only is not None and not all(want.level in item.look.only for want in item.wanted):
             item.error = Refused("not_attestable")
             continue
-        caller = Caller(session.system.id, session.system.brand, session.system.purposes, entry.staffed)
+        caller = Caller(session.system.id, session.system.brand, session.system.purposes, bool(trail.staff_of(session)))
         if item.known is None or item.subject is None:
             continue
         try:
@@ -215,7 +217,7 @@ def _charge(uow: UnitOfWork, items: Sequence[Item]) -> None:
         if item.decision is not None and item.subject is not None:
             alive.append(item)
             shape, weight = budgets.weigh(catalogue, item.decision.granted)
-            staff = detail.read(session.detail).staff
+            staff = trail.staff_of(session)
             looks.append(Looked(session.system, item.subject, session.purpose, staff, shape, weight))
     for item, exhausted in zip(alive, budgets.charge(uow, looks), strict=True):
         item.error = exhausted

@@ -52,6 +52,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "unsearchable_field": Kind(422, "No index can answer this search."),
     "row_mismatch": Kind(422, "The row's reference was used before in this import with other content."),
     "idempotency_mismatch": Kind(422, "The Idempotency-Key was used before with another request."),
+    "invalid_staff": Kind(400, "The Ecrin-Staff header is not one pseudonym of the form that it has."),
+    "staff_mismatch": Kind(400, "The request names two members of staff."),
     "idempotency_key_required": Kind(400, "This request needs an Idempotency-Key."),
     "slow_body": Kind(408, "The body did not arrive in time."),
     "body_too_large": Kind(413, "The body is larger than this route takes."),

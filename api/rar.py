@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from policies.model import Level, Wanted
+from vault.staff import WORD
 
 TYPE: Final = "urn:ecrin:disclosure:v1"
 
@@ -29,7 +30,6 @@ _REFERENCE: Final = re.compile(r"ref_[0-9a-z]{26}")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PURPOSE: Final = re.compile(r"(?=.{1,64}\Z)[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*){0,7}")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_STAFF: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")  # a pseudonym the brand can resolve, not a name
 _LIFE: Final = {Level.RAW: 300, Level.MASKED: 900}
 _LONGEST_LIFE: Final = 3600
 
@@ -99,7 +99,7 @@ def _read(entry: dict[str, Any]) -> Disclosure | Malformed:
     reason, staff = entry.get("reason", ""), entry.get("staff", "")
     if not isinstance(reason, str) or len(reason) > _MAX_REASON:
         return Malformed("invalid_reason")
-    if staff != "" and not _fits(_STAFF, staff):
+    if staff != "" and not _fits(WORD, staff):
         return Malformed("invalid_staff")
     day = _day(entry["as_known_on"]) if "as_known_on" in entry else None
     if day is None and "as_known_on" in entry:

@@ -21,18 +21,36 @@ _REQUEST_MAC: Final = 16
 
 
 def actor_of(session: Session) -> Actor:
-    """Name the system behind a session, and the one from which its token came by exchange."""
-    via = session.actors[-1] if session.actors else None
-    return Actor(ActorKind.SYSTEM, session.system.id, None if via == session.system.id else via)
+    """Name the system behind a session, the one from which its token came by exchange, and the member of staff it named."""
+    return _actor(session, asker_of(session))
 
 
-def asker_of(session: Session) -> Asker:
-    """Name the member of staff and the token behind a session, as the log's pseudonyms are drawn from."""
+def asker_of(session: Session) -> Asker | None:
+    """Name the member of staff that a request named; None where it named nobody."""
+    return Asker(session.system.brand, bytes.fromhex(session.staff)) if session.staff else None
+
+
+def looker_of(session: Session) -> Actor:
+    """Name who looks at somebody: the same, and the token behind it, as the log's pseudonyms are drawn from."""
+    return _actor(session, Asker(session.system.brand, bytes.fromhex(staff_of(session)), session.token_hash))
+
+
+def staff_of(session: Session) -> str:
+    """Return the keyed hash of the member of staff that the request named, or else its token; 32 hex digits or empty."""
+    return session.staff or token_staff(session)
+
+
+def token_staff(session: Session) -> str:
+    """Return the keyed hash of the member of staff for whom the token was asked, or an empty text."""
     try:
-        staff = detail.read(session.detail).staff if session.detail else ""
+        return detail.read(session.detail).staff if session.detail else ""
     except IntegrityFailure:
-        staff = ""  # told when it is read for the decision
-    return Asker(session.system.brand, bytes.fromhex(staff), session.token_hash)
+        return ""  # told when it is read for the decision
+
+
+def _actor(session: Session, asker: Asker | None) -> Actor:
+    via = session.actors[-1] if session.actors else None
+    return Actor(ActorKind.SYSTEM, session.system.id, None if via == session.system.id else via, asker)
 
 
 def request_macs(uow: UnitOfWork, request_ids: Sequence[str]) -> list[bytes]:
@@ -88,13 +106,10 @@ def entries(
     """Build the entries of one look, the disclosing one last. `past`: it was answered as known on an earlier day."""
     if session is None or session.kind is not Kind.DISCLOSURE:
         return [auth_failed(session, error or Refused("invalid_token"), req)]
-    actor = actor_of(session)
+    actor = looker_of(session)
     if decision is None:
         why = (f"token.{cause(error or Refused('not_permitted'))}",)
-        entry = Entry(
-            Act.FIELD_DENIED, Outcome.DENY, actor, pur=session.purpose, pol=why, req=req, asker=asker_of(session)
-        )
-        return [entry]
+        return [Entry(Act.FIELD_DENIED, Outcome.DENY, actor, pur=session.purpose, pol=why, req=req)]
     refused = [answer for answer in decision.answers if answer.granted is None]
     given = [answer for answer in decision.answers if answer.granted is not None]
     if error is not None and given:  # the rules would have allowed it; the token had no use left
@@ -113,9 +128,9 @@ def failed(session: Session, decision: Decision, names: Collection[str], error: 
     """Build the entry of what was allowed and then failed or was held back, for the fields named, or for all if none is."""
     given = [a for a in decision.answers if a.granted is not None and (not names or a.wanted.field in names)]
     if isinstance(error, TooFew):
-        return _entry(Act.FIELD_DENIED, Outcome.DENY, actor_of(session), session, decision, given, (TOO_FEW.id,), req)
+        return _entry(Act.FIELD_DENIED, Outcome.DENY, looker_of(session), session, decision, given, (TOO_FEW.id,), req)
     why = (f"failed.{cause(error)}",)
-    return _entry(Act.FIELD_DISCLOSED, Outcome.ERROR, actor_of(session), session, decision, given, why, req)
+    return _entry(Act.FIELD_DISCLOSED, Outcome.ERROR, looker_of(session), session, decision, given, why, req)
 
 
 def cause(error: VaultError) -> str:
@@ -143,7 +158,6 @@ def _entry(
         decision.basis,
         policies,
         req=req,
-        asker=asker_of(session),
         detail=explained(decision, answers),
     )
 

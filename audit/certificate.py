@@ -23,19 +23,15 @@ A signed note under a key of its own, without personal data. Its text, line by l
 class says what the destruction rests on; `SENTENCES` says it so that the person concerned understands.
 """
 
-import argparse
 import binascii
-import json
 import re
-import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from audit.checkpoint import open_checkpoint
-from audit.errors import CannotDecide, VerificationError
+from audit.errors import VerificationError
 from audit.grammar import read_form
 from audit.keystatement import check_signers, take_statements
 from audit.merkle import leaf_hash, verify_inclusion
@@ -292,26 +288,6 @@ def told(certificate: Certificate) -> dict[str, object]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Verify a certificate from the command line: 0 verified, 1 not."""
-    parser = argparse.ArgumentParser(prog="audit.certificate", description="Verify a certificate of erasure offline.")
-    parser.add_argument("path", type=Path, help="the certificate")
-    parser.add_argument("--key", action="append", required=True, help="verifier key of certificates; repeat")
-    parser.add_argument("--log-key", action="append", required=True, help="verifier key of the log; repeat")
-    parser.add_argument(
-        "--keychange", action="append", default=[], type=Path, help="statement of a change of the log's key"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        statements = [each.read_bytes() for each in options.keychange]
-        certificate = verify_certificate(options.path.read_bytes(), options.key, options.log_key, statements)
-    except (VerificationError, CannotDecide, OSError) as error:
-        sys.stderr.write(f"not verified: {'cannot be read' if isinstance(error, OSError) else error}\n")
-        return 1
-    sys.stdout.write(f"{json.dumps(told(certificate), ensure_ascii=False)}\n")
-    return 0
-
-
 def _kept(line: str) -> KeptBack:
     _, category, until, *rest = line.split(" ", 3)
     if until == "until-release":
@@ -328,7 +304,3 @@ def _decoded(encoded: str) -> bytes:
     if b64encode(decoded).decode() != encoded:
         raise VerificationError("base64 is not in its one spelling")
     return decoded
-
-
-if __name__ == "__main__":
-    sys.exit(main())

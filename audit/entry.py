@@ -64,15 +64,6 @@ class ActorKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Actor:
-    """An opaque, stable id of who acted, and the client through which, if another."""
-
-    kind: ActorKind
-    id: str
-    via: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Asker:
     """Behind whom on the brand's side an act stands; an entry bears pseudonyms of its own of both.
 
@@ -82,6 +73,19 @@ class Asker:
     brand: str
     staff: bytes = field(default=b"", repr=False)
     token: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """An opaque, stable id of who acted, and the client through which, if another.
+
+    `asker` is who stood behind a brand's system this time: the same actor acts for many, so it makes no other one of it.
+    """
+
+    kind: ActorKind
+    id: str
+    via: str | None = None
+    asker: Asker | None = field(default=None, repr=False, compare=False)
 
 
 UNKNOWN: Final = Actor(ActorKind.VAULT, "unknown")
@@ -95,8 +99,8 @@ class Entry:
     `fld` names fields of the catalogue, with a level where one was given out (`phone:masked`). `pol` names the rules
     that decided. `n` counts records of a bulk act. `req` is a keyed hash of the external request id (16 or 32 bytes).
     `com` is the commitment to the subject's log key, logged at registration, at erasure, and again before that is pruned;
-    in `log.succession` it is the root of the log before. Nowhere else. `asker` is who stood behind a brand's system. `detail`
-    (JSON values) goes beside the entry of one person, sealed; about nobody it is not kept.
+    in `log.succession` it is the root of the log before. Nowhere else. `detail` (JSON values) goes beside the entry of one
+    person, sealed; about nobody it is not kept.
     """
 
     act: Act
@@ -109,7 +113,6 @@ class Entry:
     n: int | None = None
     req: bytes | None = None
     com: bytes | None = None
-    asker: Asker | None = None
     detail: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
 
 

@@ -54,7 +54,7 @@ MODULES = (
 )
 OF_CERTIFICATES = (
     "errors", "merkle", "note", "checkpoint", "grammar", "findings", "stored", "keychange", "targets", "tlogproof",
-    "keystatement", "certificate",
+    "keystatement", "certificate", "certificatecheck",
 )  # fmt: skip
 
 

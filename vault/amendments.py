@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import bindparam
 from sqlalchemy import update as sql_update
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, ActorKind, Asker, Entry, Outcome
 from policies.bundle import Bundle
 from policies.catalogue import Catalogue, Field, FieldKind
 from vault import carried, intake, locked, search
@@ -59,6 +59,7 @@ class Update:
     correct: Mapping[str, object] = field(default_factory=dict, repr=False)
     entries: bool = False
     held: frozenset[int] = frozenset()
+    asker: Asker | None = None  # who stands behind the system, if it named them
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ class _Amending:
         self._weigh_age(order, row)
         row.version += 1
         self._stepped[row.subject] = row
-        actor = Actor(ActorKind.SYSTEM, asked.system_id)
+        actor = Actor(ActorKind.SYSTEM, asked.system_id, asker=asked.asker)
         told = [Entry(Act.FIELD_DELETED, Outcome.ALLOW, actor, page) for page in pages(taken_out) if page]
         if written or not told:
             told += [Entry(Act.FIELD_WRITTEN, Outcome.ALLOW, actor, page) for page in pages(written)]

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import orjson
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, Entry, Outcome
 from audit.note import assemble, signature_line
 from policies.bundle import Bundle
 from policies.purposes import DPV, Purpose
@@ -61,8 +61,8 @@ class Issued:
     receipt: str
 
 
-def issue(uow: UnitOfWork, asked: Sequence[tuple[str, str, str]]) -> list[Issued | VaultError]:
-    """Issue the records of (brand, system id, reference) triples. An item fails with `UnknownReference`.
+def issue(uow: UnitOfWork, asked: Sequence[tuple[str, Actor, str]]) -> list[Issued | VaultError]:
+    """Issue the records of (brand, who asks, reference) triples. An item fails with `UnknownReference`.
 
     Raises `IntegrityFailure` for a chain that does not verify: nothing is certified of it.
     """
@@ -70,7 +70,7 @@ def issue(uow: UnitOfWork, asked: Sequence[tuple[str, str, str]]) -> list[Issued
     rows = locked.by_reference(uow, [(brand, reference) for brand, _, reference in asked])
     outcomes: list[Issued | VaultError | None] = []
     texts: list[tuple[str, bytes]] = []
-    for (brand, system_id, reference), row in zip(asked, rows, strict=True):
+    for (brand, actor, reference), row in zip(asked, rows, strict=True):
         if isinstance(row, UnknownReference):
             outcomes.append(row)
             continue
@@ -80,7 +80,7 @@ def issue(uow: UnitOfWork, asked: Sequence[tuple[str, str, str]]) -> list[Issued
         content = orjson.dumps(record_of(bundle, brand, reference, identifier, events), option=orjson.OPT_SORT_KEYS)
         texts.append((_text(log_origin(vault.origin, uow.shard), identifier, content, uow.now), content))
         outcomes.append(None)
-        entry = Entry(Act.CONSENT_EXPORTED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, system_id), n=len(events))
+        entry = Entry(Act.CONSENT_EXPORTED, Outcome.ALLOW, actor, n=len(events))
         uow.record(entry, log_key=row.log_key)
     name, public = log_origin(vault.origin, uow.shard) + SUFFIX, vault.keys.public_key(SigningKey.RECEIPT)
     signatures = vault.keys.sign(SigningKey.RECEIPT, [text.encode() for text, _ in texts]) if texts else []

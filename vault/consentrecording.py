@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select, update
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, ActorKind, Asker, Entry, Outcome
 from policies.bundle import Bundle
 from policies.model import ConsentStatus
 from policies.purposes import Basis, Purpose
@@ -178,9 +178,18 @@ class Recording:
         )
 
     def add(
-        self, subject: Locked, brand: str, system_id: str, event: ConsentEvent, points: Sequence[Point] = ()
+        self,
+        subject: Locked,
+        brand: str,
+        system_id: str,
+        event: ConsentEvent,
+        points: Sequence[Point] = (),
+        asker: Asker | None = None,
     ) -> Recorded:
-        """Record one event that `check` has passed, with its log entry. `points` are those it is about, if any."""
+        """Record one event that `check` has passed, with its log entry. `points` are those it is about, if any.
+
+        `asker` is who stands behind the system, if it named them.
+        """
         uow = self._uow
         purposes = self._bundle.purposes
         purpose = purposes.get(event.purpose)
@@ -236,7 +245,7 @@ class Recording:
         entry = Entry(
             _ENTRY_ACT[event.act],
             Outcome.ALLOW,
-            Actor(ActorKind.VAULT if event.actor is Who.SYSTEM else ActorKind.SYSTEM, system_id),
+            Actor(ActorKind.VAULT if event.actor is Who.SYSTEM else ActorKind.SYSTEM, system_id, asker=asker),
             pur=purpose.key,
             bas=basis.value,
         )

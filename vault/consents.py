@@ -8,6 +8,7 @@ recorded, `vault.consentrecording` says. Withdrawing needs no field that giving 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from audit.entry import Asker
 from policies.bundle import Bundle
 from policies.model import ConsentStatus
 from vault import contactpoints, facts, guardians, locked
@@ -46,6 +47,7 @@ class Change:
     brand: str
     system_id: str
     event: ConsentEvent
+    asker: Asker | None = None  # who stands behind the system, if it named them
 
 
 def change(uow: UnitOfWork, changes: Sequence[Change]) -> list[Recorded | VaultError]:
@@ -83,7 +85,7 @@ def _apply(recording: "Recording", reached: "_Reached", row: Locked, asked: Chan
         points = reached.points(row.subject, asked.brand, event)
     except UnknownContact as error:
         return InvalidFields((("contact", error.code),))
-    return recording.add(row, asked.brand, asked.system_id, event, points)
+    return recording.add(row, asked.brand, asked.system_id, event, points, asked.asker)
 
 
 def statuses(uow: UnitOfWork, brand: str, subjects: Sequence[bytes]) -> dict[bytes, Mapping[str, ConsentStatus]]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
+from audit.entry import Asker
 from policies.model import ConsentStatus
 from vault import locked
 from vault.consentevents import ConsentAct, ConsentEvent, Method, Source
@@ -37,6 +38,7 @@ class Signal:
     system_id: str
     channel: str
     on: bool = True
+    asker: Asker | None = None  # who stands behind the system, if it named them
 
 
 def receive(uow: UnitOfWork, signals: Sequence[Signal]) -> list[tuple[str, ...] | VaultError]:
@@ -60,7 +62,7 @@ def receive(uow: UnitOfWork, signals: Sequence[Signal]) -> list[tuple[str, ...] 
             if status is ConsentStatus.OBJECTED or (at in before and status in _CONSENTED):
                 continue
             event = ConsentEvent(purpose, ConsentAct.OBJECTED, signal.channel, method=Method.SIGNAL, source=Source.GPC)
-            recording.add(row, signal.brand, signal.system_id, event)
+            recording.add(row, signal.brand, signal.system_id, event, asker=signal.asker)
             before.add(at)
             objected.append(purpose)
         outcomes.append(tuple(objected))

@@ -81,23 +81,26 @@ def ask(uow: UnitOfWork, asks: Sequence[Ask]) -> Callable[[Commit], list[Answer 
     known = [None if each is None or each.facts.erased or not each.facts.known_to_brand else each for each in loaded]
     present = [each for each in known if each is not None]
     keys = dict(zip([each.subject_id for each in present], facts.log_keys(uow.vault.keys, present), strict=True))
+    hashes = staff_hashes(uow.vault.keys, [(each.system.brand, each.staff) for each in asks])
     questions = [
-        Question(asked.system, each.subject_id, keys[each.subject_id], asked.purpose, asked.staff)
-        for asked, each in zip(asks, known, strict=True)
+        Question(asked.system, each.subject_id, keys[each.subject_id], asked.purpose, who)
+        for asked, each, who in zip(asks, known, hashes, strict=True)
         if each is not None
     ]
     charged = iter(metered.charge(uow, questions))
-    hashes = staff_hashes(uow.vault.keys, [(each.system.brand, each.staff) for each in asks])
-    askers = [Asker(ask.system.brand, bytes.fromhex(each)) for ask, each in zip(asks, hashes, strict=True)]
+    actors = [
+        Actor(ActorKind.SYSTEM, asked.system.id, asker=Asker(asked.system.brand, bytes.fromhex(who)))
+        for asked, who in zip(asks, hashes, strict=True)
+    ]
     weighing = _Weighing(uow, set(keys))
     items: list[_Granted | Answer | VaultError] = []
-    for asked, each, asker in zip(asks, known, askers, strict=True):
+    for asked, each, actor in zip(asks, known, actors, strict=True):
         if each is None:
             items.append(UnknownReference())
         elif (refused := next(charged)) is not None:
-            items.append(_turned_away(uow, asked, asker, refused, keys[each.subject_id]))
+            items.append(_turned_away(uow, actor, refused, keys[each.subject_id]))
         else:
-            items.append(weighing.begin(asked, asker, each, keys[each.subject_id]))
+            items.append(weighing.begin(asked, actor, each, keys[each.subject_id]))
     granted = [each for each in items if isinstance(each, _Granted)]
     selection = disclosure.select(uow, [each.grant for each in granted])
 
@@ -131,7 +134,7 @@ class _Weighing:
             for row in uow.conn.execute(_POINTS, {"subjects": padded(sorted(subjects))}):
                 self._covered[row.subject_id, row.brand, row.purpose] = set(row.points.split())
 
-    def begin(self, asked: Ask, asker: Asker, known: Known, log_key: bytes) -> _Granted | Answer | VaultError:
+    def begin(self, asked: Ask, actor: Actor, known: Known, log_key: bytes) -> _Granted | Answer | VaultError:
         try:
             purpose = self._bundle.purposes.get(asked.purpose)
         except PolicyUnknownPurpose:
@@ -144,10 +147,9 @@ class _Weighing:
         entry = Entry(
             Act.CONTACT_EVALUATED,
             Outcome.DENY if grant is None else Outcome.ALLOW,
-            Actor(ActorKind.SYSTEM, system.id),
+            actor,
             pur=purpose.key,
             bas=basis.value,
-            asker=asker,
         )
         recorded = self._uow.record(entry, log_key=log_key)
         if grant is None:
@@ -169,14 +171,13 @@ class _Weighing:
 def _failed(item: _Granted, error: VaultError) -> tuple[Entry, bytes]:
     # No wish is named: which of them this person has is not the log's to tell.
     said, why = item.said, (f"failed.{error.code}",)
-    entry = Entry(said.act, Outcome.ERROR, said.actor, pur=said.pur, bas=said.bas, pol=why, asker=said.asker)
+    entry = Entry(said.act, Outcome.ERROR, said.actor, pur=said.pur, bas=said.bas, pol=why)
     return entry, item.log_key
 
 
-def _turned_away(uow: UnitOfWork, asked: Ask, asker: Asker, refused: VaultError, log_key: bytes) -> VaultError:
+def _turned_away(uow: UnitOfWork, actor: Actor, refused: VaultError, log_key: bytes) -> VaultError:
     why = refused.audit if isinstance(refused, Refused) else refused.code
-    actor = Actor(ActorKind.SYSTEM, asked.system.id)
-    entry = Entry(Act.CONTACT_EVALUATED, Outcome.DENY, actor, pol=(f"contact.{why}",), asker=asker)
+    entry = Entry(Act.CONTACT_EVALUATED, Outcome.DENY, actor, pol=(f"contact.{why}",))
     uow.record(entry, log_key=log_key)
     return refused
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, ActorKind, Asker, Entry, Outcome
 from vault import locked
 from vault.consentevents import CLOCK_SKEW
 from vault.errors import InvalidFields, UnknownReference, VaultError
@@ -55,6 +55,7 @@ class Activity:
     system_id: str
     kind: Kind
     at: int | None = None
+    asker: Asker | None = None  # who stands behind the system, if it named them
 
 
 def note(uow: UnitOfWork, activities: Sequence[Activity]) -> list[bool | VaultError]:
@@ -72,9 +73,8 @@ def note(uow: UnitOfWork, activities: Sequence[Activity]) -> list[bool | VaultEr
         if not 0 <= at <= uow.now + CLOCK_SKEW:
             outcomes.append(InvalidFields((("at", "not_in_the_past"),)))
             continue
-        uow.record(
-            Entry(Act.CONTACT_NOTED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, asked.system_id)), log_key=row.log_key
-        )
+        actor = Actor(ActorKind.SYSTEM, asked.system_id, asker=asked.asker)
+        uow.record(Entry(Act.CONTACT_NOTED, Outcome.ALLOW, actor), log_key=row.log_key)
         counts = asked.kind in COUNTING
         outcomes.append(counts)
         where = (row.subject, asked.brand)

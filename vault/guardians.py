@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, ActorKind, Asker, Entry, Outcome
 from vault import locked, references
 from vault.errors import Conflict, IntegrityFailure, InvalidFields, UnknownReference, VaultError
 from vault.locked import Locked
@@ -85,6 +85,7 @@ class Link:
     proof: Proof
     proof_hash: bytes = field(repr=False)
     of_age_on: dt.date = field(repr=False)
+    asker: Asker | None = None  # who stands behind the system, if it named them
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class End:
     guardian: str = field(repr=False)
     brand: str
     system_id: str
+    asker: Asker | None = None  # who stands behind the system, if it named them
 
 
 def link(uow: UnitOfWork, links: Sequence[Link]) -> list[bytes | VaultError]:
@@ -135,7 +137,7 @@ def link(uow: UnitOfWork, links: Sequence[Link]) -> list[bytes | VaultError]:
                 "ended_at": None,
             }
         )
-        outcomes.append(uow.record(_entry(Act.GUARDIAN_LINKED, asked.system_id), log_key=minor.log_key))
+        outcomes.append(uow.record(_entry(Act.GUARDIAN_LINKED, asked), log_key=minor.log_key))
     insert_rows(uow.conn, _LINK, rows)
     return outcomes
 
@@ -151,17 +153,17 @@ def end(uow: UnitOfWork, ends: Sequence[End]) -> list[bytes | VaultError]:
         if not uow.conn.execute(_END, at).rowcount:
             outcomes.append(UnknownReference())
             continue
-        outcomes.append(uow.record(_entry(Act.GUARDIAN_ENDED, asked.system_id), log_key=minor.log_key))
+        outcomes.append(uow.record(_entry(Act.GUARDIAN_ENDED, asked), log_key=minor.log_key))
     return outcomes
 
 
-def due(uow: UnitOfWork, asked: Sequence[tuple[str, str]]) -> list[list[str] | VaultError]:
-    """Return, per (brand, system id), the references of those come of age whose links wait for review; at most 500."""
+def due(uow: UnitOfWork, asked: Sequence[tuple[str, Actor]]) -> list[list[str] | VaultError]:
+    """Return, per (brand, who asks), the references of those come of age whose links wait for review; at most 500."""
     answers: list[list[str] | VaultError] = []
-    for brand, system_id in asked:
+    for brand, actor in asked:
         subjects = list(dict.fromkeys(uow.conn.scalars(_DUE, {"at_brand": brand})))
         found = [each for each in references.of(uow, brand, subjects) if each is not None]
-        uow.record(Entry(Act.GUARDIAN_LISTED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, system_id), n=len(found)))
+        uow.record(Entry(Act.GUARDIAN_LISTED, Outcome.ALLOW, actor, n=len(found)))
         answers.append(found)
     return answers
 
@@ -230,5 +232,5 @@ def _problems(uow: UnitOfWork, asked: Link, minor: Locked, guardian: bytes) -> l
     return found
 
 
-def _entry(act: Act, system_id: str) -> Entry:
-    return Entry(act, Outcome.ALLOW, Actor(ActorKind.SYSTEM, system_id))
+def _entry(act: Act, asked: Link | End) -> Entry:
+    return Entry(act, Outcome.ALLOW, Actor(ActorKind.SYSTEM, asked.system_id, asker=asked.asker))

@@ -10,7 +10,6 @@ from typing import Final, NamedTuple
 from vault import budgets, honey
 from vault.budgets import Looked
 from vault.errors import VaultError
-from vault.staff import staff_hashes
 from vault.systems import SystemRecord
 from vault.unit import UnitOfWork
 
@@ -18,7 +17,7 @@ ASKED: Final = 2  # the shape of a question, beside the hashes that stand for fi
 
 
 class Question(NamedTuple):
-    """Who asks about whom; `staff` is the brand's pseudonym of a member of staff, or empty."""
+    """Who asks about whom; `staff` is the keyed hash of a member of the brand's staff, or empty."""
 
     system: SystemRecord
     subject: bytes
@@ -34,13 +33,12 @@ def charge(uow: UnitOfWork, questions: Sequence[Question]) -> list[VaultError | 
     """Count the questions; an error each for those of a system that is frozen by them, and those that do not fit."""
     frozen = honey.spring(uow, [(each.system, each.log_key) for each in questions])
     going = [each for each in questions if each.system.id not in frozen]
-    staff = staff_hashes(uow.vault.keys, [(each.system.brand, each.staff) for each in going])
     charged = iter(
         budgets.charge(
             uow,
             [
-                Looked(each.system, each.subject, each.purpose, hashed, ASKED, budgets.CANDIDATE_WEIGHT)
-                for each, hashed in zip(going, staff, strict=True)
+                Looked(each.system, each.subject, each.purpose, each.staff, ASKED, budgets.CANDIDATE_WEIGHT)
+                for each in going
             ],
         )
     )

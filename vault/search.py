@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple, TypedDict, TypeVar
 
 from sqlalchemy import bindparam, delete, func, select
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome
+from audit.entry import Act, Actor, ActorKind, Asker, Entry, Outcome
 from policies.catalogue import Catalogue, Field
 from policies.errors import InvalidValue
 from policies.fieldtypes import validate
@@ -94,6 +94,7 @@ class Search:
     system_id: str
     by: str
     value: object = field(repr=False)
+    asker: Asker | None = None  # who stands behind the system, if it named them
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ def find(uow: UnitOfWork, searches: Sequence[Search], admit: Admit = lambda _: {
     hits = candidates(uow, searches)
     refused = admit([(place, found) for place, found in enumerate(hits) if isinstance(found, Found)])
     for place, (asked, hit) in enumerate(zip(searches, hits, strict=True)):
-        actor = Actor(ActorKind.SYSTEM, asked.system_id)
+        actor = Actor(ActorKind.SYSTEM, asked.system_id, asker=asked.asker)
         found = refused.get(place, hit)
         if isinstance(found, VaultError):
             answers.append(found)

@@ -12,6 +12,9 @@ from typing import Final
 from audit.pseudonym import MARK_SIZE
 from vault.keys.service import KeyService
 
+WORD: Final = re.compile(
+    r"[A-Za-z0-9_.:-]{1,128}"
+)  # what a brand's word looks like: a pseudonym it can resolve, no name
 _HASHES: Final = "budget/staff"
 VEILS: Final = "log/staff"  # label of the keys that `staff_keys` returns
 _TOLD: Final = re.compile(r"[0-9a-f]{32}")

@@ -14,7 +14,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
-from audit.entry import Act, Actor, ActorKind, Entry, Outcome, commitment
+from audit.entry import Act, Actor, ActorKind, Asker, Entry, Outcome, commitment
 from policies.bundle import Bundle
 from vault import carried, consents, contactpoints, honey, intake, references, search, suppression
 from vault.amendments import Amended, Update, adult_age, is_minor, pages, update
@@ -79,6 +79,7 @@ class NewSubject:
     holdings: tuple[Holding, ...]
     honey: bool = False  # nobody: whoever looks at them is frozen (`vault.honey`)
     listed: bool = False  # came with others by an import: their consents answer no earlier objection (`vault.carried`)
+    asker: Asker | None = None  # who stands behind the system, if it named them
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ def _store(
             # In the order they happened, whatever the order they came in: the projection then ends with the last.
             for event in sorted(holding.consents, key=lambda each: uow.now if each.event_at is None else each.event_at):
                 reached = _points(bundle, event, points.get(holding.brand, ()))
-                recording.add(row, holding.brand, system_id, event, reached)
+                recording.add(row, holding.brand, system_id, event, reached, arrival.new.asker)
     leaves = writing.flush()
     insert_rows(uow.conn, _SUBJECT, [_row(uow, arrival.row, *leaves[arrival.log_leaf]) for arrival in arrivals])
     gulp = uow.vault.entropy.bytes(references.RANDOM_BYTES * len(pairs))
@@ -261,7 +262,7 @@ def _record(uow: UnitOfWork, arrival: _Arrival) -> bytes:
     """Log the registration with the commitment to the log key; more names than one entry takes go into further ones."""
     names = {each.field.name for _, values in arrival.given for each in values}
     first, *rest = pages(names)
-    actor = Actor(ActorKind.SYSTEM, arrival.new.system_id)
+    actor = Actor(ActorKind.SYSTEM, arrival.new.system_id, asker=arrival.new.asker)
     key = arrival.row.log_key
     entry = Entry(Act.SUBJECT_REGISTERED, Outcome.ALLOW, actor, first, com=commitment(key))
     recorded = uow.record(entry, log_key=key)

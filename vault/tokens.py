@@ -8,7 +8,7 @@ inside the caller's unit of work: a proof is burned, and a use counted, exactly 
 import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
@@ -18,6 +18,7 @@ from sqlmodel import col
 
 from vault.errors import Refused
 from vault.proofs import claim_proof, claim_proofs
+from vault.staff import staff_hashes
 from vault.store.bulk import insert_rows
 from vault.store.lookup import look_up
 from vault.store.tables import AccessToken, System, TokenSubject
@@ -74,6 +75,7 @@ class Credential:
     address: str = ""  # of the caller, as far as the proxies that are trusted tell it
     nonced: bool = False  # whether the proof carried a nonce of ours that is still good
     x5t: str = ""  # thumbprint of the TLS certificate, where a trusted proxy tells it
+    staff: str = field(default="", repr=False)  # the brand's own word for whoever stands behind the request, if told
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,9 @@ class Session:
     jkt: str
     actors: tuple[str, ...] = ()  # the systems it came through by exchange, the first one first; the holder is not here
     x5t: str = ""  # thumbprint of the certificate it is bound to beside the key, if any (RFC 8705 §3)
+    staff: str = field(
+        default="", repr=False
+    )  # keyed hash of the member of staff that the request named, 32 hex digits
 
 
 class Named(NamedTuple):
@@ -157,10 +162,11 @@ def authenticate(uow: UnitOfWork, credentials: Sequence[Credential]) -> list[Ses
         if isinstance(outcome, Session)
     ]
     fresh = iter(claim_proofs(uow, proofs))
-    return [
+    outcomes = [
         Refused("proof_replayed") if isinstance(outcome, Session) and not next(fresh) else outcome
         for outcome in outcomes
     ]
+    return _staffed(uow, credentials, outcomes) if any(each.staff for each in credentials) else outcomes
 
 
 def issue(uow: UnitOfWork, tokens: Sequence[NewToken]) -> list[IssuedToken]:
@@ -310,6 +316,20 @@ def _admitted(outcome: Session | Refused, credential: Credential) -> Session | R
     if isinstance(outcome, Session) and outcome.x5t and not hmac.compare_digest(outcome.x5t, credential.x5t):
         return Refused("invalid_token", "wrong_certificate")
     return outcome
+
+
+def _staffed(
+    uow: UnitOfWork, credentials: Sequence[Credential], outcomes: Sequence[Session | Refused]
+) -> list[Session | Refused]:
+    """Say in each session who the request named; of them the keyed hash alone goes on from here."""
+    named = [
+        (outcome.system.brand, each.staff) if isinstance(outcome, Session) else ("", "")
+        for each, outcome in zip(credentials, outcomes, strict=True)
+    ]
+    return [
+        replace(outcome, staff=who) if isinstance(outcome, Session) and who else outcome
+        for outcome, who in zip(outcomes, staff_hashes(uow.vault.keys, named), strict=True)
+    ]
 
 
 def _row(new: NewToken, made: IssuedToken, now: int) -> Mapping[str, object]:

@@ -190,7 +190,7 @@ class UnitOfWork:
         # Why safe: 128 random bits; two equal ids would also meet the log's unique constraint.
         entry_id = self.vault.entropy.bytes(ENTRY_ID_BYTES)
         sref = None if log_key is None else log_entry.sref(log_key, entry_id)
-        stf, tok = self._marks(entry.asker, entry_id, log_key)
+        stf, tok = self._marks(entry.actor.asker, entry_id, log_key)
         dc = None
         if entry.detail is not None and log_key is not None:
             # Why safe: 256 random bits a detail, so its commitment lets nobody try guesses.

@@ -49,10 +49,9 @@ def attest(uow: UnitOfWork, calls: Sequence[Call[Attest]]) -> Finish[dict[str, A
         rules = Entry(
             Act.ATTESTATION_ISSUED,
             Outcome.ALLOW,
-            trail.actor_of(each.session),
+            trail.looker_of(each.session),
             pur=each.session.purpose,
             req=req,
-            asker=trail.asker_of(each.session),
         )
         uow.record(rules, log_key=each.log_key)
     places = dict(zip([place for place, _ in found], entered, strict=True))

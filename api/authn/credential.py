@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from api.authn import certificate, dpop
+from api.authn import certificate, dpop, staff
 from api.problems import Problem
 from api.services import services_of
 from vault.errors import Refused
@@ -26,6 +26,9 @@ async def credential(request: Request) -> Credential:
         raise Problem("token_required")
     if len(token) > LONGEST_TOKEN or not token.isascii() or len(request.headers.getlist("authorization")) != 1:
         raise Problem("invalid_token")
+    who = staff.named(request.headers.getlist(staff.HEADER))
+    if isinstance(who, Refused):
+        raise who
     services = services_of(request)
     x5t = certificate.thumbprint_of(request, services.settings.client_certificate_header)
     now = services.vault.clock.now()
@@ -47,7 +50,7 @@ async def credential(request: Request) -> Credential:
         raise Refused("use_dpop_nonce")
     # Why safe unsalted: the token has 256 random bits, so its hash cannot be searched for.
     token_hash = hashlib.sha256(token.encode("ascii")).digest()
-    return Credential(token_hash, proof.jkt, proof.proof_hash, proof.expires_at, address_of(request), nonced, x5t)
+    return Credential(token_hash, proof.jkt, proof.proof_hash, proof.expires_at, address_of(request), nonced, x5t, who)
 
 
 def address_of(request: Request) -> str:

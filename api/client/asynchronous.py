@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import date
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -64,6 +65,15 @@ class AsyncEcrin:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    def for_staff(self, staff: str) -> Self:
+        """Return this client acting for a member of staff, by the brand's pseudonym of them: each request says so.
+
+        Both share connections and service tokens; close the first one. Raises `ValueError` for what is no pseudonym.
+        """
+        view = copy(self)
+        view._exchange = self._exchange.for_staff(staff)  # noqa: SLF001 - its own kind
+        return view
 
     async def authorise(
         self,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from datetime import date
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -67,6 +68,15 @@ class Ecrin:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def for_staff(self, staff: str) -> Self:
+        """Return this client acting for a member of staff, by the brand's pseudonym of them: each request says so.
+
+        Both share connections and service tokens; close the first one. Raises `ValueError` for what is no pseudonym.
+        """
+        view = copy(self)
+        view._exchange = self._exchange.for_staff(staff)  # noqa: SLF001 - its own kind
+        return view
 
     def authorise(
         self,

@@ -4,10 +4,11 @@ Every verb is a generator that yields `Call`s (see `wire`); the drivers in `bloc
 """
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +19,7 @@ from api.client.wire import Call, Reply, Steps, json_object
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 RENEW_EARLY = 30  # seconds: a token this close to its end might die on the way
+STAFF = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 
 
@@ -61,8 +63,15 @@ class Exchange:
 
     identity: Identity = field(repr=False)
     settings: Settings
+    staff: str = field(default="", repr=False)
     _tokens: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
     _nonce: str = field(default="", repr=False)
+
+    def for_staff(self, staff: str) -> "Exchange":
+        """Return the same conversation for a member of staff: service tokens are shared, requests say who. Raises `ValueError`."""
+        if not STAFF.fullmatch(staff):
+            raise ValueError("a member of staff is named by 1 to 128 of the characters A-Z a-z 0-9 _ . : -")
+        return replace(self, staff=staff)
 
     def token(self, grant: Mapping[str, str], *, repeatable: bool = True) -> Steps[Reply]:
         """Ask `/oauth/token` for what `grant` says, authenticated by private_key_jwt and bound by DPoP."""
@@ -111,7 +120,10 @@ class Exchange:
 
     def headers(self, token: str, method: str, path: str) -> dict[str, str]:
         """Authorisation for one request: the token and a proof made for exactly this one."""
-        return {"Authorization": f"DPoP {token}", "DPoP": self._proof(method, path, token)}
+        return {"Authorization": f"DPoP {token}", "DPoP": self._proof(method, path, token), **self._named()}
+
+    def _named(self) -> dict[str, str]:
+        return {"Ecrin-Staff": self.staff} if self.staff else {}
 
     def _proof(self, method: str, path: str, token: str = "") -> str:
         made = self.settings
@@ -128,6 +140,8 @@ class Exchange:
             **grant,
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded", "DPoP": self._proof("POST", "/oauth/token")}
+        if "scope" not in grant:  # a service token is the system's own, whoever was the first to need one
+            headers |= self._named()
         return Call("POST", "/oauth/token", headers, urlencode(form).encode())
 
     def _authorised(

@@ -1,6 +1,6 @@
 """The reports: which question each answers, a filter that is in the address, the rows, and the signed files.
 
-Looking at a report and taking it away are both entries; taking it away takes an officer who has just proved to be there.
+Whom a report is about, a person or a member of staff, is said in a form and never in an address. Looking at a report and taking it away are both entries; taking it away takes an officer who has just proved to be there.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ from audit.reports import document
 from audit.reports.asked import Asked
 from audit.reports.document import Report
 from vault import systems
-from vault.errors import InvalidReport, UnknownReport
+from vault.errors import InvalidReport, UnknownReference, UnknownReport
 from vault.officers import Role
 from vault.reports import catalog, running, runs, saved
 from vault.reports.catalog import Definition
+from vault.staff import WORD, staff_told
 
 PATH: Final = f"{PREFIX}/reports"
 SHOWN: Final = 500  # rows on a page; the files have all
@@ -37,6 +38,8 @@ EVERY: Final = {
 _MOST_RUNS: Final = 20
 _DAY: Final = 86_400
 _WORDS: Final = ("brand", "system", "purpose")
+WHOM: Final = frozenset({"reference", "staff"})
+_LONGEST_REFERENCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +86,27 @@ def report(visit: Visit) -> Response:
     """Run one and show it."""
     wanted = _wanted(visit)
     visit.unsealed()
-    kept = _kept(visit, wanted)
-    made: Report | None
+    kept, whom = _kept(visit, wanted), _whom(visit, wanted)
+    made: Report | None = None
+    unknown = False
     try:
-        made = running.run(visit.vault, wanted.name, _asked(visit, wanted, kept), visit.actor)
+        made = running.run(visit.vault, wanted.name, _asked(visit, wanted, kept, whom), visit.actor)
+    except UnknownReference:
+        unknown = True
     except InvalidReport:  # it is about one system, and none is named yet
-        made = None
+        if whom:
+            raise Problem("bad_request") from None
     with visit.vault.reading() as conn:
         known = systems.listed(conn)
     say = visit.language.say
     return visit.page(
         "report.html",
+        404 if unknown else 200,
         report=made,
+        unknown=unknown,
+        whom=whom,
+        asks_whom=wanted.knows & WHOM,
+        formats=formats_of(visit),
         title=title_of(wanted),
         knows=wanted.knows,
         kept=kept,
@@ -107,6 +119,12 @@ def report(visit: Visit) -> Response:
         usual_days=wanted.days,
         every_said=[(each, say(words)) for each, words in EVERY.items()],
     )
+
+
+def of_whom(visit: Visit) -> Response:
+    """Run one about a person, or about a member of staff, and show it."""
+    visit.query = visit.form
+    return report(visit)
 
 
 def files_page(visit: Visit) -> Response:
@@ -122,7 +140,11 @@ def files(visit: Visit) -> Response:
     wanted, kind = _wanted(visit), form_of(visit)
     visit.unsealed()
     visit.query = visit.form
-    made = running.run(visit.vault, wanted.name, _asked(visit, wanted, _kept(visit, wanted)), visit.actor)
+    asked = _asked(visit, wanted, _kept(visit, wanted), _whom(visit, wanted))
+    try:
+        made = running.run(visit.vault, wanted.name, asked, visit.actor)
+    except InvalidReport:
+        raise Problem("bad_request") from None
     visit.record(Entry(Act.AUDIT_EXPORTED, Outcome.ALLOW, visit.actor, pol=(f"report:{wanted.name}",), n=_rows(made)))
     return given(visit, made, kind)
 
@@ -176,17 +198,34 @@ def _kept(visit: Visit, wanted: Definition) -> dict[str, str]:
     return words | {name: visit.query.get(name, "") for name in ("since", "until")}
 
 
-def _asked(visit: Visit, wanted: Definition, kept: dict[str, str]) -> Asked:
+def _whom(visit: Visit, wanted: Definition) -> dict[str, str]:
+    """Return whom a form names; of an address nothing is taken. Raises `Problem`."""
+    found = {name: word for name in sorted(WHOM) if (word := visit.form.get(name, "").strip())}
+    if (
+        not found.keys() <= wanted.knows
+        or not WORD.fullmatch(found.get("staff", "-"))
+        or len(found.get("reference", "")) > _LONGEST_REFERENCE
+    ):
+        raise Problem("bad_request")
+    return found
+
+
+def _asked(visit: Visit, wanted: Definition, kept: dict[str, str], whom: dict[str, str]) -> Asked:
     now = visit.now
+    brand, member = kept.get("brand", ""), whom.get("staff", "")
+    if member and "brand" in wanted.knows and not brand:
+        raise Problem("bad_request")  # the same word is another person at another brand
     until = filters.day(kept, "until", after=True) or now + 1
     since = filters.day(kept, "since")
     try:
         return Asked(
             max(0, until - wanted.days * _DAY) if since is None else since,
             until,
-            kept.get("brand", ""),
+            brand,
             kept.get("system", ""),
             kept.get("purpose", ""),
+            whom.get("reference", ""),
+            staff_told(visit.vault.keys, brand, member) if member else "",
         )
     except ValueError:
         raise Problem("bad_request") from None

@@ -12,7 +12,7 @@ from api.authn import assertion
 from api.authn.assertion import Assertion
 from api.oauth.errors import OAuthError, oauth_error
 from api.trail import request_macs, turn_away
-from audit.entry import Actor, ActorKind
+from audit.entry import Actor, ActorKind, Asker
 from vault import systems, tokens
 from vault.errors import Refused
 from vault.systems import SystemRecord, SystemStatus
@@ -48,9 +48,9 @@ def authenticate(uow: UnitOfWork, credentials: Sequence[ClientCredential]) -> li
     return answers
 
 
-def actor_of(system: SystemRecord) -> Actor:
-    """Name an authenticated system as the log does."""
-    return Actor(ActorKind.SYSTEM, system.id)
+def actor_of(system: SystemRecord, asker: Asker | None = None) -> Actor:
+    """Name an authenticated system as the log does, and who stands behind it."""
+    return Actor(ActorKind.SYSTEM, system.id, asker=asker)
 
 
 def _verify(credential: ClientCredential, system: SystemRecord | None, now: int) -> Assertion | Refused:

@@ -28,11 +28,6 @@ class TokenDetail:
     known_on: date | None
     raw: bool
 
-    @property
-    def staffed(self) -> bool:
-        """Whether a person stands behind the request."""
-        return bool(self.staff)
-
 
 def write(fields: Sequence[dict[str, str]], max_uses: int, staff: str, known_on: date | None) -> str:
     """Shape the detail of a token for its row. `fields` as `api.oauth.grants.GrantedEntry.stored` gives them."""

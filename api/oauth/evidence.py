@@ -8,7 +8,7 @@ from api import rar
 from api.oauth.errors import OAuthError
 from api.oauth.grants import GrantedEntry
 from api.oauth.narrowing import Narrowed
-from audit.entry import Act, Actor, Asker, Entry, Outcome
+from audit.entry import Act, Actor, Entry, Outcome
 
 
 def entries(
@@ -19,7 +19,6 @@ def entries(
     error: OAuthError | None,
     actor: Actor,
     req: bytes,
-    asker: Asker,
     why: Mapping[str, Any] | None,
 ) -> list[Entry]:
     """Say how a request ended; before a token that grants less than the wish, also what it does not.
@@ -36,7 +35,7 @@ def entries(
         found = _issued(asked, granted, narrowed, actor)
     count = len(asked.subjects) if asked is not None and not asked.single else None
     found[-1] = replace(found[-1], detail=why)
-    return [replace(each, n=count, req=req, asker=asker) for each in found]
+    return [replace(each, n=count, req=req) for each in found]
 
 
 def _refused(asked: rar.Disclosure | None, granted: GrantedEntry | None, error: OAuthError, actor: Actor) -> Entry:

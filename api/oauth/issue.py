@@ -46,6 +46,7 @@ class TokenRequest:
     scopes: frozenset[str]
     disclosure: rar.Disclosure | None
     exchange: Exchange | None = None  # with a disclosure: it is to be narrowed from this token (RFC 8693)
+    staff: str = field(default="", repr=False)  # who asks for a service token, if told; a disclosure says so itself
 
 
 @dataclass(slots=True)
@@ -109,9 +110,9 @@ def _check_scopes(items: Sequence[_Item]) -> None:
 
 
 def _name_staff(uow: UnitOfWork, items: Sequence[_Item]) -> None:
-    wanted = _disclosures(items)
-    hashes = staff_hashes(uow.vault.keys, [(system.brand, asked.staff) for _, system, asked in wanted])
-    for (item, _, _), who in zip(wanted, hashes, strict=True):
+    alive = _alive(items)
+    named = [(system.brand, (item.request.disclosure or item.request).staff) for item, system in alive]
+    for (item, _), who in zip(alive, staff_hashes(uow.vault.keys, named), strict=True):
         item.staff = who
 
 
@@ -260,12 +261,13 @@ def _record(uow: UnitOfWork, items: Sequence[_Item]) -> None:
     for item, req in zip(items, request_macs(uow, [item.request.client.request_id for item in items]), strict=True):
         if item.system is not None:
             single = len(item.log_keys) == 1 and bool(item.decisions)
-            wish, actor = item.request, actor_of(item.system)
+            wish = item.request
             token = b"" if item.issued is None else item.issued.token_hash
             asker = Asker(item.system.brand, bytes.fromhex(item.staff), token)
+            actor = actor_of(item.system, asker)
             why = explained(item.decisions[0], item.decisions[0].answers) if single else None
             outcome = item.granted, item.narrowed, item.error
-            for entry in evidence.entries(wish.disclosure, wish.scopes, *outcome, actor, req, asker, why):
+            for entry in evidence.entries(wish.disclosure, wish.scopes, *outcome, actor, req, why):
                 uow.record(entry, log_key=item.log_keys[0] if single else None)
 
 

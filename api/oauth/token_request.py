@@ -7,6 +7,7 @@ from typing import Final
 from api import rar
 from api.authn import dpop
 from api.authn.nonce import Nonces
+from api.authn.staff import agreed, named
 from api.oauth import form, metadata, narrowing
 from api.oauth.errors import OAuthError, oauth_error
 from api.oauth.issue import TokenRequest
@@ -29,10 +30,11 @@ def read_token_request(
     request_id: str,
     address: str,
     x5t: str,
+    staff: Sequence[str],
 ) -> TokenRequest:
     """Check a token request as far as that goes without the database. Raises `OAuthError`.
 
-    `fields` is the parsed form, `proofs` the values of all DPoP headers, `now` UTC seconds.
+    `fields` is the parsed form, `proofs` and `staff` the values of all DPoP and Ecrin-Staff headers, `now` UTC seconds.
     """
     grant = fields.get("grant_type")
     if grant is None:
@@ -48,21 +50,28 @@ def read_token_request(
     if not nonces.is_good(proof.nonce, now):
         raise OAuthError("use_dpop_nonce")
     proof = replace(proof, x5t=x5t)
+    who = _agreed(named(staff))
     if grant == narrowing.GRANT:
-        return TokenRequest(client, proof, frozenset(), _details(fields), _exchange(fields, settings))
+        return TokenRequest(client, proof, frozenset(), _details(fields, who), _exchange(fields, settings))
     scope, details = fields.get("scope"), fields.get("authorization_details")
     if (scope is None) == (details is None):
         raise OAuthError("invalid_request", "scope_or_authorization_details")
     if details is None:
-        return TokenRequest(client, proof, _scopes(scope or ""), None)
-    return TokenRequest(client, proof, frozenset(), _details(fields))
+        return TokenRequest(client, proof, _scopes(scope or ""), None, staff=who)
+    return TokenRequest(client, proof, frozenset(), _details(fields, who))
 
 
-def _details(fields: Mapping[str, str]) -> rar.Disclosure:
+def _agreed(who: str | Refused) -> str:
+    if isinstance(who, Refused):
+        raise OAuthError("invalid_request", who.code)
+    return who
+
+
+def _details(fields: Mapping[str, str], who: str) -> rar.Disclosure:
     disclosure = rar.parse(fields.get("authorization_details", ""))
     if isinstance(disclosure, rar.Malformed):
         raise OAuthError("invalid_authorization_details", disclosure.code)
-    return disclosure
+    return replace(disclosure, staff=_agreed(agreed(who, disclosure.staff))) if who else disclosure
 
 
 def _exchange(fields: Mapping[str, str], settings: Settings) -> Exchange:

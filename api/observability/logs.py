@@ -59,8 +59,12 @@ class Log:
         self._write("error", event, keys)
 
     def fault(self, event: Event, error: BaseException, **keys: object) -> None:
-        """Write an unexpected exception as its class and place; its text and values stay unsaid."""
-        self._write("error", event, {**keys, "error": type(error).__name__, "at": place_of(error)})
+        """Write an unexpected exception as its class and place; its text and values stay unsaid.
+
+        One that stands for an exception in another process (`stands_for`) is written as that one's class.
+        """
+        named = getattr(error, "stands_for", "") or type(error).__name__
+        self._write("error", event, {**keys, "error": named, "at": place_of(error)})
 
     def adopt_libraries(self) -> None:
         """Route the standard library's loggers through the allow-list, and turn the server's access log off."""

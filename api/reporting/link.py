@@ -30,7 +30,7 @@ class Kind(IntEnum):
     LOG_KEYS = 5  # asks for the log keys of people whom a brand knows
     SIGNATURE = 6  # asks for the signature of a report
     DOCUMENT = 7
-    FAILED = 8  # the code of an error
+    FAILED = 8  # the code of an error, and of a defect the class of the exception
 
 
 class Malformed(VaultError):

@@ -5,6 +5,7 @@ it asks for of keys is answered if a report needs it (`_Desk`). It ends with the
 at its next word when that is gone. One that dies is noticed at once (`vault.reports.runs.Lost`).
 """
 
+import re
 import socket
 import subprocess
 import sys
@@ -37,6 +38,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _COMMAND: Final = (sys.executable, "-E", "-s", "-m", "api.reporting.worker")
 _REVIEW: Final = "anomalies"
 _SEES_PEOPLE: Final = frozenset({"blast_radius", _REVIEW})
+_CLASS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # what a class is called: no text of anybody's
 _AWAY: Final = frozenset({"store_unavailable", "store_full"})
 
 
@@ -158,8 +160,13 @@ def _checked(vault: Vault, name: str, content: bytes) -> Made:
 
 
 def _failure(content: bytes) -> Exception:
-    code = str(_json(content))
-    return StoreUnavailable("the report's process lost the database") if code in _AWAY else NotMade(code)
+    found = _json(content)
+    if not isinstance(found, list) or [type(each) for each in found] != [str, str]:
+        raise Malformed("not a failure")
+    code, defect = found
+    if code in _AWAY:
+        return StoreUnavailable("the report's process lost the database")
+    return NotMade(code, defect if _CLASS.fullmatch(defect) else "")
 
 
 def _json(content: bytes) -> Any:

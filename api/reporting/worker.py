@@ -46,16 +46,16 @@ def main() -> int:
         return FAILED
     except VaultError as error:
         return _failed(link, error.code)
-    except Exception:  # noqa: BLE001 - its message may quote what a report holds
-        return _failed(link, "internal_error")
+    except Exception as error:  # noqa: BLE001 - its message may quote what a report holds; its class is one of a program's
+        return _failed(link, "internal_error", type(error).__name__)
     with suppress(OSError):
         link.say(Kind.DOCUMENT, made)
     return 0
 
 
-def _failed(link: Link, code: str) -> int:
+def _failed(link: Link, code: str, defect: str = "") -> int:
     with suppress(OSError):
-        link.say(Kind.FAILED, code)
+        link.say(Kind.FAILED, [code, defect])
     return FAILED
 
 

@@ -3,10 +3,12 @@
 from fastapi import APIRouter, Request
 
 from api import consentacts
+from api.authn import staff
 from api.authn.credential import Bearer
 from api.bodies.contact import ContactGuidance, ContactMade, ContactNoted, MayContact
 from api.routes.answers import Json
 from api.routes.writes import asked, written
+from vault.errors import Refused
 
 router = APIRouter(prefix="/v1/contact", tags=["consents"])
 
@@ -21,5 +23,8 @@ async def activity(request: Request, credential: Bearer, body: ContactMade) -> J
 @router.post("/evaluation", response_model=ContactGuidance)
 async def evaluation(request: Request, credential: Bearer, body: MayContact) -> Json:
     """Say whether a person may be contacted now, and how: consent, the address it covers, and the person's own wishes."""
-    shaped = consentacts.MayContact(body.reference, body.purpose, body.channel, body.staff)
+    who = staff.agreed(credential.staff, body.staff)
+    if isinstance(who, Refused):
+        raise who
+    shaped = consentacts.MayContact(body.reference, body.purpose, body.channel, who)
     return Json(await asked(request, credential, consentacts.evaluations, shaped))

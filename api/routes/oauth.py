@@ -12,7 +12,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.authn import certificate, nonce
+from api.authn import certificate, nonce, staff
 from api.authn.credential import address_of
 from api.oauth import errors, form, metadata
 from api.oauth.errors import NO_STORE, OAuthError
@@ -46,6 +46,7 @@ async def token(request: Request) -> Response:
             request_id=request_id_of(request),
             address=address_of(request),
             x5t=_certificate(request),
+            staff=request.headers.getlist(staff.HEADER),
         )
         issued = await services.batcher.submit(issue_tokens, asked)
         services.rates.learn(asked.proof.jkt, asked.client.claimed)  # proven by now

@@ -18,14 +18,15 @@ from audit.certificate import (
     KeptBack,
     certificate_key_name,
     certificate_text,
-    main,
     parse_certificate,
     told,
     verify_certificate,
 )
+from audit.certificatecheck import main
 from audit.checkpoint import Checkpoint
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome, encode
 from audit.errors import VerificationError
+from audit.findings import Verdict
 from audit.inclusion import prove
 from audit.merkle import leaf_hash, root_hash
 from audit.note import sign_note, vkey
@@ -231,8 +232,49 @@ def test_it_verifies_from_the_command_line_without_a_vault(tmp_path, capsys):
     assert '"class": "B"' in capsys.readouterr().out
     path.write_text(signed(made()).replace("class", "x").replace("index 3", "index 2"), "utf-8")
     assert main([str(path), *keys]) == 1
-    assert main([str(tmp_path / "none"), *keys]) == 1
     assert parse_certificate(certificate_text(made())) == made()
+
+
+def test_where_something_is_missing_or_unreadable_it_cannot_decide_and_never_says_that_it_does_not_hold(
+    tmp_path, capsys
+):
+    path, none, junk = tmp_path / "certificate", tmp_path / "none", tmp_path / "junk"
+    path.write_text(signed(made()), "utf-8")
+    junk.write_bytes(b"\xff\xfe")
+    mine = ["--key", ERASURE.vkey, "--log-key", LOG.vkey]
+    other, later = Key(certificate_key_name(ORIGIN), 3), Key(ORIGIN, 4)
+    for arguments in (
+        [none, *mine],  # a file that is not there, or is none of ours
+        [tmp_path, *mine],
+        [junk, *mine],
+        [path, "--key", none, "--log-key", LOG.vkey],
+        [path, "--key", junk, "--log-key", LOG.vkey],
+        [path, "--key", f"{ERASURE.vkey}x", "--log-key", LOG.vkey],
+        [path, *mine, "--keychange", none],
+        [path, *mine, "--keychange", junk],
+        [path, "--key", other.vkey, "--log-key", LOG.vkey],  # no key of its signer
+        [path, "--key", ERASURE.vkey, "--log-key", later.vkey],  # the log's key changed, and nobody said so
+    ):
+        assert main([str(each) for each in arguments]) == Verdict.UNDECIDED, arguments
+        told = capsys.readouterr()
+        assert told.err.startswith("cannot decide: ")
+        assert not told.out and str(tmp_path) not in told.err
+    (tmp_path / "key").write_text(f"{ERASURE.vkey}\n", "utf-8")
+    assert main([str(path), "--key", str(tmp_path / "key"), "--log-key", LOG.vkey]) == Verdict.FINE
+
+
+def test_what_a_known_key_should_have_signed_and_did_not_does_not_hold(tmp_path, capsys):
+    path = tmp_path / "certificate"
+    mine = ["--key", ERASURE.vkey, "--log-key", LOG.vkey]
+    good = signed(made())
+    forged = sign_note(certificate_text(made(signer=Key(ORIGIN, 4))), [Key(certificate_key_name(ORIGIN), 3)])
+    lines = forged.replace(forged.splitlines()[-1], good.splitlines()[-1])  # its text under our signature line
+    for text in (good.replace("epoch 4", "epoch 5"), good.replace("class", "x").replace("index 3", "index 2"), lines):
+        path.write_text(text, "utf-8")
+        assert main([str(path), *mine]) == Verdict.TAMPERED
+        assert capsys.readouterr().err.startswith("not verified: ")
+    path.write_text(signed(made(signer=Key(ORIGIN, 4))), "utf-8")
+    assert main([str(path), *mine]) == Verdict.UNDECIDED  # well signed, over a checkpoint of a key that is not known
 
 
 def test_it_verifies_from_one_file_on_another_machine(tmp_path):
@@ -245,3 +287,5 @@ def test_it_verifies_from_one_file_on_another_machine(tmp_path):
     assert '"class": "B"' in ended.stdout
     path.write_text(signed(made()).replace("index 3", "index 2"), "utf-8")
     assert subprocess.run(command, check=False, capture_output=True, cwd=tmp_path, timeout=60).returncode == 1
+    path.unlink()
+    assert subprocess.run(command, check=False, capture_output=True, cwd=tmp_path, timeout=60).returncode == 2

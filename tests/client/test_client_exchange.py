@@ -501,3 +501,38 @@ def test_many_clients_quiet_the_library_once(stub, identity):
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 100_000])
 def test_an_answer_nested_without_end_is_no_answer(body):
     assert json_object(body) == {}
+
+
+def named_in(stub):
+    return [(each.path, each.headers.get("ecrin-staff")) for each in stub.seen]
+
+
+@pytest.mark.parametrize("word", ["", "Mme Aubin", "é", "a\r\nX-More: 1", "a" * 129])
+def test_what_names_nobody_by_a_pseudonym_is_refused_before_it_is_sent(client, stub, word):
+    with pytest.raises(ValueError, match="characters") as refused:
+        client.client.for_staff(word)
+    assert not word or word not in str(refused.value)
+    assert stub.seen == []
+
+
+def test_a_client_for_a_member_of_staff_names_them_in_every_request_and_the_other_names_nobody(client, stub):
+    stub.answers["/v1/subjects/ref_a"] = [SUBJECT]
+    plain, stub.nonce = client.client, "n1"
+    client.client = plain.for_staff("advisor-1")
+    client.get_subject("ref_a")
+    client.authorise("ref_a", "clienteling", [Want("phone", "masked")])
+    client.client = plain
+    client.get_subject("ref_a")
+    sent = [each for each in named_in(stub) if each[0] != "/oauth/token"]
+    assert sent[0] == ("/v1/subjects/ref_a", "advisor-1")
+    assert sent[-1] == ("/v1/subjects/ref_a", None)
+    asked = [
+        (parse_qsl(each.body.decode()), each.headers.get("ecrin-staff"))
+        for each in stub.seen
+        if each.path == "/oauth/token"
+    ]
+    # A service token is shared: it is the system's own. A token to look at somebody is asked for by whoever looks.
+    assert {who for form, who in asked if "scope" in dict(form)} == {None}
+    assert {who for form, who in asked if "authorization_details" in dict(form)} == {"advisor-1"}
+    assert stub.tokens == 2
+    assert "advisor-1" not in repr(plain.for_staff("advisor-1"))

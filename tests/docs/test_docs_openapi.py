@@ -66,7 +66,9 @@ def test_what_is_gone_or_needed_is_found():
         del new["components"]["schemas"]["Disclosed"]["properties"]["receipt"]
 
     assert changed(gone) == ["gone: POST /v1/consents"]
-    assert changed(header) == ["needed now: header Idempotency-Key of POST /v1/subjects"]
+    assert changed(header) == [
+        f"needed now: header {name} of POST /v1/subjects" for name in ("Ecrin-Staff", "Idempotency-Key")
+    ]
     assert changed(code) == ["gone: code sealed"]
     assert "gone: .receipt in the answer of POST /v1/disclosures" in changed(answer)
     assert "consents" not in DOCUMENT["components"]["schemas"][name]["required"]  # else this one shows nothing

@@ -155,13 +155,13 @@ def filled(value, reference):
     return value
 
 
-def call(caller, route, token, reference):
+def call(caller, route, token, reference, more=()):
     """Send the route's good request under a token, or without one."""
     expected = ROUTES[route]
     method, path = route[0], route[1].replace("{reference}", reference).replace("{status_list}", "0" * 32)
     path = path.replace("{path:path}", expected.path).replace("{request_id}", REQUESTS.get(reference, "0" * 32))
     path = path.replace("{run_id}", REPORTS.get(reference, "0" * 32))
-    headers = list(expected.headers)
+    headers = [*expected.headers, *more]
     if isinstance(expected.body, bytes):
         return caller.send(method, path, token, content=expected.body, headers=headers, **_unproved(token))
     return caller.send(method, path, token, filled(expected.body, reference), headers=headers, **_unproved(token))
@@ -232,11 +232,17 @@ def test_nobody_gets_in_where_a_token_is_needed(maison, pos, known):
             assert call(pos, route, "x" * 43, known).status_code == 401, route
 
 
-def test_each_scope_opens_its_routes_and_no_others(pos, known):
+def closed_routes():
+    """Every route that takes a token. Changes last, withdrawal and restriction the very last: the disclosure token is to live
+    until it was tried everywhere.
+    """
     closed = [route for route, expected in ROUTES.items() if expected.needs not in {OPEN, CLIENT}]
-    # Changes last, withdrawal and restriction the very last: the disclosure token is to live until it was tried everywhere.
     last = ("subject.write", "consent.write", "rights.write")
-    closed.sort(key=lambda route: last.index(ROUTES[route].needs) if ROUTES[route].needs in last else -1)
+    return sorted(closed, key=lambda route: last.index(ROUTES[route].needs) if ROUTES[route].needs in last else -1)
+
+
+def test_each_scope_opens_its_routes_and_no_others(pos, known):
+    closed = closed_routes()
     tokens = {kind: token_of(pos, kind, known) for kind in (*SERVICE, DISCLOSURE)}
     for route in closed:
         for kind, token in tokens.items():

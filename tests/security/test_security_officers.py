@@ -40,7 +40,7 @@ GET = {
 }  # fmt: skip
 POST = {
     "/requests/{id}": HANDLE, "/person": READ, "/policy/{number}/step": {"approver"}, "/log/export": READ,
-    "/integrity": EVERY, "/reports/{name}/files": READ, "/budgets/step": {"compliance", "approver", "operator"},
+    "/integrity": EVERY, "/reports/{name}": READ, "/reports/{name}/files": READ, "/budgets/step": {"compliance", "approver", "operator"},
     "/break-glass/{id}/step": HANDLE, "/confirm": EVERY, "/sign-out": EVERY, "/account": EVERY, "/seal/step": {"compliance", "operator"},
     "/alerts/step": {"compliance", "approver"}, "/reports/{name}/keep": {"compliance"}, "/kept/{id}/step": {"compliance"},
     "/made/{id}": READ, "/policy/{number}": EVERY, "/policy/propose": {"compliance"}, "/policy/propose/{id}": {"compliance"},

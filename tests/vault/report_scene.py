@@ -38,15 +38,25 @@ class ReportScene:
     def person(self, fields=FIELDS, brand=AURELLE, **more):
         return one(take_in(self.vault, person(fields, brand, **more)))
 
-    def did(self, system_id, act=Act.FIELD_DISCLOSED, out=Outcome.ALLOW, whom=None, times=1, brand=AURELLE, **said):
-        """Record acts of a system, about one person or nobody."""
+    def did(
+        self,
+        system_id,
+        act=Act.FIELD_DISCLOSED,
+        out=Outcome.ALLOW,
+        whom=None,
+        times=1,
+        brand=AURELLE,
+        asker=None,
+        **said,
+    ):
+        """Record acts of a system, about one person or nobody, by a member of staff or nobody."""
         with self.vault.unit() as uow:
             key = None
             if whom is not None:
                 (row,) = locked.by_reference(uow, [(brand, whom.references[brand])])
                 key = row.log_key
             for _ in range(times):
-                uow.record(Entry(act, out, Actor(ActorKind.SYSTEM, system_id), **said), log_key=key)
+                uow.record(Entry(act, out, Actor(ActorKind.SYSTEM, system_id, asker=asker), **said), log_key=key)
             uow.commit()
 
     def noted(self, entry):

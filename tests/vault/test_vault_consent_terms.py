@@ -6,6 +6,7 @@ import pytest
 from maison_people import AURELLE, FIELDS, given, one, person, rows, take_in
 from test_vault_consent_events import KEY, bundle_with, chain, did, files_with_new_notice, linked, now, tell
 
+from audit.entry import Actor, ActorKind
 from policies.model import ConsentStatus
 from vault import consentterms, contactactivity, guardians
 from vault.consents import ConsentAct, Who
@@ -117,7 +118,7 @@ def test_coming_of_age_is_a_task_and_ends_what_the_guardian_gave(vault, clock):
     child, parent = family = take_in(vault, person({"birth_date": "2009-03-04"}), person())
     linked(vault, family, of_age_on=dt.date(2027, 3, 4))
     tell(vault, child, given(actor=Who.GUARDIAN))
-    due = [(AURELLE, "aurelle-crm")]
+    due = [(AURELLE, Actor(ActorKind.SYSTEM, "aurelle-crm"))]
     assert consentterms.sweep(vault).matured == 0
     clock.advance(200 * DAY)
     assert consentterms.sweep(vault, dry_run=True).matured == 1

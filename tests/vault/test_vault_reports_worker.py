@@ -1,5 +1,6 @@
 """Reports made by a process of their own: the same reports, no key but what they need, and no end that goes unnoticed."""
 
+import io
 import socket
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from maison_people import AURELLE
 from policy_officers import FILES, Officers
 from report_scene import DPO
 
+from api.observability.events import Event
+from api.observability.logs import Log
 from api.reporting import maker
 from api.reporting.link import Kind, Link, Malformed
 from api.reporting.maker import Maker
@@ -22,7 +25,7 @@ from audit.reports.asked import Asked
 from vault.erasure import requests as erasures
 from vault.keys.service import SigningKey
 from vault.reports import people, running, runs
-from vault.reports.runs import Lost, RunState
+from vault.reports.runs import Lost, NotMade, RunState
 from vault.staff import VEILS, staff_hashes, staff_told
 
 LIMIT = 120  # seconds for a process to start or to end on a machine with others at work
@@ -150,6 +153,49 @@ def test_a_worker_whose_service_is_gone_ends(busy):
     with suppress(OSError), ours:
         Link(ours).say(Kind.TASK, task | {"public_key": busy.vault.keys.public_key(SigningKey.RECEIPT).hex()})
     assert worker.wait(LIMIT) == 3
+
+
+def test_a_defect_in_the_process_is_told_by_its_class_and_by_nothing_it_says(busy):
+    ours, theirs = socket.socketpair()
+    url = busy.vault.engine.url.render_as_string(hide_password=False)
+    task = {"database": url, "report": "refusals", "asked": {"since": 0, "until": 1, "Rousselin": 1}, "now": 1}
+    with theirs:
+        worker = subprocess.Popen(maker._COMMAND, stdin=theirs.fileno(), cwd=maker._ROOT, env=driver_environment())
+    with ours:
+        link = Link(ours)
+        link.say(Kind.TASK, task | {"public_key": busy.vault.keys.public_key(SigningKey.RECEIPT).hex()})
+        kind, content = link.hear()
+        assert (kind, orjson.loads(content)) == (Kind.FAILED, ["internal_error", "TypeError"])
+    assert worker.wait(LIMIT) == 3
+
+
+def failing(said):
+    body = orjson.dumps(said)
+    return python(f"link.sendall(bytes([8]) + ({len(body)}).to_bytes(8) + {body!r}); time.sleep(600)")
+
+
+@pytest.mark.parametrize(
+    ("defect", "named"),
+    [("KeyError", "KeyError"), ("", "NotMade"), ("Mme Rousselin", "NotMade"), ("A" * 65, "NotMade")],
+)
+def test_it_is_logged_by_that_class_and_kept_by_its_code(busy, defect, named):
+    run = runs.queue(busy.vault, "refusals", asked(busy), DPO)
+    with pytest.raises(NotMade) as raised:
+        runs.turn(busy.vault, make=by(busy, *failing(["internal_error", defect])))
+    stream = io.BytesIO()
+    Log(busy.clock, stream=stream).fault(Event.REPORTS_FAILED, raised.value)
+    line = orjson.loads(stream.getvalue())
+    assert (line["event"], line["error"]) == ("reports.failed", named)
+    assert b"Rousselin" not in stream.getvalue()
+    found = runs.standing(busy.vault, run.id)
+    assert (found.state, found.problem) == (RunState.FAILED, "internal_error")
+
+
+@pytest.mark.parametrize("said", ["internal_error", ["internal_error"], ["internal_error", 1], {"code": "x"}])
+def test_a_failure_in_another_form_is_nonsense_too(busy, said):
+    runs.queue(busy.vault, "refusals", asked(busy), DPO)
+    with pytest.raises(Lost):
+        runs.turn(busy.vault, make=by(busy, *failing(said)))
 
 
 def test_no_more_is_given_out_than_the_report_needs(busy):

@@ -19,8 +19,8 @@ from starlette.testclient import TestClient
 
 from api.client.receipts import verify_consent_record
 from api.packages.archive import archive_of
-from audit.certificate import main as check_certificate
 from audit.certificate import verify_certificate
+from audit.certificatecheck import main as check_certificate
 from audit.verify import main as verify
 from vault import evidence, outbox, references
 from vault.erasure import certificates

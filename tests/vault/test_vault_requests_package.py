@@ -117,11 +117,10 @@ def test_every_look_is_in_it_and_staff_are_numbers(vault, clock):
             entry = Entry(
                 Act.FIELD_DISCLOSED,
                 Outcome.ALLOW,
-                Actor(ActorKind.SYSTEM, name),
+                Actor(ActorKind.SYSTEM, name, asker=Asker(AURELLE, b"\x09" * 16)),
                 fields,
                 "clienteling.in_store",
                 "consent",
-                asker=Asker(AURELLE, b"\x09" * 16),
             )
             uow.record(entry, log_key=key)
         uow.record(Entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, Actor(ActorKind.SYSTEM, "aurelle-crm"), ("name:raw",)))

@@ -30,11 +30,12 @@ def test_the_same_word_is_another_person_at_another_brand(vault):
 def test_two_entries_of_one_member_of_staff_and_one_token_share_nothing_that_tells(vault):
     (who,) = staff_hashes(vault.keys, [("aurelle", WORD)])
     asker = Asker("aurelle", bytes.fromhex(who), b"\x07" * 32)
-    actor = Actor(ActorKind.SYSTEM, "aurelle-crm")
+    actor = Actor(ActorKind.SYSTEM, "aurelle-crm", asker=asker)
+    assert actor == Actor(ActorKind.SYSTEM, "aurelle-crm")  # whoever is behind it, it is the same one that acts
     with vault.unit() as uow:
         for _ in range(2):
-            uow.record(Entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, actor, asker=asker), log_key=b"\x03" * 32)
-        uow.record(Entry(Act.TOKEN_ISSUED, Outcome.ALLOW, actor, asker=asker))  # about a list: nobody's key
+            uow.record(Entry(Act.FIELD_DISCLOSED, Outcome.ALLOW, actor), log_key=b"\x03" * 32)
+        uow.record(Entry(Act.TOKEN_ISSUED, Outcome.ALLOW, actor))  # about a list: nobody's key
         uow.record(Entry(Act.LOG_HEARTBEAT, Outcome.ALLOW, OPERATOR))
         uow.commit()
     written = bodies(vault)[-4:]
@@ -49,4 +50,4 @@ def test_two_entries_of_one_member_of_staff_and_one_token_share_nothing_that_tel
     everything = b"".join(written)
     for secret in (WORD.encode(), who.encode(), asker.token.hex().encode()):
         assert secret not in everything
-    assert who not in repr(asker) and "07" not in repr(asker)
+    assert who not in repr(asker) + repr(actor) and "07" not in repr(asker)

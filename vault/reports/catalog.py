@@ -20,6 +20,10 @@ from vault.reports.transfers import transfers
 from vault.reports.view import Query
 
 _ACTORS: Final = frozenset({"brand", "system", "purpose"})
+_ABOUT: Final = _ACTORS | {
+    "reference",
+    "staff",
+}  # of reports that are made of single entries, looked through by `Actors.concern`
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ _ALL: Final = (
         "access",
         "Who saw what, when and why?",
         lambda view: access.access(view.lines(access.ACTS, marks=view.asked.marks), view.actors, view.asked),
-        knows=_ACTORS | {"reference", "staff"},
+        knows=_ABOUT,
     ),
     Definition(
         "consents", "Can we prove a consent, of a person or a campaign?", consents, 365, _ACTORS | {"reference"}
@@ -71,7 +75,7 @@ _ALL: Final = (
         "refusals",
         "Where do the rules bite?",
         lambda view: refusals.refusals(view.lines(marks=(*refusals.MARKS, *view.asked.marks)), view.actors, view.asked),
-        knows=_ACTORS | {"reference", "staff"},
+        knows=_ABOUT,
     ),
     Definition("dpia", "Which facts does an impact assessment need?", appendix, 365),
     Definition("anomalies", "Is somebody harvesting?", review, 7, frozenset({"brand", "system", "staff"})),

@@ -112,11 +112,12 @@ class Lost(Exception):
 
 
 class NotMade(Exception):
-    """The report cannot be made as asked. `code` says why."""
+    """The report cannot be made as asked. `code` says why; `stands_for` names the class of a defect elsewhere, if it was one."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, stands_for: str = "") -> None:
         super().__init__(code)
         self.code = code
+        self.stands_for = stands_for
 
 
 class _Over(Exception):
