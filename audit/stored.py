@@ -128,7 +128,7 @@ def _bytes(value: object) -> bytes:
 
 
 def _body(value: object) -> bytes:
-    """An empty body is one that was pruned: what is of another type must not pass for that."""
+    """Return the bytes of a body. An empty one was pruned: what is of another type must not pass for that."""
     return value if isinstance(value, bytes) else _NO_BODY
 
 
