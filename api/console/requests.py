@@ -21,7 +21,7 @@ from vault.requests import acts, delivering, entries, erasing, handling, records
 from vault.requests.content import Content
 from vault.requests.delivering import GOOD_FOR
 from vault.requests.entries import Compared
-from vault.requests.records import Ground, Request, Wanted
+from vault.requests.records import Ground, Request, Step, Wanted
 from vault.requests.states import OVER, Move, State, moves_from
 from vault.requests.steps import DECIDED, By, by_officer
 
@@ -59,6 +59,7 @@ _PHASE: Final = {
     "work": frozenset({Move.COLLECT, Move.REVIEW, Move.HALT, Move.RESUME, Move.EXTEND}),
     "answer": frozenset({*_ACTS, Move.DELIVER, Move.CLOSE, Move.WITHDRAW}),
 }
+_REHEARSED: Final = frozenset({State.DRY_RUN, State.SECOND_APPROVAL})
 _RUNGS: Final = (Assurance.PURCHASE, Assurance.SIGNED_IN, Assurance.DOCUMENT)
 
 
@@ -123,6 +124,9 @@ def request(visit: Visit) -> Response:
         handling.annotate(vault, found.id, form.get("note", ""), by)
     elif step == Move.CARRY_OUT:
         _carry_out(visit, found, by)
+    elif step == Move.EXECUTE and form.get("sure") != "yes":
+        # The browser asks for the tick; what did not come from our page, or from one that was altered, did not give it.
+        return _shown(visit, None, 422, problem="unconfirmed")
     elif (move := _one_of(Move, step)) in _ACTS:
         _ACTS[move](vault, found.id, by)
     else:
@@ -167,6 +171,7 @@ def _shown(
         rule=found.rule(visit.vault.bundle.rights),
         taken=taken,
         tab=_tab(visit.form or visit.query),
+        plan=_plan(visit, found, taken),
         tabs=TABS,
         plain={name: sorted(possible & plain & moves) for name, moves in _PHASE.items()},
         reasoned={name: sorted(possible & _WITH_REASON & moves) for name, moves in _PHASE.items()},
@@ -185,6 +190,16 @@ def _shown(
         good_until=visit.now + GOOD_FOR,
         problem=problem,
     )
+
+
+def _plan(visit: Visit, found: Request, taken: Sequence[Step]) -> dict[str, list[Mapping[str, str]]]:
+    """Return what the rehearsal said would be destroyed and kept, as titles of categories: what the tick is about."""
+    said = next((each.said for each in reversed(taken) if each.move is Move.REHEARSE), ())
+    if found.state not in _REHEARSED or not said:
+        return {}
+    told = [each.partition(":")[::2] for each in said]
+    title = visit.vault.bundle.catalogue.category
+    return {kind: [title(name).title for what, name in told if what == kind] for kind in ("destroys", "keeps")}
 
 
 def _plain(value: object) -> str:

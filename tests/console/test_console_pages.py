@@ -349,8 +349,23 @@ def test_an_erasure_is_rehearsed_by_one_officer_and_approved_by_another(maison, 
         assert step(claire, tab, name) == 303, name
     assert step(claire, "answer", "approve") in {403, 422}
     assert step(ines, "answer", "approve") == 303
+    page = ines.get(f"{path}?tab=answer")
+    assert "Coordonnées" in page.text  # what the tick says that it was read
+    form = page.form("sure")["fields"]
+    untold = recorded(maison, "request.advanced")
+    for unsure in ({"sure": ""}, {"sure": "no"}, {"sure": None}):
+        given = {name: value for name, value in (form | unsure).items() if value is not None}
+        refused = ines.post(path, given)
+        assert (refused.status, "Pas confirmé" in refused.text) == (422, True)
+    assert recorded(maison, "request.advanced") == untold
+    assert pos.describe(life).status_code == 200  # nothing went
+    # What follows of itself is no officer's to say.
+    for forged in ("note_notified", "note_expired", "certify", "close"):
+        assert ines.post(path, form | {"step": forged}).status == 409
     assert step(ines, "answer", "execute") == 303
     assert pos.describe(life).status_code == 404
+    for forged in ("execute", "note_notified", "note_expired", "certify", "close"):
+        assert ines.post(path, form | {"step": forged}).status == 409
     assert recorded(maison, "request.denied")
 
 
