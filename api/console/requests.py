@@ -4,7 +4,7 @@ The register holds nothing the person wrote. What they wrote opens on one button
 there, and is recorded before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -17,13 +17,14 @@ from api.problems import Problem
 from policies.rights import Assurance, Right
 from vault import systems
 from vault.errors import IntegrityFailure, UnknownRequest
-from vault.requests import acts, delivering, entries, erasing, handling, records
+from vault.requests import acts, delivering, entries, erasing, handling, records, withheld, withholding
 from vault.requests.content import Content
 from vault.requests.delivering import GOOD_FOR
 from vault.requests.entries import Compared
 from vault.requests.records import Ground, Request, Step, Wanted
 from vault.requests.states import OVER, Move, State, moves_from
 from vault.requests.steps import DECIDED, By, by_officer
+from vault.requests.withholding import Text
 
 K = TypeVar("K", bound=StrEnum)
 
@@ -103,17 +104,11 @@ def request(visit: Visit) -> Response:
     found, form = _found(visit), visit.form
     step, by = form.get("step", ""), _by(visit)
     vault = visit.unsealed()
-    if step == "open":
-        try:
-            _, content = handling.view(vault, found.id, by)
-            beside = entries.compared(vault, found.id, by) if found.right is Right.RECTIFICATION else []
-        except IntegrityFailure:
-            raise Problem("conflict") from None
-        return _shown(visit, content, beside=beside)
-    if step == "link":
-        return _shown(visit, None, link=handover.link(visit, found, by))
-    if step == "package":
-        return handover.file(visit, found, by) or _shown(visit, None, 422, problem="bad_key")
+    if step == Move.EXECUTE and form.get("sure") != "yes":
+        # The browser asks for the tick; what did not come from our page, or from one that was altered, did not give it.
+        return _shown(visit, None, 422, problem="unconfirmed")
+    if (shows := _SHOWS.get(step)) is not None:
+        return shows(visit, found, by)
     if step == "accept":
         handling.accept(vault, found.id, _one_of(Assurance, form.get("rung", "")), by)
     elif step == "refusal":
@@ -124,9 +119,6 @@ def request(visit: Visit) -> Response:
         handling.annotate(vault, found.id, form.get("note", ""), by)
     elif step == Move.CARRY_OUT:
         _carry_out(visit, found, by)
-    elif step == Move.EXECUTE and form.get("sure") != "yes":
-        # The browser asks for the tick; what did not come from our page, or from one that was altered, did not give it.
-        return _shown(visit, None, 422, problem="unconfirmed")
     elif (move := _one_of(Move, step)) in _ACTS:
         _ACTS[move](vault, found.id, by)
     else:
@@ -135,6 +127,55 @@ def request(visit: Visit) -> Response:
     return visit.go(
         filters.link(f"{PATH}/{found.name}", {"tab": _tab(form)}), done="noted" if step == "note" else "stepped"
     )
+
+
+def _open(visit: Visit, found: Request, by: By) -> Response:
+    """Open what the person wrote."""
+    try:
+        _, content = handling.view(visit.vault, found.id, by)
+        beside = entries.compared(visit.vault, found.id, by) if found.right is Right.RECTIFICATION else []
+    except IntegrityFailure:
+        raise Problem("conflict") from None
+    return _shown(visit, content, beside=beside)
+
+
+def _link(visit: Visit, found: Request, by: By) -> Response:
+    return _shown(visit, None, link=handover.link(visit, found, by))
+
+
+def _package(visit: Visit, found: Request, by: By) -> Response:
+    return handover.file(visit, found, by) or _shown(visit, None, 422, problem="bad_key")
+
+
+def _texts(visit: Visit, found: Request, by: By) -> Response:
+    """Show the free texts that a package would give."""
+    return _shown(visit, None, texts=withholding.texts(visit.vault, found.id, by))
+
+
+def _withhold(visit: Visit, found: Request, by: By) -> Response:
+    ground = _one_of(Ground, visit.form.get("ground", ""))
+    withholding.withhold(visit.vault, found.id, *_place(visit), ground, by)
+    return _texts(visit, found, by)
+
+
+def _give(visit: Visit, found: Request, by: By) -> Response:
+    withholding.give(visit.vault, found.id, *_place(visit), by)
+    return _texts(visit, found, by)
+
+
+def _place(visit: Visit) -> tuple[str, int]:
+    return visit.form.get("field", ""), filters.number(visit.form, "item") or 0
+
+
+# What shows something and takes no step in the table.
+_SHOWS: Final[Mapping[str, Callable[[Visit, Request, By], Response]]] = {
+    "open": _open,
+    "link": _link,
+    "package": _package,
+    "texts": _texts,
+    "withhold": _withhold,
+    "give": _give,
+}
 
 
 def _carry_out(visit: Visit, found: Request, by: By) -> None:
@@ -155,6 +196,7 @@ def _shown(
     link: str = "",
     problem: str = "",
     beside: Sequence[Compared] = (),
+    texts: Sequence[Text] | None = None,
 ) -> Response:
     found = _found(visit)
     _, taken = handling.history(visit.vault, found.id)
@@ -186,6 +228,9 @@ def _shown(
         carries=Move.CARRY_OUT in possible,
         decided=found.right in DECIDED,
         hands_over=handover.possible(found),
+        reads=withholding.possible(found.right, found.state),
+        texts=texts,
+        withheld_said=[(each.value, say(GROUNDS[each])) for each in withheld.GROUNDS],
         link=link,
         good_until=visit.now + GOOD_FOR,
         problem=problem,

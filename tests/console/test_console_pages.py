@@ -369,6 +369,44 @@ def test_an_erasure_is_rehearsed_by_one_officer_and_approved_by_another(maison, 
     assert recorded(maison, "request.denied")
 
 
+def test_an_officer_reads_the_texts_of_a_package_and_keeps_one_back(maison, pos, signed_in):
+    from maison_callers import CONSENT, PERSON
+    from portal_visitor import signed_in as at_the_portal
+
+    held = {"delivery_instructions": "the brother must not know <b>", "email": ["texts@example.com"], "phone": []}
+    reference = pos.created(PERSON | held | {"client_number": "AU-77"}, CONSENT)
+    claire = signed_in("compliance")
+    path = f"/console/requests/{pos_request(maison, reference, proven=True)}"
+
+    def send(name, tab="answer", **more):
+        page = claire.get(f"{path}?tab={tab}")
+        form = next(each["fields"] for each in page.forms if each["fields"].get("step") == name)
+        return claire.post(path, form | more)
+
+    for name in ("collect", "review"):
+        assert send(name, "work").status == 303
+    closed = claire.get(f"{path}?tab=answer")
+    assert "brother" not in closed.text  # not before it is asked for
+    assert not recorded(maison, "request.viewed")
+    read = send("texts")
+    assert "the brother must not know &lt;b&gt;" in read.answer.text
+    assert recorded(maison, "request.viewed")
+    form = read.form("ground", "item")["fields"]
+    for wrong in ({"ground": "because"}, {"ground": "unfounded"}, {"field": "email"}, {"item": "x"}, {"item": "7"}):
+        assert claire.post(path, form | wrong).status in {400, 422}
+    kept = claire.post(path, form | {"ground": "rights_of_others"})
+    assert "kept back" in kept.text
+    assert recorded(maison, "request.advanced")[-1]["fld"] == ["delivery_instructions"]
+    me = at_the_portal(maison, address="texts@example.com")
+    shown = me.submit("/me/held", category="address")
+    assert "brother" not in shown.text
+    assert "kept back, on this ground: Rights of others" in shown.text
+    assert me.get("/me/ask/rectification?field=delivery_instructions").status == 200  # to be told anew, unseen
+    given = claire.post(path, kept.form("field", "item")["fields"] | {"step": "give"})
+    assert "kept back" not in given.text
+    assert "brother" in me.submit("/me/held", category="address").text
+
+
 def ready_package(maison, claire, reference):
     """An access request of the person, ready to be handed over; the officer's page of it."""
     path = f"/console/requests/{pos_request(maison, reference, proven=True)}"
