@@ -89,6 +89,14 @@ def wide(page):
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
+def cut(page):
+    """Texts that end in dots because there is no room for them."""
+    return page.evaluate(
+        "[...document.querySelectorAll('main *')].filter(each => getComputedStyle(each).textOverflow === 'ellipsis'"
+        " && each.scrollWidth > each.clientWidth).map(each => each.textContent)"
+    )
+
+
 @pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
 def test_a_person_signs_in_by_code_sees_a_value_and_leaves(chromium, served, script):
     with Watched(chromium, served, viewport=PHONE, locale="en", java_script_enabled=script) as watched:
@@ -128,6 +136,7 @@ def test_every_page_is_accessible(chromium, served, inside, told, language, size
             assert wide(page) <= 0, path
             page.set_viewport_size({**size, "width": NARROW})
             assert wide(page) <= 0, (path, NARROW)
+            assert cut(page) == [], (path, NARROW)
             page.set_viewport_size(size)
             if here := faults(page):
                 found[path] = here
@@ -166,6 +175,7 @@ def test_every_page_is_accessible(chromium, served, inside, told, language, size
         page.goto("/me/requests")
         page.emulate_media(media="print")
         assert not page.locator("header nav, footer form").first.is_visible()
+        assert faults(page) == []  # on paper, which is white, whatever the screen was
         picture(page, f"print-{kind}")
         page.emulate_media(media="screen", color_scheme=scheme)
         page.click("main form[action='/me/answer'] button")
