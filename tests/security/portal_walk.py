@@ -11,7 +11,6 @@ import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import httpx2
 from canary_hunter import phone, word
 from canary_paths import everything
 from console_browser import PASSWORD, Browser, add_officer, set_up, sign_in
@@ -26,15 +25,11 @@ from api.post.carrier import Carrier
 from api.post.sms import Gateway, Messages
 from api.post.smtp import Mail
 from vault import evidence, outbox
-from vault.erasure import requests as erasures
-from vault.erasure.requests import Erase
 from vault.outbox import Told
 from vault.requests import erasing
-from vault.requests.steps import by_vault
 
 NEW_PASSWORD = "nine lanterns over the harbour"
 WRONG_PASSWORD = "seven lamps by the other quay"
-DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -253,7 +248,6 @@ class Walk:
             pass
         outbox.settle(self.vault, [Told(each, "") for each in outbox.claim(self.vault, 50)])
         erasing.follow(self.vault)
-        # What the law keeps of purchases is denied; the rest, asked for by the house, goes at last.
         scene.run()
         stranger = self.browser("stranger")
         assert stranger.submit("/me/erased", request=word()).status == 404
