@@ -4,7 +4,7 @@ The register holds nothing the person wrote. What they wrote opens on one button
 there, and is recorded before.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -17,13 +17,14 @@ from api.problems import Problem
 from policies.rights import Assurance, Right
 from vault import systems
 from vault.errors import IntegrityFailure, UnknownRequest
-from vault.requests import acts, delivering, entries, erasing, handling, records
+from vault.requests import acts, delivering, entries, erasing, handling, records, withheld, withholding
 from vault.requests.content import Content
 from vault.requests.delivering import GOOD_FOR
 from vault.requests.entries import Compared
-from vault.requests.records import Ground, Request, Wanted
+from vault.requests.records import Ground, Request, Step, Wanted
 from vault.requests.states import OVER, Move, State, moves_from
 from vault.requests.steps import DECIDED, By, by_officer
+from vault.requests.withholding import Text
 
 K = TypeVar("K", bound=StrEnum)
 
@@ -59,6 +60,7 @@ _PHASE: Final = {
     "work": frozenset({Move.COLLECT, Move.REVIEW, Move.HALT, Move.RESUME, Move.EXTEND}),
     "answer": frozenset({*_ACTS, Move.DELIVER, Move.CLOSE, Move.WITHDRAW}),
 }
+_REHEARSED: Final = frozenset({State.DRY_RUN, State.SECOND_APPROVAL})
 _RUNGS: Final = (Assurance.PURCHASE, Assurance.SIGNED_IN, Assurance.DOCUMENT)
 
 
@@ -102,17 +104,11 @@ def request(visit: Visit) -> Response:
     found, form = _found(visit), visit.form
     step, by = form.get("step", ""), _by(visit)
     vault = visit.unsealed()
-    if step == "open":
-        try:
-            _, content = handling.view(vault, found.id, by)
-            beside = entries.compared(vault, found.id, by) if found.right is Right.RECTIFICATION else []
-        except IntegrityFailure:
-            raise Problem("conflict") from None
-        return _shown(visit, content, beside=beside)
-    if step == "link":
-        return _shown(visit, None, link=handover.link(visit, found, by))
-    if step == "package":
-        return handover.file(visit, found, by) or _shown(visit, None, 422, problem="bad_key")
+    if step == Move.EXECUTE and form.get("sure") != "yes":
+        # The browser asks for the tick; what did not come from our page, or from one that was altered, did not give it.
+        return _shown(visit, None, 422, problem="unconfirmed")
+    if (shows := _SHOWS.get(step)) is not None:
+        return shows(visit, found, by)
     if step == "accept":
         handling.accept(vault, found.id, _one_of(Assurance, form.get("rung", "")), by)
     elif step == "refusal":
@@ -133,6 +129,55 @@ def request(visit: Visit) -> Response:
     )
 
 
+def _open(visit: Visit, found: Request, by: By) -> Response:
+    """Open what the person wrote."""
+    try:
+        _, content = handling.view(visit.vault, found.id, by)
+        beside = entries.compared(visit.vault, found.id, by) if found.right is Right.RECTIFICATION else []
+    except IntegrityFailure:
+        raise Problem("conflict") from None
+    return _shown(visit, content, beside=beside)
+
+
+def _link(visit: Visit, found: Request, by: By) -> Response:
+    return _shown(visit, None, link=handover.link(visit, found, by))
+
+
+def _package(visit: Visit, found: Request, by: By) -> Response:
+    return handover.file(visit, found, by) or _shown(visit, None, 422, problem="bad_key")
+
+
+def _texts(visit: Visit, found: Request, by: By) -> Response:
+    """Show the free texts that a package would give."""
+    return _shown(visit, None, texts=withholding.texts(visit.vault, found.id, by))
+
+
+def _withhold(visit: Visit, found: Request, by: By) -> Response:
+    ground = _one_of(Ground, visit.form.get("ground", ""))
+    withholding.withhold(visit.vault, found.id, *_place(visit), ground, by)
+    return _texts(visit, found, by)
+
+
+def _give(visit: Visit, found: Request, by: By) -> Response:
+    withholding.give(visit.vault, found.id, *_place(visit), by)
+    return _texts(visit, found, by)
+
+
+def _place(visit: Visit) -> tuple[str, int]:
+    return visit.form.get("field", ""), filters.number(visit.form, "item") or 0
+
+
+# What shows something and takes no step in the table.
+_SHOWS: Final[Mapping[str, Callable[[Visit, Request, By], Response]]] = {
+    "open": _open,
+    "link": _link,
+    "package": _package,
+    "texts": _texts,
+    "withhold": _withhold,
+    "give": _give,
+}
+
+
 def _carry_out(visit: Visit, found: Request, by: By) -> None:
     """Do what was asked for: write the values anew, restrict, or note what was decided."""
     if found.right is Right.RECTIFICATION:
@@ -151,6 +196,7 @@ def _shown(
     link: str = "",
     problem: str = "",
     beside: Sequence[Compared] = (),
+    texts: Sequence[Text] | None = None,
 ) -> Response:
     found = _found(visit)
     _, taken = handling.history(visit.vault, found.id)
@@ -167,6 +213,7 @@ def _shown(
         rule=found.rule(visit.vault.bundle.rights),
         taken=taken,
         tab=_tab(visit.form or visit.query),
+        plan=_plan(visit, found, taken),
         tabs=TABS,
         plain={name: sorted(possible & plain & moves) for name, moves in _PHASE.items()},
         reasoned={name: sorted(possible & _WITH_REASON & moves) for name, moves in _PHASE.items()},
@@ -181,10 +228,23 @@ def _shown(
         carries=Move.CARRY_OUT in possible,
         decided=found.right in DECIDED,
         hands_over=handover.possible(found),
+        reads=withholding.possible(found.right, found.state),
+        texts=texts,
+        withheld_said=[(each.value, say(GROUNDS[each])) for each in withheld.GROUNDS],
         link=link,
         good_until=visit.now + GOOD_FOR,
         problem=problem,
     )
+
+
+def _plan(visit: Visit, found: Request, taken: Sequence[Step]) -> dict[str, list[Mapping[str, str]]]:
+    """Return what the rehearsal said would be destroyed and kept, as titles of categories: what the tick is about."""
+    said = next((each.said for each in reversed(taken) if each.move is Move.REHEARSE), ())
+    if found.state not in _REHEARSED or not said:
+        return {}
+    told = [each.partition(":")[::2] for each in said]
+    title = visit.vault.bundle.catalogue.category
+    return {kind: [title(name).title for what, name in told if what == kind] for kind in ("destroys", "keeps")}
 
 
 def _plain(value: object) -> str:

@@ -26,7 +26,7 @@ from vault.unit import Vault
 
 _FIXED: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o600 << 16
-_VALUES: Final = ("field", "value", "source", "recorded", "valid_from", "valid_until", "replaced")
+_VALUES: Final = ("field", "value", "source", "recorded", "valid_from", "valid_until", "replaced", "withheld")
 _INDENTED: Final = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
 
 

@@ -112,6 +112,7 @@ def _told(one: Told) -> dict[str, Any]:
         "valid_from": None if one.valid_from is None else one.valid_from.isoformat(),
         "valid_until": None if one.valid_until is None else one.valid_until.isoformat(),
         "replaced": None if one.replaced_at is None else moment(one.replaced_at),
+        "withheld": one.withheld or None,
     }
 
 

@@ -71,7 +71,7 @@ class _Teller:
             text.append(said["unread"].format(names=self._listed(data["not_opened"])))
         withheld = data["withheld"]
         if withheld["categories"]:
-            ground = self._language.say(terms.GROUNDS.get(withheld["ground"], withheld["ground"]))
+            ground = self._ground(withheld["ground"])
             text.append(said["withheld"].format(ground=ground, names=self._listed(withheld["categories"])))
         found = [Part(said["held"], text)]
         for each in data["categories"]:
@@ -159,13 +159,13 @@ class _Teller:
         values = [(field["title"], one) for field in category["fields"] for one in field["values"]]
         earlier = [(field["title"], one) for field in category["fields"] for one in field["earlier"]]
         now = [
-            (title, told(one["value"]), self._days(one), one["source"], self._when(one["recorded"]))
+            (title, self._value(one), self._days(one), one["source"], self._when(one["recorded"]))
             for title, one in values
         ]
         past = [
             (
                 title,
-                told(one["value"]),
+                self._value(one),
                 self._days(one),
                 one["source"],
                 f"{self._when(one['recorded'])} – {self._when(one['replaced'])}",
@@ -178,6 +178,16 @@ class _Teller:
             columns = [said[each] for each in (*names[:4], "stood")]
             found.append(Part("", [said["earlier"]], columns, past, (3, 5, 2, 2, 3)))
         return found
+
+    def _value(self, one: Any) -> str:
+        text = "" if one["value"] is None else told(one["value"])
+        if not one["withheld"]:
+            return text
+        back = self._words["text_withheld"].format(ground=self._ground(one["withheld"]))
+        return f"{text}\n{back}" if text else back
+
+    def _ground(self, code: str) -> str:
+        return self._language.say(terms.GROUNDS.get(code, code))
 
     def _table(
         self, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], note: str = ""

@@ -54,7 +54,10 @@ class Language:
 
     def day(self, value: date | int) -> str:
         """Write a day, given as a date or in UTC seconds."""
-        return dates.format_date(self._moment(value) if isinstance(value, int) else value, "long", locale=self._locale)
+        when = self._moment(value) if isinstance(value, int) else value
+        text = dates.format_date(when, "long", locale=self._locale)
+        # The first of a month is an ordinal in French, which the locale's patterns do not know.
+        return f"1er{text[1:]}" if self.tag == "fr" and when.day == 1 else text
 
     def written_day(self, value: str) -> str:
         """Write a day that is given as `YYYY-MM-DD`; what is none is written as it is."""

@@ -47,6 +47,7 @@ FAILURES: Final[Mapping[str, tuple[str, str]]] = {
     "illegal_move": (N_("The request has moved on"), N_("The request is no longer in the state that this needs. Nothing was done.")),
     "link_refused": (N_("This link opens nothing"), N_("It was used, is older than a week, was replaced by a newer one, or is not complete. Ask the maison for another.")),
     "bad_key": (N_("Not a key to seal to"), N_("It takes a public key as JSON (JWK): P-256, P-384, P-521, X25519, or RSA of 2048 bits or more. Nothing was given out.")),
+    "unconfirmed": (N_("Not confirmed"), N_("What cannot be undone takes the tick that you have read what it destroys. Nothing was done.")),
     "body_too_large": (N_("Too large"), N_("What was sent is larger than this page takes. Nothing was kept.")),
     "unknown_officer": (N_("No key of yours"), N_("No key of yours is registered, or you may not sign. Nothing was done.")),
     "unknown_version": (N_("The version has moved on"), N_("The version is no longer in the state that this needs. Nothing was done.")),

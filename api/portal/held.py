@@ -55,7 +55,7 @@ def held(call: Call) -> Response:
         Shown(
             of.name,
             of.title.get(call.tag, of.name),
-            told(language, of, each.value),
+            "" if each.value is None else told(language, of, each.value),
             each,
             not contested.isdisjoint({(of.id, each.item), (of.id, contesting.EVERY)}),
         )

@@ -10,16 +10,26 @@ from test_browser_console import DESK, PHONE, Watched, faults, picture
 from api.demo.group import Group
 from api.portal.site import COOKIE, ROUTES
 from audit.scrub import FULL
-from policies.rights import Right
+from policies.rights import Assurance, Right
 from vault import scrubbing
-from vault.requests import letters
+from vault.requests import delivering, handling, intake, letters
+from vault.requests.content import Content
+from vault.requests.records import Ground, Source
+from vault.requests.states import Move
+from vault.requests.steps import by_officer, by_person
 from vault.signin import visitors
 from vault.signin.visitors import Stage
+from vault.unit import execute
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
 
+ANSWER = (
+    "You are right: nobody rang you back, and that was ours to do. The boutique of rue Saint-Honoré calls you at the hour"
+    " you named.\n\nIf you see it otherwise, you may turn to the authority that is named with your request."
+)
 PAGES = [path for path, (stages, get, _) in ROUTES.items() if get is not None and Stage.OPEN in stages]
 OUTSIDE = [path for path, (stages, get, _) in ROUTES.items() if get is not None and Stage.DOOR in stages]
+NARROW = 320  # WCAG 1.4.10: nothing is cut off, and nothing is scrolled sideways
 BETWEEN = {"/code"}  # walked where somebody signs in
 PICTURES = {"": "me", "/looks": "me-looks", "/consents": "me-consents", "/preferences": "me-preferences", "/proof": "me-proof",
             "/requests": "me-requests", "/held": "me-held-closed", "/ask/restriction": "me-ask", "/receipts": "me-receipts"}  # fmt: skip
@@ -44,6 +54,28 @@ def inside(served):
     }
 
 
+@pytest.fixture(scope="module")
+def told(served):
+    """What the house has answered her: a complaint in words, and a package that waits, refused in part."""
+    vault, by, other = served.vault, by_officer("compliance-code"), by_officer("approver-code")
+
+    def ask(right, words="", *moves):
+        wish = intake.Ask(
+            served.reference, "aurelle", right, by_person(vault), Source.PORTAL, Assurance.CODE, content=Content(words)
+        )
+        (made,) = execute(vault, intake.received, [wish])
+        for move in moves:
+            handling.advance(vault, made.id, move, by)
+        return made
+
+    reviewed = (Move.COLLECT, Move.REVIEW)
+    handling.decide(vault, ask(Right.COMPLAINT, "Nobody rang back.", *reviewed).id, by, "upheld", ANSWER)
+    taken = ask(Right.PORTABILITY, "", *reviewed)
+    handling.propose_refusal(vault, taken.id, Ground.LEGAL_CLAIMS, by, ["notes"])
+    handling.decide_refusal(vault, taken.id, other, confirm=True)
+    delivering.prepare(vault, taken.id, by)
+
+
 def test_every_page_of_the_portal_is_walked():
     assert {path for path, (_, get, _) in ROUTES.items() if get} == {*PAGES, *OUTSIDE, *BETWEEN}
 
@@ -55,6 +87,14 @@ def code_of(vault):
 
 def wide(page):
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+def cut(page):
+    """Texts that end in dots because there is no room for them."""
+    return page.evaluate(
+        "[...document.querySelectorAll('main *')].filter(each => getComputedStyle(each).textOverflow === 'ellipsis'"
+        " && each.scrollWidth > each.clientWidth).map(each => each.textContent)"
+    )
 
 
 @pytest.mark.parametrize("script", [True, False], ids=["script", "plain"])
@@ -86,7 +126,7 @@ def test_a_person_signs_in_by_code_sees_a_value_and_leaves(chromium, served, scr
     [("en", PHONE, "light"), ("fr", PHONE, "dark"), ("en", DESK, "dark"), ("fr", DESK, "light")],
     ids=["en-phone-light", "fr-phone-dark", "en-desk-dark", "fr-desk-light"],
 )
-def test_every_page_is_accessible(chromium, served, inside, language, size, scheme):
+def test_every_page_is_accessible(chromium, served, inside, told, language, size, scheme):
     kind = f"{language}-{'desk' if size is DESK else 'phone'}-{scheme}"
     with Watched(chromium, served, viewport=size, locale=language, color_scheme=scheme) as watched:
         page, found = watched.page, {}
@@ -94,6 +134,10 @@ def test_every_page_is_accessible(chromium, served, inside, language, size, sche
         def look(path, name=None):
             assert page.get_attribute("html", "lang") == language, path
             assert wide(page) <= 0, path
+            page.set_viewport_size({**size, "width": NARROW})
+            assert wide(page) <= 0, (path, NARROW)
+            assert cut(page) == [], (path, NARROW)
+            page.set_viewport_size(size)
             if here := faults(page):
                 found[path] = here
             if name:
@@ -128,6 +172,14 @@ def test_every_page_is_accessible(chromium, served, inside, language, size, sche
         page.goto("/me/held")
         page.click("#contact button")
         look("/held#contact", "me-held")
+        page.goto("/me/requests")
+        page.emulate_media(media="print")
+        assert not page.locator("header nav, footer form").first.is_visible()
+        assert faults(page) == []  # on paper, which is white, whatever the screen was
+        picture(page, f"print-{kind}")
+        page.emulate_media(media="screen", color_scheme=scheme)
+        page.click("main form[action='/me/answer'] button")
+        look("/answer", "me-answer")
         assert found == {}
         assert watched.unexpected() == []
 

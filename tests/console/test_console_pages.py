@@ -349,9 +349,62 @@ def test_an_erasure_is_rehearsed_by_one_officer_and_approved_by_another(maison, 
         assert step(claire, tab, name) == 303, name
     assert step(claire, "answer", "approve") in {403, 422}
     assert step(ines, "answer", "approve") == 303
+    page = ines.get(f"{path}?tab=answer")
+    assert "Coordonnées" in page.text  # what the tick says that it was read
+    form = page.form("sure")["fields"]
+    untold = recorded(maison, "request.advanced")
+    for unsure in ({"sure": ""}, {"sure": "no"}, {"sure": None}):
+        given = {name: value for name, value in (form | unsure).items() if value is not None}
+        refused = ines.post(path, given)
+        assert (refused.status, "Pas confirmé" in refused.text) == (422, True)
+    assert recorded(maison, "request.advanced") == untold
+    assert pos.describe(life).status_code == 200  # nothing went
+    # What follows of itself is no officer's to say.
+    for forged in ("note_notified", "note_expired", "certify", "close"):
+        assert ines.post(path, form | {"step": forged}).status == 409
     assert step(ines, "answer", "execute") == 303
     assert pos.describe(life).status_code == 404
+    for forged in ("execute", "note_notified", "note_expired", "certify", "close"):
+        assert ines.post(path, form | {"step": forged}).status == 409
     assert recorded(maison, "request.denied")
+
+
+def test_an_officer_reads_the_texts_of_a_package_and_keeps_one_back(maison, pos, signed_in):
+    from maison_callers import CONSENT, PERSON
+    from portal_visitor import signed_in as at_the_portal
+
+    held = {"delivery_instructions": "the brother must not know <b>", "email": ["texts@example.com"], "phone": []}
+    reference = pos.created(PERSON | held | {"client_number": "AU-77"}, CONSENT)
+    claire = signed_in("compliance")
+    path = f"/console/requests/{pos_request(maison, reference, proven=True)}"
+
+    def send(name, tab="answer", **more):
+        page = claire.get(f"{path}?tab={tab}")
+        form = next(each["fields"] for each in page.forms if each["fields"].get("step") == name)
+        return claire.post(path, form | more)
+
+    for name in ("collect", "review"):
+        assert send(name, "work").status == 303
+    closed = claire.get(f"{path}?tab=answer")
+    assert "brother" not in closed.text  # not before it is asked for
+    assert not recorded(maison, "request.viewed")
+    read = send("texts")
+    assert "the brother must not know &lt;b&gt;" in read.answer.text
+    assert recorded(maison, "request.viewed")
+    form = read.form("ground", "item")["fields"]
+    for wrong in ({"ground": "because"}, {"ground": "unfounded"}, {"field": "email"}, {"item": "x"}, {"item": "7"}):
+        assert claire.post(path, form | wrong).status in {400, 422}
+    kept = claire.post(path, form | {"ground": "rights_of_others"})
+    assert "kept back" in kept.text
+    assert recorded(maison, "request.advanced")[-1]["fld"] == ["delivery_instructions"]
+    me = at_the_portal(maison, address="texts@example.com")
+    shown = me.submit("/me/held", category="address")
+    assert "brother" not in shown.text
+    assert "kept back, on this ground: Rights of others" in shown.text
+    assert me.get("/me/ask/rectification?field=delivery_instructions").status == 200  # to be told anew, unseen
+    given = claire.post(path, kept.form("field", "item")["fields"] | {"step": "give"})
+    assert "kept back" not in given.text
+    assert "brother" in me.submit("/me/held", category="address").text
 
 
 def ready_package(maison, claire, reference):

@@ -1,6 +1,7 @@
 """French and English are complete: every sentence of code and templates, its placeholders, dates and numbers."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,9 @@ def test_a_language_is_chosen_by_what_the_reader_prefers(accepted, expected):
     assert preferred(accepted) == expected
     assert language("xx") is language("xx")
     assert set(LANGUAGES) == {"en", "fr"}
+
+
+def test_the_first_of_a_month_is_an_ordinal_in_french():
+    assert [language(tag).day(date(2026, 12, 1)) for tag in ("fr", "en")] == ["1er décembre 2026", "December 1, 2026"]
+    assert language("fr").day(date(2026, 12, 11)) == "11 décembre 2026"
+    assert language("fr").day(1_796_083_200) == "1er décembre 2026"

@@ -18,8 +18,8 @@ from vault.requests import codes, handling, letters
 from vault.requests.codes import MOST_AT_ONCE, SECONDS, TRIES, Wish
 from vault.requests.content import Content
 from vault.requests.letters import Carried, LetterKind
-from vault.requests.records import Ground, Requester
-from vault.requests.states import IllegalMove, Move, State
+from vault.requests.records import Ground
+from vault.requests.states import Move
 from vault.requests.steps import by_vault
 from vault.store.tables import metadata
 
@@ -56,7 +56,7 @@ def test_a_code_goes_to_the_address_on_file_and_proves_its_holder(desk):
     (letter,) = post(desk.vault)
     assert (letter.channel, letter.address, letter.brand) == ("email", "Apolline.Rousselin@example.com", AURELLE)
     proven = codes.check(desk.vault, handle, letter.words["code"])
-    assert (proven.reference, proven.request) == (desk.person.references[AURELLE], None)
+    assert (proven.brand, proven.reference) == (AURELLE, desk.person.references[AURELLE])
     assert [each["act"] for each in desk.log()[-3:]] == [
         "request.code_sent", "request.letter_sent", "request.code_checked"
     ]  # fmt: skip
@@ -219,61 +219,7 @@ def test_what_is_no_address_is_said_so(desk, wish):
         codes.begin(desk.vault, wish)
 
 
-# ---------------------------------------------------------------------------------------------------- for a request
-
-
-def test_a_code_takes_its_request_further(desk):
-    request = desk.ask(Right.ERASURE, assurance=Assurance.NONE)
-    handle = codes.ask(desk.vault, request.id, desk.by())
-    assert desk.history(request)[0].state is State.IDENTITY_CHECK
-    proven = codes.check(desk.vault, handle, code_of(desk.vault))
-    assert proven.request == request.id
-    found = desk.history(request)[0]
-    assert (found.state, found.assurance) == (State.SCOPING, Assurance.CODE)
-
-
-def test_a_code_for_one_request_takes_no_other_further(desk):
-    access = desk.ask(assurance=Assurance.NONE)
-    erasure = desk.ask(Right.ERASURE, assurance=Assurance.NONE)
-    codes.ask(desk.vault, erasure.id, desk.by())
-    code_of(desk.vault)
-    handle = codes.ask(desk.vault, access.id, desk.by())
-    codes.check(desk.vault, handle, code_of(desk.vault))
-    assert desk.history(erasure)[0].state is State.IDENTITY_CHECK
-    assert desk.history(access)[0].state is State.SCOPING
-
-
-def test_an_agents_request_waits_for_the_person(desk):
-    agent = {"requester": Requester.AGENT, "mandate_hash": b"\x01" * 32, "content": Content(agent="Me Delorme")}
-    request = desk.ask(assurance=Assurance.DOCUMENT, **agent)
-    handle = codes.ask(desk.vault, request.id, desk.by())
-    codes.check(desk.vault, handle, code_of(desk.vault))
-    assert desk.history(request)[0].state is State.SCOPING
-
-
-def test_a_code_comes_too_late_for_what_is_over(desk):
-    request = desk.ask(assurance=Assurance.NONE)
-    handle = codes.ask(desk.vault, request.id, desk.by())
-    desk.advance(request, Move.WITHDRAW)
-    assert codes.check(desk.vault, handle, code_of(desk.vault)).request == request.id
-    assert desk.history(request)[0].state is State.WITHDRAWN
-
-
-def test_a_duplicate_cannot_be_asked_about(desk):
-    """Nor can its first be proven through it."""
-    desk.ask(assurance=Assurance.NONE)
-    duplicate = desk.ask(assurance=Assurance.NONE)
-    assert duplicate.state is State.DUPLICATE
-    with pytest.raises(IllegalMove):
-        codes.ask(desk.vault, duplicate.id, desk.by())
-
-
-def test_without_an_address_on_file_there_is_no_code(vault, clock):
-    desk = Desk(vault, clock, person({"client_number": "AU-0045"}))
-    request = desk.ask(assurance=Assurance.NONE)
-    with pytest.raises(InvalidFields):
-        codes.ask(vault, request.id, desk.by())
-    assert desk.history(request)[0].state is State.ACKNOWLEDGED
+# ---------------------------------------------------------------------------------------------------- letters of a request
 
 
 def test_the_person_hears_of_each_turn_and_the_letter_says_nothing_of_it(desk):

@@ -197,8 +197,8 @@ def test_what_was_known_before_is_in_it_with_its_days_and_its_source(vault, cloc
     assert (before["value"]["value"], before["replaced"]) == ("52", now["recorded"])
     assert before["recorded"] == moment(born)
     rows = table(files["csv/measurements.csv"])
-    assert rows[0] == ["field", "value", "source", "recorded", "valid_from", "valid_until", "replaced"]
-    assert [row[-1] for row in rows[1:]] == ["", now["recorded"]]
+    assert rows[0] == ["field", "value", "source", "recorded", "valid_from", "valid_until", "replaced", "withheld"]
+    assert [row[-2:] for row in rows[1:]] == [["", ""], [now["recorded"], ""]]
     assert "Earlier values" in files["package.html"].decode()
     assert "52" not in json.dumps(json.loads(files["portable/data.json"])["data"]["measurements"])
 

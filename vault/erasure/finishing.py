@@ -42,6 +42,7 @@ _OF_SUBJECT: Final = (
     "hold",
     "restriction",
     "contested_value",
+    "withheld_text",
 )
 _GUARDING: Final = delete(metadata.tables["guardian_link"]).where(
     metadata.tables["guardian_link"].c.guardian_id.in_(bindparam("subjects", expanding=True))

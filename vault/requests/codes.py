@@ -17,17 +17,13 @@ from sqlalchemy import delete, func, select, update
 
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from policies.catalogue import Field
-from policies.rights import Assurance
 from vault import contactpoints, locked, references, remembering, search
 from vault.contactpoints import Point, UnknownContact
 from vault.errors import InvalidFields, Refused
 from vault.keys.service import Slot
 from vault.locked import Locked
 from vault.requests import letters
-from vault.requests.handling import proven
 from vault.requests.letters import NOBODY, Letter, LetterKind
-from vault.requests.states import IllegalMove, Move, State
-from vault.requests.steps import By, by_person, denials, lock, take
 from vault.search import Found, Search
 from vault.store.bulk import insert_rows
 from vault.store.tables import metadata
@@ -43,7 +39,6 @@ _ID: Final = 16
 _LABEL: Final = "identity/code"
 _WHOM: Final = "identity/whom"
 _SEEN: Final = "identity/seen"
-_NO_REQUEST: Final = bytes(16)
 _NOBODYS: Final = (Slot(0, 0), bytes(40))  # nothing that was ever wrapped
 _NOBODYS_TEXT: Final = (bytes(_ID), bytes(32))  # as long as a sealed reference
 _NO_POINT: Final = Point(0, 0, 0)
@@ -62,13 +57,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """Who a code was for: the brand's reference, and the request it was sent for, if any."""
+    """Who a code was for, by the brand's reference."""
 
-    subject: bytes = field(repr=False)
     brand: str
     reference: str = field(repr=False)
-    request: bytes | None
-    assurance: Assurance = Assurance.CODE
 
 
 def begin(vault: Vault, wish: Wish) -> str:
@@ -98,7 +90,7 @@ def begin(vault: Vault, wish: Wish) -> str:
         point = next((each for each in held if each.item in items), None)
         whom = None if one is None or point is None else (subject, point)
         seen = _seen(vault, wish.brand, of, sought)
-        handle = _send(uow, wish.brand, whom, _NO_REQUEST, seen, wish.language)
+        handle = _send(uow, wish.brand, whom, seen, wish.language)
         actor = Actor(ActorKind.VAULT, vault.deployment)
         entry = Entry(Act.REQUEST_CODE_SENT, Outcome.ALLOW, actor, (wish.channel,), pol=("code:asked_for",))
         uow.record(entry, log_key=None if whom is None or one is None else one.log_key)
@@ -106,30 +98,8 @@ def begin(vault: Vault, wish: Wish) -> str:
     return handle
 
 
-def ask(vault: Vault, request_id: bytes, by: By) -> str:
-    """Ask the person of a request who they are: send a code to their newest address on file; return its handle.
-
-    A mail address comes before a telephone. Raises `InvalidFields` where there is neither, `IllegalMove`, and as
-    `handling.advance`.
-    """
-    with denials(vault, request_id, Move.ASK_IDENTITY, by), vault.unit() as uow:
-        held = lock(uow, request_id)
-        person, request = held.person, held.request
-        if person is None or request.subject is None:
-            raise IllegalMove
-        of, point = _on_file(uow, person.subject, request.brand)
-        seen = _seen(vault, request.brand, of, person.subject + str(point).encode())
-        held = take(uow, held, Move.ASK_IDENTITY, by, said=(f"channel:{of.name}",))
-        handle = _send(uow, request.brand, (person.subject, point), request.id, seen, request.language)
-        actor = Actor(ActorKind.VAULT, vault.deployment)
-        entry = Entry(Act.REQUEST_CODE_SENT, Outcome.ALLOW, actor, (of.name,), pol=(f"request:{request.name}",))
-        uow.record(entry, log_key=person.log_key)
-        uow.commit()
-    return handle
-
-
 def check(vault: Vault, handle: str, code: str) -> Proven:
-    """Check a code. One that fits is used up; a request it was sent for is one step further.
+    """Check a code. One that fits is used up.
 
     Raises `Refused` with `code_refused` for everything else: wrong, too often, too late, no such handle.
     """
@@ -149,14 +119,14 @@ def _try(vault: Vault, handle: str, code: str) -> Proven | None:
         live = row is not None and row.expires_at > uow.now and row.tries_left > 0
         # Constant time, and against something in every case.
         fits = hmac.compare_digest(given, row.code_mac if row is not None else bytes(32)) and live
-        whom = _opened(vault, identifier, row.whom) if row is not None and fits else None
-        person = None if whom is None else locked.by_id(uow, {whom[0]}).get(whom[0])
+        subject = _opened(vault, identifier, row.whom) if row is not None and fits else None
+        person = None if subject is None else locked.by_id(uow, {subject}).get(subject)
         uow.conn.execute(
             delete(_CODE).where(mine) if fits else update(_CODE).where(mine).values(tries_left=_CODE.c.tries_left - 1)
         )
         answer = None
-        if person is not None and whom is not None and row is not None:
-            answer = _prove(uow, person, row.brand, whom[1])
+        if person is not None and row is not None:
+            answer = _proven(uow, person, row.brand)
         outcome = Outcome.DENY if answer is None else Outcome.ALLOW
         entry = Entry(
             Act.REQUEST_CODE_CHECKED, outcome, Actor(ActorKind.VAULT, vault.deployment), pol=("code:checked",)
@@ -166,24 +136,15 @@ def _try(vault: Vault, handle: str, code: str) -> Proven | None:
     return answer
 
 
-def _prove(uow: UnitOfWork, person: Locked, brand: str, request_id: bytes) -> Proven | None:
+def _proven(uow: UnitOfWork, person: Locked, brand: str) -> Proven | None:
     (reference,) = references.of(uow, brand, [person.subject])
-    if reference is None:
-        return None
-    if request_id == _NO_REQUEST:
-        return Proven(person.subject, brand, reference, None)
-    held = lock(uow, request_id, brand)
-    if held.request.subject == person.subject and held.request.state is State.IDENTITY_CHECK:
-        # Only the request that the code was sent for, and only as it stands: never a duplicate of it.
-        proven(uow, held, Assurance.CODE, by_person(uow.vault))
-    return Proven(person.subject, brand, reference, request_id)
+    return None if reference is None else Proven(brand, reference)
 
 
 def _send(
     uow: UnitOfWork,
     brand: str,
     whom: tuple[bytes, Point] | None,
-    request_id: bytes,
     seen: Sequence[bytes],
     language: str,
 ) -> str:
@@ -201,7 +162,7 @@ def _send(
     if (live or 0) >= MOST_AT_ONCE:
         subject, point = NOBODY, _NO_POINT  # goes to nobody, and looks as if it went
     (mac,) = vault.keys.mac(_LABEL, [identifier + code.encode()])
-    (sealed,) = vault.keys.seal(_WHOM, [(identifier, subject + request_id)])
+    (sealed,) = vault.keys.seal(_WHOM, [(identifier, subject)])
     row: dict[str, Any] = {
         "id": identifier,
         "shard": uow.shard,
@@ -217,26 +178,15 @@ def _send(
     return identifier.hex()
 
 
-def _on_file(uow: UnitOfWork, subject: bytes, brand: str) -> tuple[Field, Point]:
-    fields = [uow.vault.bundle.catalogue.field(each) for each in CHANNELS]
-    held = contactpoints.held(uow, [subject], fields)
-    for of in fields:
-        if points := held.get((subject, brand, of.id)):
-            return of, points[-1]
-    raise InvalidFields((("contact", "none_on_file"),))
-
-
 def _seen(vault: Vault, brand: str, of: Field, sought: bytes) -> list[bytes]:
     """Hash whom a code is for, newest epoch first: an address can be guessed, so the hash dies with its epoch."""
     (made,) = remembering.handles(vault.keys, _SEEN, [((brand, of.name), sought)])
     return [each.content for each in made]
 
 
-def _opened(vault: Vault, identifier: bytes, sealed: bytes) -> tuple[bytes, bytes] | None:
-    (plain,) = vault.keys.open(_WHOM, [(identifier, sealed)])
-    if plain is None or plain[:_ID] == NOBODY:
-        return None
-    return plain[:_ID], plain[_ID:]
+def _opened(vault: Vault, identifier: bytes, sealed: bytes) -> bytes | None:
+    (subject,) = vault.keys.open(_WHOM, [(identifier, sealed)])
+    return None if subject is None or subject == NOBODY else subject
 
 
 def _identifier(handle: str) -> bytes:

@@ -27,11 +27,13 @@ from vault.amendments import pages
 from vault.disclosure import Kept
 from vault.errors import IntegrityFailure
 from vault.facts import Known
+from vault.requests import withheld
 from vault.requests.looks import Look, Numbering, looks
 from vault.requests.masking import Masks, masks_of
 from vault.requests.records import Request
 from vault.requests.states import IllegalMove
 from vault.requests.steps import By, Held
+from vault.requests.withheld import Standing
 from vault.staff import staff_keys
 from vault.unit import Commit, UnitOfWork
 from vault.values import JsonValue
@@ -80,6 +82,7 @@ class Told:
     valid_from: date | None = field(repr=False)
     valid_until: date | None = field(repr=False)
     replaced_at: int | None
+    withheld: str = ""  # on what ground its text is kept back, if it is; a value that is all text is None then
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,9 @@ class Holding:
         return tuple(
             each.value
             for each in self.told
-            if each.replaced_at is None and (each.valid_until is None or each.valid_until >= self.today)
+            if each.replaced_at is None
+            and not (each.withheld and each.value is None)
+            and (each.valid_until is None or each.valid_until >= self.today)
         )
 
 
@@ -153,6 +158,7 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
         for page in pages(f"{each.name}:raw" for each in fields)
     ]
     now = uow.now
+    back = withheld.standing(uow, person.subject, request.brand)
     authority = bundle.rights.authority(_home(bundle, request, known), law_of(bundle, request), today)
 
     def finish(commit: Commit) -> Gathered:
@@ -171,7 +177,7 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
                 unread.append(each.name)
             elif part:
                 name = bundle.catalogue.category_by_id(each.category_id).name
-                found.setdefault(name, []).append(_held(bundle, request, each, part, today, veils))
+                found.setdefault(name, []).append(_held(bundle, request, each, part, today, veils, back))
         with vault.reading() as conn:
             brands = {each.id: each.brand for each in systems.listed(conn)}
             numbering = Numbering(brands, staff_keys(vault.keys, [request.brand])[request.brand])
@@ -200,17 +206,21 @@ def portable(bundle: Bundle, jurisdiction: str, category: str, of: Field) -> boo
     return of.type not in _NOT_GIVEN and bool(reached & _PORTABLE)
 
 
-def _held(bundle: Bundle, request: Request, of: Field, part: Sequence[Kept], today: date, veils: Masks) -> Holding:
+def _held(
+    bundle: Bundle, request: Request, of: Field, part: Sequence[Kept], today: date, veils: Masks, back: Standing
+) -> Holding:
     clean = [(each, *without_others(of, each.value.value, veils)) for each in part]
+    grounds = {each.item: back[of.id, each.item].value for each in part if (of.id, each.item) in back}
     name = bundle.catalogue.category_by_id(of.category_id).name
     told = tuple(
         Told(
-            value,
+            without_text(of, value) if kept.item in grounds else value,
             kept.value.source,
             kept.value.recorded_at,
             kept.value.valid_from,
             kept.value.valid_until,
             kept.replaced_at,
+            grounds.get(kept.item, ""),
         )
         for kept, value, _ in clean
     )
@@ -244,6 +254,22 @@ def without_others(of: Field, value: JsonValue, masks: Masks) -> tuple[JsonValue
         kept[key], masked = masks.masked(each) if key in free and isinstance(each, str) else (each, False)
         cut = cut or masked
     return kept, cut
+
+
+def text_of(of: Field, value: JsonValue) -> str:
+    """Return what somebody wrote as they liked in a value, as one text."""
+    free = FREE.get(of.type, frozenset())
+    if isinstance(value, dict):
+        return "\n".join(each for key, each in value.items() if key in free and isinstance(each, str))
+    return value if WHOLE in free and isinstance(value, str) else ""
+
+
+def without_text(of: Field, value: JsonValue) -> JsonValue:
+    """Return a value without what somebody wrote as they liked: of a value that is all text, None."""
+    free = FREE.get(of.type, frozenset())
+    if isinstance(value, dict):
+        return {key: each for key, each in value.items() if key not in free}
+    return None if WHOLE in free else value
 
 
 def masks(values: Iterable[tuple[Field, JsonValue]]) -> Masks:

@@ -14,7 +14,8 @@ from policies.fieldtypes import validate
 from vault import references
 from vault.disclosure import Kept
 from vault.errors import InvalidFields, UnknownReference
-from vault.requests.collecting import masks, without_others
+from vault.requests import revealing
+from vault.requests.collecting import masks, without_others, without_text
 from vault.requests.handling import view
 from vault.requests.records import Request
 from vault.requests.revealing import opened
@@ -38,6 +39,10 @@ def standing(vault: Vault, brand: str, reference: str, of: Field, item: int) -> 
     """Show a person one entry, on record, without what names others. Raises `UnknownReference`, `InvalidFields`."""
     kept = _held(vault, brand, reference, of)
     value, _ = without_others(of, _one(kept, of, item), masks((of, each.value.value) for each in kept))
+    if (of.id, item) in revealing.kept_back(vault, brand, reference):
+        value = without_text(of, value)
+        if value is None:
+            raise InvalidFields(((of.name, "withheld"),))
     return value
 
 

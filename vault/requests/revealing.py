@@ -7,7 +7,7 @@ out as it is from an access package.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final
 
 from sqlalchemy import func, select
@@ -21,9 +21,11 @@ from vault.compartments import ACTIVE
 from vault.disclosure import Kept
 from vault.errors import IntegrityFailure, UnknownReference
 from vault.locked import Locked
-from vault.requests.collecting import masks, without_others
+from vault.requests import withheld
+from vault.requests.collecting import masks, without_others, without_text
 from vault.requests.masking import Masks
 from vault.requests.steps import By, by_person
+from vault.requests.withheld import Standing
 from vault.store.tables import metadata
 from vault.unit import UnitOfWork, Vault, record_apart
 from vault.values import JsonValue
@@ -47,7 +49,8 @@ _COUNTS: Final = (
 class OwnValue:
     """One value as its person sees it. `source` is the system that recorded it; days are inclusive, None leaves open.
 
-    `cut`: what names somebody else was taken out of it.
+    `cut`: what names somebody else was taken out of it. `withheld`: on what ground its text is kept back, if it is; a value that
+    is all text is None then.
     """
 
     item: int
@@ -57,6 +60,7 @@ class OwnValue:
     recorded_at: int
     valid_from: date | None = field(repr=False)
     valid_until: date | None = field(repr=False)
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ def own_values(vault: Vault, brand: str, reference: str, fields: Iterable[Field]
     """Open fields of a person for that person, on record. Raises `UnknownReference` where nobody is any more."""
     kept, unread = opened(vault, brand, reference, fields)
     veils = masks((of, one.value.value) for of, part in kept.items() for one in part)
-    return Own({of: tuple(_shown(of, one, veils) for one in part) for of, part in kept.items()}, unread)
+    back = kept_back(vault, brand, reference)
+    return Own({of: tuple(_shown(of, one, veils, back) for one in part) for of, part in kept.items()}, unread)
 
 
 def opened(
@@ -93,10 +98,13 @@ def opened(
     fields: Iterable[Field],
     by: By | None = None,
     pol: tuple[str, ...] = (REVEALED,),
+    *,
+    past: bool = False,
 ) -> tuple[dict[Field, tuple[Kept, ...]], tuple[Field, ...]]:
     """Open fields of a person as they are kept, and name those that did not open; on record before.
 
     For the person, unless `by` names the officer who handles a request of theirs: then it is recorded as a look at that.
+    With `past` what was replaced is opened too.
     Raises `UnknownReference`.
     """
     act, actor = (Act.SUBJECT_EXPORTED, by_person(vault).actor) if by is None else (Act.REQUEST_VIEWED, by.actor)
@@ -108,7 +116,8 @@ def opened(
         grant = None if known is None else grant_own(known.facts, brand, person.subject, fields)
         if grant is None:
             raise UnknownReference
-        selection = disclosure.select(uow, [grant])
+        today = datetime.fromtimestamp(uow.now, UTC).date()
+        selection = disclosure.select(uow, [grant], as_known_on=[today] if past else None)
         wanted = [each.field for each in grant.fields]
         told = [
             Entry(act, Outcome.ALLOW, actor, page, OWN, grant.basis, pol)
@@ -116,7 +125,7 @@ def opened(
         ]
         entries = [uow.record(each, log_key=person.log_key) for each in told]
         commit = uow.commit()
-    (shown,) = disclosure.reveal_own(vault, commit, selection, entries[:1])
+    (shown,) = disclosure.reveal_own(vault, commit, selection, entries[:1], past=past)
     held: dict[Field, tuple[Kept, ...]] = {}
     unread: list[Field] = []
     for each in wanted:
@@ -132,8 +141,20 @@ def opened(
     return held, tuple(unread)
 
 
-def _shown(of: Field, kept: Kept, veils: Masks) -> OwnValue:
+def kept_back(vault: Vault, brand: str, reference: str) -> Standing:
+    """Return what texts are kept back from a person. Raises `UnknownReference`."""
+    with vault.unit() as uow:
+        (person,) = locked.by_reference(uow, [(brand, reference)])
+        if isinstance(person, UnknownReference):
+            raise person
+        return withheld.standing(uow, person.subject, brand)
+
+
+def _shown(of: Field, kept: Kept, veils: Masks, back: Standing) -> OwnValue:
     value, cut = without_others(of, kept.value.value, veils)
+    ground = back.get((of.id, kept.item))
+    if ground is not None:
+        value = without_text(of, value)
     return OwnValue(
         kept.item,
         value,
@@ -142,4 +163,5 @@ def _shown(of: Field, kept: Kept, veils: Masks) -> OwnValue:
         kept.value.recorded_at,
         kept.value.valid_from,
         kept.value.valid_until,
+        "" if ground is None else ground.value,
     )

@@ -1,5 +1,7 @@
 """Requests of data subjects: where each stands, every step of the way, and the codes sent to see who asks."""
 
+from typing import ClassVar
+
 from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, String, Text
 from sqlmodel import Field
 
@@ -63,6 +65,20 @@ class ContestedValue(Row, table=True):
     shard: int = Field(sa_type=SmallInteger)
     holder: str = Field(sa_type=String(32))
     stands: bool  # from when it is known that the person asks
+
+
+class WithheldText(Row, table=True):
+    """A free text that its person is not given, and on what ground: by its place. No text in it."""
+
+    __tablename__ = "withheld_text"
+    __table_args__: ClassVar = CLUSTERED
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    holder: str = Field(primary_key=True, sa_type=String(32))
+    field_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    item: int = Field(primary_key=True, sa_type=BigInteger)  # as in `field_value`
+    shard: int = Field(sa_type=SmallInteger)
+    ground: str = Field(sa_type=String(32))
 
 
 class RequestStep(Row, table=True):
