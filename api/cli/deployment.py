@@ -13,13 +13,14 @@ from api.app import create_app
 from api.cli.output import Exit, Json, Output, fail, told
 from api.cli.worker import served
 from api.listening import BoundedHttp
+from api.roots import seal_mark
 from api.settings import Settings, load
 from api.witnesses import read_policy
 from audit.errors import AuditError
 from audit.findings import how_many
 from policies.errors import InvalidBundle
 from vault import officers, witnessing
-from vault.errors import VaultError
+from vault.errors import Sealed, VaultError
 from vault.governance import cases, founding, versions
 from vault.governance.versions import State
 from vault.governance.versionsigning import Part
@@ -206,6 +207,9 @@ class _Overdue(Exception):
 
 
 def _check_vault(settings: Settings) -> str:
+    # Without a key holder the keystore opens for this command all the same, and services stay closed.
+    if settings.keyd_socket is None and seal_mark(settings).is_set():
+        raise Sealed("an operator sealed it: `ecrin unseal`")
     vault = bootstrap.open_from(settings)
     try:
         status = vault.keys.status()
