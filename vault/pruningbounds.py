@@ -99,7 +99,7 @@ def plan(vault: Vault, outside: Outside, shard: int = 0) -> Plan:
         raise Conflict("the policy in force keeps the log for ever: it has no [[log]] in law.toml")
     with vault.reading() as conn:
         if restores.unfinished(conn):
-            raise RestoreUnfinished("a backup was brought back and is not ready: run `ecrin restore` again")
+            raise RestoreUnfinished(restores.NOT_READY)
         bounds = tuple(_bounds(conn, shard, now, rule.months, outside))
         kept = pruning.kept_from(conn, shard)
         first = min(each.first for each in bounds) // TILE_WIDTH * TILE_WIDTH

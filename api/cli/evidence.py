@@ -34,7 +34,9 @@ from vault.unit import Vault
 
 _RECIPIENT: Final = re.compile(r"[A-Za-z0-9.-]{1,64}")
 
-group = typer.Typer(help="The audit log: verify, publish, export.", no_args_is_help=True)
+group = typer.Typer(
+    help="The audit log: verify, publish, export, prune; its keys; the keys that were opened.", no_args_is_help=True
+)
 
 
 @group.command()

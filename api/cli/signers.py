@@ -9,7 +9,7 @@ from api.cli.output import Json, Output, moment
 from vault import signers
 from vault.signers import OVERLAP_SECONDS, SignedAs
 
-group = typer.Typer(no_args_is_help=True, help="Keys that sign attestations, status lists and events.")
+group = typer.Typer(no_args_is_help=True, help="Keys that sign attestations, status lists, events and introspections.")
 
 
 def install(app: typer.Typer) -> None:

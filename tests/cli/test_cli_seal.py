@@ -30,9 +30,15 @@ def test_a_vault_that_has_its_own_keys(home, ecrin):
     assert (sealed.code, sealed.json) == (0, {"state": "sealed"})
     assert mark.exists()
     assert ecrin("seal").code == 0
+    asked = ecrin(
+        "doctor", "--json"
+    )  # this command could open the keystore; whoever asks wants to know of the services
+    assert (asked.code, asked.json["checks"][1]["result"]) == (1, "failed")
+    assert "ecrin unseal" in asked.json["checks"][1]["detail"]
     opened = ecrin("unseal", "--json")
     assert (opened.code, opened.json["state"]) == (0, "unsealed")
     assert not mark.exists()
+    assert ecrin("doctor", "--json").json["checks"][1]["result"] == "ok"
     assert entries(home) == [("keys.sealed", "allow", None)] * 2 + [("keys.unsealed", "allow", None)]
 
 

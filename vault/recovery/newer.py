@@ -43,7 +43,7 @@ def forget(vault: Vault, actor: Actor) -> int:
         raise Sealed("the key service does not say how many leaves it has")
     with vault.reading() as conn:
         if restores.unfinished(conn):
-            raise RestoreUnfinished("a backup was brought back and is not ready: run `ecrin restore` again")
+            raise RestoreUnfinished(restores.NOT_READY)
         named = _named(conn, status.slots_per_tree, status.slots_reserved)
     total = 0
     for slots in _unnamed(named, status.slots_per_tree):

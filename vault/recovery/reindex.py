@@ -1,4 +1,4 @@
-"""The search index filled again from the values, because its tokens died with an epoch that a backup is older than.
+"""The search index filled again from the values: its tokens died with an epoch that a backup is older than, or a migration let them go.
 
 One unit per batch of subjects, under their locks: what is written meanwhile is indexed by whoever writes it, before or
 after, and stands in the index once. May be stopped anywhere and repeated.
@@ -7,7 +7,7 @@ after, and stands in the index once. May be stopped anywhere and repeated.
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, exists, select
 
 from vault import findable, search, searchepochs
 from vault.compartments import ACTIVE
@@ -34,6 +34,7 @@ _DOUBTED: Final = select(_RESTRICTION.c.subject_id).where(
     _RESTRICTION.c.brand == "",
     _RESTRICTION.c.lifted_at.is_(None),
 )
+_EMPTY: Final = select(_SUBJECT.c.id).where(_SUBJECT.c.state == ACTIVE, ~exists(select(_TOKEN.c.token))).limit(1)
 Noted = Callable[[UnitOfWork, bytes, int], None]
 """Called in each unit with the last subject dealt with and how many tokens were made, before it commits."""
 
@@ -42,10 +43,21 @@ def _unnoted(uow: UnitOfWork, after: bytes, made: int) -> None:
     """Remember nothing."""
 
 
-def needed(vault: Vault) -> bool:
+def outlived(vault: Vault) -> bool:
     """Whether anybody is found by tokens that no key opens any more."""
     with vault.reading() as conn:
         return searchepochs.left_behind(conn, vault.keys.index_epochs()) > 0
+
+
+def needed(vault: Vault) -> bool:
+    """Whether tokens are `outlived`, or there are people and no token at all, as behind a migration that let them go.
+
+    The second is true as well where nobody has a value to be found by; then `rebuild` makes nothing.
+    """
+    if outlived(vault):
+        return True
+    with vault.reading() as conn:
+        return conn.execute(_EMPTY).first() is not None
 
 
 def rebuild(vault: Vault, *, after: bytes = b"", noted: Noted = _unnoted) -> int:

@@ -12,6 +12,9 @@ asked for again in the same work, and a restoration that was begun with such a l
 Data that came back by other means (a base backup, a copied file) have no such row. `admit` stands before every service:
 it runs the guard where the keystore has seen an epoch end that the data have not. A log that is shorter than the
 checkpoint outside is neither grown nor signed: `begin` and `carry_on` are the operator's word that it is to go on.
+
+A database that came through migration 0003, which let the search index go, has such a row from migration 0004: nobody
+searches it before the index is made anew.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +43,11 @@ from vault.unit import UnitOfWork, Vault
 
 UNIQUE: Final = logs.UNIQUE
 ID: Final = 16
+MIGRATED: Final = bytes(ID)
+"""The restoration that migration 0004 begins where 0003 left people and no search token."""
+NOT_READY: Final = (
+    "a backup was brought back, or a migration let the search index go: `ecrin restore` makes the data ready"
+)
 
 _DEPLOYMENT: Final = metadata.tables["deployment"]
 _RESTORATION: Final = metadata.tables["restoration"]
@@ -125,8 +133,10 @@ def begin(vault: Vault, outside: Path, *, now: int, lost: Lost | None = None, wa
     if row is not None:
         if lost is not None and row.by_log != ByLog.READ:
             _mend(vault, row.id, by_log=by_log.value)
+        if broken and row.id == MIGRATED and (row.phase, row.after) == ("leaves", b""):
+            _move(vault, row.id, "log")  # the migration saw no checkpoint outside
         return True
-    if not (stale or broken or waived or (lost is not None and lost.anything) or reindex.needed(vault)):
+    if not (stale or broken or waived or (lost is not None and lost.anything) or reindex.outlived(vault)):
         return False
     with vault.unit() as uow:
         begun = _row(vault.entropy.bytes(ID), "log" if broken else "leaves", now, by_log)
@@ -227,7 +237,7 @@ def admit(vault: Vault, history: History, outside: Path, mirror: Path | None = N
     """
     with vault.reading() as conn:
         if unfinished(conn):
-            raise RestoreUnfinished("a backup was brought back and is not ready: run `ecrin restore` again")
+            raise RestoreUnfinished(NOT_READY)
         caught_up, queued = caughtup.epoch(conn), caughtup.queued(conn)
     status = vault.keys.status()
     if caught_up > status.epoch:
