@@ -31,6 +31,9 @@ def _fields(old: Bundle, new: Bundle) -> Iterator[str]:
         was = by_id.get(field.id)
         if was is not None and _nature(was) != _nature(field):
             yield f"field id {field.id} is `{was.name}` ({was.type}, {was.kind}); a change of it is a new field"
+        if was is not None and field.search not in {None, was.search}:
+            # Values that are there are in no such index: a search would answer that nobody has them.
+            yield f"field `{field.name}` was not searched by `{field.search}`; a field that is searched otherwise is a new field"
         named = old.catalogue.fields.get(field.name)
         if named is not None and named.id != field.id:
             yield f"field `{field.name}` has the id {named.id} and keeps it"
