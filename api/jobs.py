@@ -55,8 +55,12 @@ def jobs(
     push = EventPush(vault, settings.issuer, log).turn
     return (
         Periodic(sealing.LOOK_SECONDS, door.look, log, Event.SEAL_UNREADABLE),
-        Periodic(HOUSEKEEPING_SECONDS, lambda: keep_house(vault, settings.ledger_days), log, Event.STORE_LOST),
-        Periodic(HOUSEKEEPING_SECONDS, lambda: forget_details(vault, settings.detail_days), log, Event.STORE_LOST),
+        Periodic(
+            HOUSEKEEPING_SECONDS, lambda: keep_house(vault, settings.ledger_days), log, Event.STORE_LOST, last=False
+        ),
+        Periodic(
+            HOUSEKEEPING_SECONDS, lambda: forget_details(vault, settings.detail_days), log, Event.STORE_LOST, last=False
+        ),
         Periodic(watch.LOOK_SECONDS, bundles.look, log, Event.BUNDLE_UNREADABLE, last=False),
         behind_the_door(CONSENT_LOOK_SECONDS, lambda: end_consents(vault), Event.CONSENTS_FAILED),
         behind_the_door(census.TURN_SECONDS, count_crowds, Event.CENSUS_FAILED),

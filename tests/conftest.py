@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from psycopg import sql
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import make_url
@@ -96,6 +97,16 @@ class CountedEntropy:
         import hashlib
 
         return hashlib.shake_256(self._state + next(self._count).to_bytes(8)).digest(count)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasher():
+    """The hasher of officers' passwords, which is replaced by one that costs nothing; for a test that is about it."""
+    from vault import officers
+
+    real = officers._HASHER
+    officers._HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    return real
 
 
 @pytest.fixture

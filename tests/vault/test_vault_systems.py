@@ -153,7 +153,8 @@ def test_disabling_nobody_is_an_error_and_no_entry(store):
     assert last_entry(store)["act"] != "system.disabled"
 
 
-def test_an_officer_is_added_with_a_hash_alone(vault):
+def test_an_officer_is_added_with_a_hash_alone(vault, hasher, monkeypatch):
+    monkeypatch.setattr(officers, "_HASHER", hasher)
     with vault.unit() as unit:
         record = officers.add(unit, "dpo-1", Role.COMPLIANCE, "violet kettle northward", BY)
         unit.commit()
