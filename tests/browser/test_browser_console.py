@@ -66,6 +66,7 @@ ANSWERED = {
     "/policy/propose/{id}": ("/policy/propose/{upload}", "main form:has(#days) button"),
     "/integrity": ("/integrity", "text=/Recompute now|Recalculer maintenant/"),
     "/person": ("/person", "main form button"),
+    "/reports/{name}": ("/reports/access", "main form[method=post][action$='/reports/access'] button"),
     "/requests/{id}": ("/requests/{ready}", "main form:has([value=open]) button"),
     "/budgets/raise": ("/budgets/raise?system=aurelle-paris", "main form[method=post] button"),
     "/break-glass/ask": ("/break-glass/ask", "main form button.main"),
@@ -264,6 +265,7 @@ def test_every_page_is_accessible_and_fits(chromium, served, officer_state, lang
 
 def fill(page, served):
     """What a form wants that stands on the page, where it has such a field."""
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     for field, value in (
         ("[name=reference]", served.reference),
         ("#reason", "She collapsed in the shop; the doctor asks."),
@@ -272,7 +274,6 @@ def fill(page, served):
         if page.locator(f"main form {field}").count():
             page.fill(field, value)
     if page.locator("#f-phone").count():
-        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         page.select_option("#f-phone", "raw")
 
 
