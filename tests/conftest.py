@@ -99,6 +99,13 @@ class CountedEntropy:
         return hashlib.shake_256(self._state + next(self._count).to_bytes(8)).digest(count)
 
 
+def pytest_collection_finish(session):
+    """Find out where groups are not kept together: nothing else would say so but tests that disturb each other."""
+    grouped = [each for each in session.items if each.get_closest_marker("xdist_group")]
+    if getattr(session.config.option, "loadgroup", False) and not all("@" in each.nodeid for each in grouped):
+        pytest.exit("pytest-xdist keeps no groups together with this pytest", returncode=3)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def hasher():
     """The hasher of officers' passwords, which is replaced by one that costs nothing; for a test that is about it."""
