@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -43,15 +44,23 @@ def served(tmp_path_factory):
             for role in ("compliance", "auditor", "approver", "operator")
             for way in ("passkey", "code")
         }
-        with demo._server(settings):
+        with ExitStack() as running:
+
+            def anew():
+                """Start the server anew: it counts what an address and a person do, and all tests are one of each."""
+                running.close()
+                running.enter_context(demo._server(settings))
+
+            anew()
             Story(settings.public_url, names, Narrator(Console(quiet=True)), None, 60).play()
             with Ecrin(settings.public_url, names[AURELLE.id]) as aurelle:
                 found = [aurelle.search("phone", Group().person(each).phones[0]).candidates for each in range(1, 12)]
             people = [each[0].reference for each in found if each]
             day = Day(vault, AURELLE.brand, AURELLE.id, people, "compliance-code", "approver-code")
             yield SimpleNamespace(
-                url=settings.console_url, settings=settings, codes=codes, reference=people[0], vault=vault, day=day
-            )
+                url=settings.console_url, settings=settings, codes=codes, reference=people[0], vault=vault, day=day,
+                anew=anew,
+            )  # fmt: skip
     finally:
         vault.close()
 
@@ -70,3 +79,9 @@ def chromium():
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield started
         started.close()
+
+
+@pytest.fixture
+def fresh(served):
+    """Have a server that has counted nothing yet."""
+    served.anew()
