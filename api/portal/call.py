@@ -17,6 +17,7 @@ from vault import locked, systems
 from vault.errors import SessionOver, UnknownReference
 from vault.locked import Locked
 from vault.signin.visitors import Stage, Visitor
+from vault.systems import SystemRecord
 from vault.unit import UnitOfWork, Vault
 
 PREFIX: Final = "/me"
@@ -95,9 +96,16 @@ def house(vault: Vault, brand: str) -> str:
 
 
 def brands(vault: Vault) -> list[tuple[str, str]]:
-    """Return every brand that has a system, with the name people know."""
+    """Return every brand that may hold people, with the name people know: those that any system writes for."""
     with vault.reading() as conn:
-        return [(each, house(vault, each)) for each in sorted({each.brand for each in systems.listed(conn)})]
+        registered = systems.listed(conn)
+    held = {brand for each in registered for brand in each.brands if brand != each.brand or not _moves_others(each)}
+    return [(each, house(vault, each)) for each in sorted(held)]
+
+
+def _moves_others(system: SystemRecord) -> bool:
+    """Whether a system only brings in other brands' people, as a group's migration does: its own brand is no maison."""
+    return system.scopes == {"import"} and len(system.brands) > 1
 
 
 def newest(call: Call, purpose: Purpose) -> int | None:

@@ -49,6 +49,16 @@ def test_a_code_that_went_to_an_address_on_file_lets_in_and_each_step_is_a_new_s
         planted.http.cookies.clear()
 
 
+def test_who_was_brought_in_finds_the_maison_and_what_brings_in_is_none(maison, browser):
+    maison.system("migration", "group", scopes={"import"}, purposes=(), brands=("aurelle", "solenne"))
+    maison.system("till", "onyx", scopes={"import"}, purposes=())
+    offered = re.findall(r'<option value="([a-z-]+)"', browser.get("/me/sign-in").answer.text)
+    assert {"aurelle", "solenne", "onyx"} <= set(offered)
+    assert "group" not in offered
+    assert browser.submit("/me/sign-in", brand="group", address=ADDRESS).status == 400
+    assert browser.submit("/me/sign-in", brand="solenne", address=ADDRESS).status == 303
+
+
 def test_a_stranger_hears_what_a_client_hears_and_gets_nothing(maison, browser):
     seen = set()
     for address in (ADDRESS, "nobody@example.com", "+33 6 00 00 00 00"):
