@@ -15,7 +15,6 @@ import orjson
 from api.packages.document import Document, document_of
 from api.packages.page import page_of
 from api.packages.paper import paper_of
-from api.packages.parts import told
 from api.packages.words import ENTRIES, README
 from audit.spreadsheet import csv_bytes
 from policies.rights import Right
@@ -85,8 +84,19 @@ def files_of(document: Document, *, whole: bool) -> dict[str, bytes]:
     return files | {f"notices/{name}": text.encode() for name, text in document.notices.items()}
 
 
+def plain(value: Any) -> str:
+    """Write a value into a cell: text as it is, a record as `name: value` pairs, a list by semicolons."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {plain(each)}" for name, each in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(plain, value))
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
 def _rows(fields: Mapping[str, list[Any]]) -> list[tuple[str, str]]:
-    return [(name, told(value)) for name, values in fields.items() for value in values]
+    return [(name, plain(value)) for name, values in fields.items() for value in values]
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
@@ -96,4 +106,4 @@ def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> bytes:
 def _cell(value: Any) -> str | int | bool:
     if isinstance(value, str | int):
         return value
-    return "" if value is None else told(value)
+    return "" if value is None else plain(value)

@@ -28,6 +28,9 @@ class Document:
     portable: Mapping[str, Any] = field(repr=False)
     notices: Mapping[str, str] = field(repr=False)  # file name -> text as it was shown
     titles: Mapping[str, str]  # of fields, categories and purposes, in its language, by the names that codes give them
+    kinds: Mapping[str, str]  # types of fields by name
+    systems: Mapping[str, str]  # names of systems by id
+    parties: Mapping[str, str]  # names of brands and recipients by id
 
 
 def document_of(gathered: Gathered) -> Document:
@@ -42,6 +45,9 @@ def document_of(gathered: Gathered) -> Document:
         portable,
         _notices(gathered) if whole else {},
         _titles(gathered.bundle, request.language),
+        {name: each.type for name, each in gathered.bundle.catalogue.fields.items()},
+        gathered.names,
+        {name: each.name for name, each in gathered.bundle.parties.by_id.items()},
     )
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import orjson
-
 from api.packages.document import Document
 from api.packages.words import BASES, SAFEGUARDS, TEXTS
 from api.pages import terms, words
 from api.pages.language import Language, language
+from api.pages.telling import country_name, told
 from api.pdf import Part
 from audit.reports.lines import second
+from policies.decision import OWN
 
+DAY: Final = 86_400
 _SAID: Final = {"bases": BASES, "safeguards": SAFEGUARDS}
 
 
@@ -36,20 +37,10 @@ def parts_of(document: Document) -> list[Part]:
     ]
 
 
-def told(value: Any) -> str:
-    """Write a value for people: text as it is, a record as `name: value` pairs, a list by semicolons."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {told(each)}" for name, each in value.items())
-    if isinstance(value, list):
-        return "; ".join(map(told, value))
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
 class _Teller:
     def __init__(self, document: Document) -> None:
-        self._titles = document.titles
+        self._titles, self._kinds = document.titles, document.kinds
+        self._systems, self._parties = document.systems, document.parties
         self._data = document.data
         self._words: Mapping[str, str] = TEXTS[document.language]
         self._brand = document.data["controller"]["name"]
@@ -84,7 +75,7 @@ class _Teller:
                 each["title"],
                 self._code("bases", each["basis"]),
                 self._listed(each["categories"]),
-                ", ".join(each["recipients"]),
+                ", ".join(self._parties.get(name, name) for name in each["recipients"]),
             )
             for each in self._data["purposes"]
         ]
@@ -92,7 +83,7 @@ class _Teller:
 
     def recipients(self) -> Part:
         rows = [
-            (each["name"], each["country"], self._code("safeguards", each["safeguard"]))
+            (self._system(each["name"]), self._country(each["country"]), self._code("safeguards", each["safeguard"]))
             for each in self._data["recipients"]
         ]
         return self._table("recipients", ("name", "country", "ground"), rows, (3, 1, 2))
@@ -130,10 +121,12 @@ class _Teller:
         return self._table("consents", columns, rows, (3, 3, 2, 4, 3), self._words["notices"])
 
     def places(self) -> Part:
-        text = [self._words["storage"].format(countries=", ".join(self._data["storage"]))]
+        text = [self._words["storage"].format(countries=", ".join(map(self._country, self._data["storage"])))]
         text += [
             self._words["safeguard"].format(
-                name=each["name"], country=each["country"], safeguard=self._code("safeguards", each["safeguard"])
+                name=each["name"],
+                country=self._country(each["country"]),
+                safeguard=self._code("safeguards", each["safeguard"]),
             )
             for each in self._data["recipients"]
             if each["safeguard"]
@@ -153,24 +146,18 @@ class _Teller:
 
     def _category(self, category: Any) -> list[Part]:
         said, law = self._words, category["kept_by_law"]
-        kept = [said["retention"].format(days=category["retention_days"])]
+        kept = [said["retention"].format(span=self._language.since(category["retention_days"] * DAY))]
         if law is not None:
-            kept.append(said["law"].format(days=law["days"], basis=law["basis"]))
-        values = [(field["title"], one) for field in category["fields"] for one in field["values"]]
-        earlier = [(field["title"], one) for field in category["fields"] for one in field["earlier"]]
+            kept.append(said["law"].format(span=self._language.since(law["days"] * DAY), basis=law["basis"]))
         now = [
-            (title, self._value(one), self._days(one), one["source"], self._when(one["recorded"]))
-            for title, one in values
+            (*self._row(field, one), self._when(one["recorded"]))
+            for field in category["fields"]
+            for one in field["values"]
         ]
         past = [
-            (
-                title,
-                self._value(one),
-                self._days(one),
-                one["source"],
-                f"{self._when(one['recorded'])} – {self._when(one['replaced'])}",
-            )
-            for title, one in earlier
+            (*self._row(field, one), f"{self._when(one['recorded'])} – {self._when(one['replaced'])}")
+            for field in category["fields"]
+            for one in field["earlier"]
         ]
         names = ("field", "value", "days", "source", "recorded")
         found = [Part(category["title"], kept, [said[each] for each in names], now, (3, 5, 2, 2, 3), 3)]
@@ -179,8 +166,11 @@ class _Teller:
             found.append(Part("", [said["earlier"]], columns, past, (3, 5, 2, 2, 3)))
         return found
 
-    def _value(self, one: Any) -> str:
-        text = "" if one["value"] is None else told(one["value"])
+    def _row(self, field: Any, one: Any) -> tuple[str, str, str, str]:
+        return field["title"], self._value(field["field"], one), self._days(one), self._system(one["source"])
+
+    def _value(self, name: str, one: Any) -> str:
+        text = "" if one["value"] is None else told(self._language, self._kinds[name], one["value"])
         if not one["withheld"]:
             return text
         back = self._words["text_withheld"].format(ground=self._ground(one["withheld"]))
@@ -200,11 +190,8 @@ class _Teller:
     def _who(self, look: Any) -> str:
         if look["by"] == "self":
             return self._words["self"]
-        who = (
-            look["by"].replace("officer", self._words["officer"], 1)
-            if look["by"].startswith("officer ")
-            else look["by"]
-        )
+        officer = look["by"].startswith("officer ")
+        who = look["by"].replace("officer", self._words["officer"], 1) if officer else self._system(look["by"])
         staff = f", {self._words['staff']} {look['staff']}" if look["staff"] else ""
         return f"{self._words['vault'] if look['brand'] == 'vault' else self._brand}: {who}{staff}"
 
@@ -214,9 +201,18 @@ class _Teller:
         return f"{self._title(name)} ({self._filters['level'](level)})" if level else self._title(name)
 
     def _days(self, one: Any) -> str:
+        first, last = one["valid_from"], one["valid_until"]
         return (
-            f"{one['valid_from'] or ''} – {one['valid_until'] or ''}" if one["valid_from"] or one["valid_until"] else ""
+            f"{self._language.written_day(first or '')} – {self._language.written_day(last or '')}"
+            if first or last
+            else ""
         )
+
+    def _system(self, source: str) -> str:
+        return self._words["self"] if source == OWN else self._systems.get(source, source)
+
+    def _country(self, code: str) -> str:
+        return country_name(self._language, code)
 
     def _listed(self, names: Sequence[str]) -> str:
         return ", ".join(map(self._title, names))

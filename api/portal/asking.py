@@ -7,9 +7,9 @@ import orjson
 from starlette.responses import Response
 
 from api.packages import sealed
+from api.pages.telling import told
 from api.portal import entering
 from api.portal.call import Call, elsewhere, person
-from api.portal.telling import told
 from api.portal.words import ABOUT, GROUNDS
 from api.problems import Problem
 from policies.catalogue import Field, FieldKind
@@ -103,7 +103,7 @@ def _page(call: Call, right: Right, status: int = 200, problem: str = "", *, sho
         given=call.form
         if stands is None or of is None
         else {**_whole(entering.spelt(of, stands)), **_written(call.form)},
-        stands="" if stands is None or of is None else told(call.language, of, stands),
+        stands="" if stands is None or of is None else told(call.language, of.type, stands),
         categories=bundle.catalogue.categories if right in CATEGORIES else (),
         purposes=_purposes(call, me, right) if right in PURPOSES else (),
         grounds=list(GROUNDS.items()) if right is Right.RESTRICTION else (),

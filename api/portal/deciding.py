@@ -8,8 +8,8 @@ from zoneinfo import available_timezones
 from starlette.responses import Response
 
 from api.pages.language import LANGUAGES
+from api.pages.telling import chosen, language_name, told
 from api.portal.call import CHANNEL, Call, elsewhere, newest, person
-from api.portal.telling import chosen, language_name, told
 from api.problems import Problem
 from policies.decision import OWN
 from policies.model import ConsentStatus
@@ -139,6 +139,6 @@ def _preferences(call: Call, status: int = 200, *, failed: bool = False) -> Resp
         zones=zones,
         tongues=[(each, language_name(language, each)) for each in tags],
         silences=held.get(wishes.SILENCE, ()),
-        advisor=[told(language, fields[wishes.ADVISOR], each.value) for each in held.get(wishes.ADVISOR, ())],
+        advisor=[told(language, fields[wishes.ADVISOR].type, each.value) for each in held.get(wishes.ADVISOR, ())],
         unread=bool(own.unread),
     )

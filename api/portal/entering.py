@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.pages.language import Language
+from api.pages.telling import chosen
 from api.portal.call import Call
-from api.portal.telling import chosen
 from api.portal.words import MEMBERS
 from api.problems import Problem
 from policies.catalogue import Field, FieldKind

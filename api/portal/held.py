@@ -5,8 +5,8 @@ from typing import Final
 
 from starlette.responses import Response
 
+from api.pages.telling import told
 from api.portal.call import Call, brands, house, person
-from api.portal.telling import told
 from api.problems import Problem
 from policies.catalogue import Category
 from policies.model import ConsentStatus
@@ -55,7 +55,7 @@ def held(call: Call) -> Response:
         Shown(
             of.name,
             of.title.get(call.tag, of.name),
-            "" if each.value is None else told(language, of, each.value),
+            "" if each.value is None else told(language, of.type, each.value),
             each,
             not contested.isdisjoint({(of.id, each.item), (of.id, contesting.EVERY)}),
         )

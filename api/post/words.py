@@ -62,7 +62,7 @@ _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
         ),
         LetterKind.DONE: ("Votre demande à {brand}", "Ce que vous demandiez dans votre demande {request} est fait."),
         LetterKind.READY: (
-            "Votre demande à {brand}", "La réponse à votre demande {request} est prête. Connectez-vous pour la retirer."
+            "Votre demande à {brand}", "La réponse à votre demande {request} est prête. Connectez-vous pour l’obtenir."
         ),
         LetterKind.UNDERWAY: (
             "Votre demande à {brand}",

@@ -7,7 +7,9 @@ import re
 import subprocess
 import tempfile
 import zipfile
+from dataclasses import replace
 from hashlib import sha256
+from html import unescape
 
 import pytest
 from joserfc import jwe
@@ -19,9 +21,8 @@ from print_reading import opened as opened_pdf
 from request_desk import SECRET, Desk
 
 from api.packages import sealed
-from api.packages.archive import archive_of, files_of
+from api.packages.archive import archive_of, files_of, plain
 from api.packages.document import Document, moment
-from api.packages.parts import told
 from audit.note import open_note, parse_vkey, vkey
 from audit.packagecheck import verify_package
 from audit.receipt import receipt_key_name
@@ -241,6 +242,41 @@ def test_it_has_the_look_of_its_house_and_says_codes_in_words(desk):
     for code in ("explicit_consent", "legal_obligation", "legitimate_interest", "field.disclosed", "data_subject.own"):
         assert code not in html
     assert "obligation légale" in html
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "other"),
+    [
+        ("fr", ["Or jaune", "Par SMS", "3 ans", "5 janvier 2026", "3\u202f200,00\xa0€", "52 (eu)", "Suisse", "oui"], "Yellow gold"),
+        ("en", ["Yellow gold", "By text message", "3 years", "January 5, 2026", "€3,200.00", "52 (eu)", "Switzerland", "yes"], "Or jaune"),
+    ],
+)  # fmt: skip
+def test_page_and_paper_say_values_in_words_and_only_the_machines_files_say_codes(vault, clock, language, words, other):
+    more = {
+        "preferred_metals": ["yellow_gold"], "contact_channel": ["text_message"], "ring_size": {"value": "52", "system": "eu"},
+        "identity_verified": True, "residence_country": "CH",
+        "postal_address": [{"lines": ["3 rue du Cygne"], "postal_code": "1204", "locality": "Geneva", "country": "CH", "use": "home"}],
+    }  # fmt: skip
+    desk = Desk(vault, clock, person(FIELDS | more))
+    gathered, _ = delivering.hand_over(vault, ready(desk, language=language).id, desk.by())
+    files = opened(archive_of(vault, replace(gathered, names={"aurelle-crm": "Till of Aurelle"})))
+    assert b"Till of Aurelle" in files["package.html"]
+    html = unescape(files["package.html"].decode())
+    paper = letters(opened_pdf(files["package.pdf"])).replace(" ", "")
+    for each in words:
+        assert each in html, each
+        assert re.sub(r"\s", "", each) in re.sub(r"\s", "", paper), each
+    assert "3 rue du Cygne · 1204 · Geneva" in html
+    assert other not in html
+    for code in ("yellow_gold", "text_message", "aurelle-crm", "amount", "postal_code", "1095"):
+        assert code not in html, code
+    assert "yellow_gold" in files["csv/preferences.csv"].decode()
+    assert {"aurelle-crm"} == {
+        value["source"]
+        for category in json.loads(files["data.json"])["categories"]
+        for field in category["fields"]
+        for value in field["values"]
+    }
 
 
 def test_the_paper_says_what_the_page_says_in_the_letters_of_the_name(vault, clock):
@@ -481,11 +517,11 @@ def test_what_is_no_key_to_seal_to_is_refused(key, reason):
     ],
 )
 def test_values_are_told_plainly(value, text):
-    assert told(value) == text
+    assert plain(value) == text
 
 
 @pytest.mark.parametrize("value", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_a_value_that_looks_like_a_formula_is_text(value):
-    document = Document("en", "00" * 16, {}, {"data": {"identity": {"name": [value]}}}, {}, {})
+    document = Document("en", "00" * 16, {}, {"data": {"identity": {"name": [value]}}}, {}, {}, {}, {}, {})
     (_, row) = table(files_of(document, whole=False)["portable/identity.csv"])
     assert row == ["name", f"'{value}"]

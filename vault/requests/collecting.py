@@ -119,6 +119,7 @@ class Gathered:
     consents: tuple[Mapping[str, Any], ...] = field(repr=False)
     looks: tuple[Look, ...] = field(repr=False)
     authority: Authority | None = None
+    names: Mapping[str, str] = field(default_factory=dict)  # of systems, by id
     looks_since: str = ""  # from when on the log can be read, as it writes times; empty: from its beginning
 
 
@@ -179,13 +180,16 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
                 name = bundle.catalogue.category_by_id(each.category_id).name
                 found.setdefault(name, []).append(_held(bundle, request, each, part, today, veils, back))
         with vault.reading() as conn:
-            brands = {each.id: each.brand for each in systems.listed(conn)}
+            registered = systems.listed(conn)
+            brands = {each.id: each.brand for each in registered}
             numbering = Numbering(brands, staff_keys(vault.keys, [request.brand])[request.brand])
             seen = looks(conn, uow.shard, person.log_key, request.brand, numbering)
             kept = pruning.beginning(conn, uow.shard)
         told = {name: tuple(parts) for name, parts in found.items()}
+        names = {each.id: each.name for each in registered}
+        since = kept.since if kept else ""
         return Gathered(
-            request, now, bundle, told, tuple(unread), events, tuple(seen), authority, kept.since if kept else ""
+            request, now, bundle, told, tuple(unread), events, tuple(seen), authority, names=names, looks_since=since
         )
 
     return finish

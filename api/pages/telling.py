@@ -6,31 +6,32 @@ from typing import Any, Final
 from babel import Locale, numbers
 from babel.core import UnknownLocaleError
 
+from api.pages.choices import CHOICES
 from api.pages.language import N_, Language
-from api.portal.words import CHOICES
-from policies.catalogue import Field
 from vault.values import JsonValue
 
 _NAME: Final = ("salutation", "given", "middle", "family")
 _CHOSEN: Final = frozenset({"status", "topic", "occasion", "relation", "use", "system"})
 _DAYS: Final = frozenset({"date", "opened"})
+_ON_AN_ENVELOPE: Final = ("lines", "postal_code", "locality", "region", "country")
 
 
-def told(language: Language, of: Field, value: JsonValue) -> str:
-    """Write one value of a field."""
-    if of.type == "person_name" and isinstance(value, dict):
+def told(language: Language, kind: str, value: JsonValue) -> str:
+    """Write one value of a field of this type."""
+    if kind == "person_name" and isinstance(value, dict):
         native = value.get("native")
         plain = " ".join(str(value[each]) for each in _NAME if each in value)
         return f"{plain} ({_native(native)})" if isinstance(native, dict) else plain
-    if of.type == "money" and isinstance(value, dict):
+    if kind == "money" and isinstance(value, dict):
         return _money(language, value)
-    if of.type == "measurement" and isinstance(value, dict):
+    if kind == "measurement" and isinstance(value, dict):
         return f"{value['value']} ({value['system']})"
     if isinstance(value, dict):
-        return " · ".join(_member(language, name, each) for name, each in value.items())
+        members = sorted(value, key=_place)  # the others stay in the order that they are kept in
+        return " · ".join(_member(language, name, value[name]) for name in members)
     if isinstance(value, bool):
         return language.say(N_("yes") if value else N_("no"))
-    return _SCALARS.get(of.type, _plain)(language, value)
+    return _SCALARS.get(kind, _plain)(language, value)
 
 
 def chosen(language: Language, code: str) -> str:
@@ -49,6 +50,10 @@ def language_name(language: Language, code: str) -> str:
         return Locale.parse(code, sep="-").get_display_name(language.tag) or code
     except (UnknownLocaleError, ValueError):
         return code
+
+
+def _place(name: str) -> int:
+    return _ON_AN_ENVELOPE.index(name) if name in _ON_AN_ENVELOPE else len(_ON_AN_ENVELOPE)
 
 
 def _member(language: Language, name: str, value: Any) -> str:
