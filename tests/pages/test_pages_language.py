@@ -99,3 +99,7 @@ def test_the_first_of_a_month_is_an_ordinal_in_french():
     assert [language(tag).day(date(2026, 12, 1)) for tag in ("fr", "en")] == ["1er décembre 2026", "December 1, 2026"]
     assert language("fr").day(date(2026, 12, 11)) == "11 décembre 2026"
     assert language("fr").day(1_796_083_200) == "1er décembre 2026"
+    assert language("fr").moment(1_796_083_200) == "1er déc. 2026, 00:00:00 UTC"
+    assert language("fr").moment(1_796_083_200 + 30 * 86_400) == "31 déc. 2026, 00:00:00 UTC"
+    assert language("fr").moment(1_796_083_200 + 10 * 86_400) == "11 déc. 2026, 00:00:00 UTC"
+    assert language("en").moment(1_796_083_200) == "1 Dec 2026, 00:00:00 UTC"
