@@ -114,6 +114,7 @@ def _environment(tag: str) -> Environment:
         "number": spoken.number, "percent": spoken.percent, "day": spoken.day, "written": spoken.written_day, "moment": spoken.moment,
         "since": spoken.since, "say": spoken.say, "shell": shlex.join,
         "reported": lambda report, most: reported(report, spoken, most),
+        "basis": lambda code: columns.cell(spoken, "", "basis", code),
         "asked": lambda words: [columns.asked(spoken, *each) for each in words.items()],
     }  # fmt: skip
     return environment

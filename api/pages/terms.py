@@ -160,6 +160,14 @@ PARTS: Final[Mapping[str, str]] = {
     "notice": N_("notice"),
 }
 
+HELD_FOR: Final[Mapping[str, str]] = {
+    "legal_claim": N_("a legal claim"),
+    "authority_order": N_("an authority’s order"),
+    "dispute": N_("a dispute"),
+    "fraud_inquiry": N_("an inquiry into fraud"),
+    "product_safety": N_("safety of a product"),
+}
+
 GROUNDS: Final[Mapping[str, str]] = {
     "suspected_fraud": N_("Suspected fraud"),
     "insuf_verification": N_("Identity not shown"),

@@ -245,6 +245,7 @@ def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
         "move": word(terms.MOVES),
         "phase": word(terms.PHASES),
         "ground": word(terms.GROUNDS),
+        "held_for": word(terms.HELD_FOR),
         "cause": word(terms.CAUSES),
         "scope": word(terms.ERASED),
         "word": word(terms.SAID),

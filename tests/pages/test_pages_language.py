@@ -8,9 +8,11 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from api.pages import words
+from api.pages import terms, words
 from api.pages.language import FOLDER, LANGUAGES, language, preferred
 from audit.entry import Act
+from policies.difference import Part
+from vault.erasure.holds import HoldReason
 
 ROOT = Path(__file__).parents[2] / "api"
 METHODS = [("**/templates/**.html", "jinja2.ext.babel_extract"), ("**.py", "python")]
@@ -64,6 +66,11 @@ def test_french_is_written_as_french_is(french):
 
 def test_every_act_of_the_log_has_its_words():
     assert set(words.ACTS) == {each.value for each in Act}
+
+
+def test_every_reason_of_a_hold_and_every_part_of_a_bundle_has_its_words():
+    assert set(terms.HELD_FOR) == {each.value for each in HoldReason}
+    assert set(terms.PARTS) == {each.value for each in Part}
 
 
 def test_dates_and_numbers_are_the_languages_own():
