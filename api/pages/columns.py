@@ -185,6 +185,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "policy_version": N_("Version of the policy"),
 }
 
+_COLUMNS_OF: Final[Mapping[tuple[str, str], str]] = {("blast_radius", "system"): N_("State of the system")}
+
 # What stands in a column, by its name; what a report says in a column of its own way, by report and name.
 _CODES: Final[Mapping[str, Mapping[str, str]]] = {
     "act": ACTS,
@@ -234,8 +236,10 @@ _AT_MOST: Final = "at most "
 _DAYS: Final = re.compile(r"(?P<rule>[0-9]+) days|(?P<law>.+) \((?P<days>[0-9]+) days\)")
 
 
-def column(language: Language, name: str) -> str:
-    """Name a column or a total. A name without words of ours is shown as it is."""
+def column(language: Language, name: str, report: str = "") -> str:
+    """Name a column or a total, of a report. A name without words of ours is shown as it is."""
+    if (report, name) in _COLUMNS_OF:
+        return language.say(_COLUMNS_OF[report, name])
     if name in COLUMNS:
         return language.say(COLUMNS[name])
     if (act := name.removesuffix(_TURNED_AWAY)) != name and act in ACTS:

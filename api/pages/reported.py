@@ -103,10 +103,10 @@ def reported(report: Report, language: Language, most: int) -> Reported:
             *([(language.say(N_("Rows left out")), language.number(body.more))] if body.more else []),
         ],
         totals=[
-            (columns.column(language, name), columns.cell(language, report.name, name, value))
+            (columns.column(language, name, report.name), columns.cell(language, report.name, name, value))
             for name, value in body.totals
         ],
-        columns=[(columns.column(language, each.name), each.kind) for _, each in kept],
+        columns=[(columns.column(language, each.name, report.name), each.kind) for _, each in kept],
         rows=rows,
         beyond=max(0, len(body.rows) - most),
         notes=[english if spoken == ENGLISH else french for english, french in body.notes],

@@ -96,6 +96,13 @@ def test_every_column_and_total_of_every_report_has_its_words_in_both_languages(
         assert french == (catalogue[f"%(act)s: {more}"] % {"act": catalogue[act]} if colon else catalogue[act]), name
 
 
+def test_one_name_may_stand_for_another_thing_in_another_report():
+    assert [columns.column(FRENCH, "system", name) for name in ("blast_radius", "dormant")] == [
+        "État du système",
+        "Système",
+    ]
+
+
 def test_a_name_without_words_is_shown_as_it_is():
     assert columns.column(FRENCH, "surprise_of_tomorrow") == "surprise of tomorrow"
     assert columns.column(FRENCH, "last_surprise") == "last surprise"
