@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import orjson
 
+from api.pages.language import Language
+from api.pages.reported import reported
 from audit.reports.document import Report
-from audit.reports.lines import told
 from audit.spreadsheet import Written
 
 MOST_ROWS: Final = 5_000  # of one table on paper; the CSV has all
@@ -53,7 +54,7 @@ class PrintFailed(Exception):
 class Part:
     """A stretch of a sheet: a heading of level 2 or 3 if it has one, paragraphs, and a table if it has rows.
 
-    `widths` are the columns' shares of the page; left out, all are alike.
+    `widths` are the columns' shares of the page; left out, all are alike. `beyond` rows more are in the CSV.
     """
 
     heading: str = ""
@@ -62,6 +63,7 @@ class Part:
     rows: Sequence[Sequence[Written]] = field(default=(), repr=False)
     widths: Sequence[int] = ()
     level: int = 2
+    beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Sheet:
     footer: str
     to_sign: bool = True  # a line for whoever vouches for the paper with their hand
     language: str = "en"
+    spoken: str = ""  # the language of the notes, if it is another
     landscape: bool = True
     house: str = ""
     under: Sequence[str] = ()
@@ -107,28 +110,14 @@ def draw(sheet: Sheet) -> bytes:
     return done.stdout
 
 
-def of_report(report: Report) -> bytes:
-    """Return a report as PDF; what counts is its signed form, of which the paper names the digest's note."""
-    body = report.body
-    facts = [
-        ("Question", report.question),
-        *[(name, value) for name, value in report.filter.items()],
-        ("Generated", told(report.generated_at)),
-        ("Policies", report.policies),
-        ("Rows", str(len(body.rows) + body.more)),
-        *[(name.replace("_", " "), str(value)) for name, value in body.totals],
-    ]
-    if body.more:
-        facts.append(("Rows left out", str(body.more)))
-    footer = "  ".join(f"{each.origin} at {each.size}, root {each.root.hex()}" for each in report.upto)
+def of_report(report: Report, language: Language) -> bytes:
+    """Return a report as PDF, in a reader's words; what counts is its signed form, of which the paper names the digest's note."""
+    told = reported(report, language, MOST_ROWS)
+    facts = [*told.facts, *told.totals]
     if report.signature:
-        facts.append(("Signature", " ".join(report.signature.split())))
-    # What is said in two languages is printed in the print's own.
-    kept = [place for place, each in enumerate(body.columns) if each.name != "why_fr"]
-    columns = [body.columns[place].name.replace("_", " ") for place in kept]
-    rows = [[row[place] for place in kept] for row in body.rows]
-    title = report.name.replace("_", " ").capitalize()
-    return draw(Sheet(title, facts, body.notes, [Part(columns=columns, rows=rows)], footer))
+        facts.append((language.say("Signature"), " ".join(report.signature.split())))
+    part = Part(columns=[name for name, _ in told.columns], rows=told.rows, beyond=told.beyond)
+    return draw(Sheet(told.title, facts, told.notes, [part], told.footer, language=language.tag, spoken=told.spoken))
 
 
 def _document(sheet: Sheet) -> dict[str, Any]:
@@ -145,6 +134,7 @@ def _document(sheet: Sheet) -> dict[str, Any]:
         "words": {name: words[name] for name in ("page", "sign", "spelled")},
         "style": {
             "language": sheet.language,
+            "notes": sheet.spoken or sheet.language,
             "accent": accent,
             "landscape": sheet.landscape,
             "small": _LANDSCAPE if sheet.landscape else _PORTRAIT,
@@ -154,7 +144,7 @@ def _document(sheet: Sheet) -> dict[str, Any]:
 
 
 def _part(part: Part, words: Mapping[str, str]) -> dict[str, Any]:
-    left = len(part.rows) - MOST_ROWS
+    left = max(0, len(part.rows) - MOST_ROWS) + part.beyond
     return {
         "heading": part.heading,
         "level": part.level,

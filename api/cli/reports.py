@@ -1,6 +1,7 @@
 """Commands on reports: list them, run one, check one that was handed out."""
 
 import sys
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,6 +12,7 @@ from api import bootstrap, pdf
 from api.cli.opened import OPERATOR
 from api.cli.output import Exit, Json, Output, fail
 from api.cli.periods import Since, Until, period
+from api.pages.language import ENGLISH, language
 from api.settings import load
 from audit.checkpoint import parse
 from audit.errors import VerificationError
@@ -18,6 +20,7 @@ from audit.findings import how_many
 from audit.note import split_note, vkey
 from audit.reports import document
 from audit.reports.asked import LARGEST, MOST_ROWS, Asked
+from audit.reports.document import Report
 from audit.reports.lines import told
 from vault import evidence
 from vault.keys.service import SigningKey
@@ -40,7 +43,11 @@ class Form(StrEnum):
     PDF = "pdf"
 
 
-_WRITERS: Final = {Form.JSON: document.to_json, Form.CSV: document.to_csv, Form.PDF: pdf.of_report}
+_WRITERS: Final[Mapping[Form, Callable[[Report], bytes]]] = {
+    Form.JSON: document.to_json,
+    Form.CSV: document.to_csv,
+    Form.PDF: lambda report: pdf.of_report(report, language(ENGLISH)),  # as all that the command line says
+}
 
 
 @group.command("list")

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from api.console import filters, reports
 from api.console.visit import PREFIX, Visit
+from api.pages.reported import title_of
 from api.problems import Problem
 from audit.entry import Act, Entry, Outcome
 from audit.reports import document
@@ -63,7 +64,7 @@ def made_page(visit: Visit) -> Response:
         run = runs.standing(visit.vault, _identifier(visit))
     except UnknownReport:
         raise Problem("not_found") from None
-    title = reports.title_of(catalog.definition(run.name))
+    title = title_of(catalog.definition(run.name))
     return visit.page("made.html", run=run, title=title, formats=reports.formats_of(visit))
 
 

@@ -3,7 +3,6 @@
 Whom a report is about, a person or a member of staff, is said in a form and never in an address. Looking at a report and taking it away are both entries; taking it away takes an officer who has just proved to be there.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
@@ -14,6 +13,7 @@ from api.console.visit import PREFIX, Visit
 from api.packages.archive import zipped
 from api.pages import render
 from api.pages.language import N_
+from api.pages.reported import title_of
 from api.problems import Problem
 from audit.entry import Act, Entry, Outcome
 from audit.reports import document
@@ -40,34 +40,6 @@ _DAY: Final = 86_400
 _WORDS: Final = ("brand", "system", "purpose")
 WHOM: Final = frozenset({"reference", "staff"})
 _LONGEST_REFERENCE: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Title:
-    """What a report is called and asks, in the reader's words."""
-
-    name: str
-    title: str
-    question: str
-
-
-TITLES: Final = {
-    each.name: each
-    for each in (
-        Title("processing", N_("Record of processing"), N_("What do we do with whose data (Art. 30)?")),
-        Title("access", N_("Access"), N_("Who saw what, when and why?")),
-        Title("consents", N_("Consent evidence"), N_("Can we prove a consent, of a person or a campaign?")),
-        Title("requests", N_("Register of requests"), N_("Are we on time?")),
-        Title("blast_radius", N_("Blast radius"), N_("This credential leaked: who is hit (Art. 33, 34)?")),
-        Title("transfers", N_("Transfers"), N_("What left the EEA?")),
-        Title("retention", N_("Retention due"), N_("What must go next?")),
-        Title("dormant", N_("Dormant grants"), N_("Who could, but does not?")),
-        Title("policy_changes", N_("Policy changes"), N_("Who changed the rules, and what moved?")),
-        Title("refusals", N_("Refusals"), N_("Where do the rules bite?")),
-        Title("dpia", N_("Facts for an impact assessment"), N_("Which facts does an impact assessment need?")),
-        Title("anomalies", N_("Bulk and anomalies"), N_("Is somebody harvesting?")),
-    )
-}
 
 
 def page(visit: Visit) -> Response:
@@ -172,7 +144,7 @@ def given(visit: Visit, made: Report, kind: str) -> Response:
         content = render.alone("report_file.html", visit.tag, frame)
     elif kind == "pdf":
         try:
-            content = pdf.of_report(made)
+            content = pdf.of_report(made, visit.language)
         except pdf.PrintFailed:
             raise Problem("internal_error") from None
     else:
@@ -229,11 +201,6 @@ def _asked(visit: Visit, wanted: Definition, kept: dict[str, str], whom: dict[st
         )
     except ValueError:
         raise Problem("bad_request") from None
-
-
-def title_of(wanted: Definition) -> Title:
-    """Return what a report is called; one without words of ours by its name."""
-    return TITLES.get(wanted.name, Title(wanted.name, wanted.name, wanted.question))
 
 
 def _rows(made: Report) -> int:

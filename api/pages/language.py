@@ -55,9 +55,7 @@ class Language:
     def day(self, value: date | int) -> str:
         """Write a day, given as a date or in UTC seconds."""
         when = self._moment(value) if isinstance(value, int) else value
-        text = dates.format_date(when, "long", locale=self._locale)
-        # The first of a month is an ordinal in French, which the locale's patterns do not know.
-        return f"1er{text[1:]}" if self.tag == "fr" and when.day == 1 else text
+        return self._ordinal(when, dates.format_date(when, "long", locale=self._locale))
 
     def written_day(self, value: str) -> str:
         """Write a day that is given as `YYYY-MM-DD`; what is none is written as it is."""
@@ -68,11 +66,16 @@ class Language:
 
     def moment(self, seconds: int) -> str:
         """Write a moment, given in UTC seconds."""
-        return dates.format_datetime(self._moment(seconds), "d MMM y, HH:mm:ss 'UTC'", locale=self._locale)
+        when = self._moment(seconds)
+        return self._ordinal(when, dates.format_datetime(when, "d MMM y, HH:mm:ss 'UTC'", locale=self._locale))
 
     def since(self, seconds: int) -> str:
         """Write how long something takes or took."""
         return dates.format_timedelta(seconds, locale=self._locale, threshold=1.2)
+
+    def _ordinal(self, when: date, text: str) -> str:
+        # The first of a month is an ordinal in French, which the locale's patterns do not know. Both forms begin with the day.
+        return f"1er{text[1:]}" if self.tag == "fr" and when.day == 1 else text
 
     @staticmethod
     def _moment(seconds: int) -> datetime:

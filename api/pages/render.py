@@ -11,8 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
-from api.pages import words
+from api.pages import columns, words
 from api.pages.language import Language, language
+from api.pages.reported import reported
 
 _API: Final = Path(__file__).parents[1]
 FOLDERS: Final = (_API / "console" / "templates", _API / "portal" / "templates", _API / "pages" / "templates")
@@ -112,5 +113,8 @@ def _environment(tag: str) -> Environment:
     environment.filters |= {
         "number": spoken.number, "percent": spoken.percent, "day": spoken.day, "written": spoken.written_day, "moment": spoken.moment,
         "since": spoken.since, "say": spoken.say, "shell": shlex.join,
+        "reported": lambda report, most: reported(report, spoken, most),
+        "basis": lambda code: columns.cell(spoken, "", "basis", code),
+        "asked": lambda words: [columns.asked(spoken, *each) for each in words.items()],
     }  # fmt: skip
     return environment

@@ -228,13 +228,6 @@ def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
     def counted(count: object) -> str:
         return language.number(count) if isinstance(count, int) else str(count)
 
-    def cell(value: object) -> str:
-        if isinstance(value, bool):
-            return language.say(N_("yes") if value else N_("no"))
-        if isinstance(value, int):
-            return language.number(value)
-        return ", ".join(value) if isinstance(value, tuple) else str(value)
-
     return {
         "role": word(ROLES),
         "method": word(METHODS),
@@ -252,25 +245,25 @@ def filters(language: Language) -> dict[str, Callable[[Any], Any]]:
         "move": word(terms.MOVES),
         "phase": word(terms.PHASES),
         "ground": word(terms.GROUNDS),
+        "held_for": word(terms.HELD_FOR),
         "cause": word(terms.CAUSES),
         "scope": word(terms.ERASED),
         "word": word(terms.SAID),
         "consent": word(terms.CONSENTS),
         "consent_tone": lambda code: _CONSENT_TONES.get(str(code), "plain"),
         "change": word(terms.CHANGES),
+        "part": word(terms.PARTS),
         "anomaly": word(terms.ANOMALIES),
         "severity": word(terms.SEVERITIES),
         "finding": word(terms.FINDINGS),
         "verdict": word(terms.VERDICTS),
         "running": word(terms.RUNNING),
         "answered": word({**LEVELS, "refused": OUTCOMES["deny"][0]}),
-        "column": word(terms.COLUMNS),
         "done": lambda code: language.say(terms.DONE[code]) if code in terms.DONE else "",
         "limit": lambda spelt: terms.limit(language, spelt),
         "titled": lambda titles: titles.get(language.tag) or titles.get("en") or next(iter(titles.values()), ""),
         "few": lambda count: counted(few(count)),
         "counted": counted,
-        "cell": cell,
         "clock": lambda at: language.moment(second(at)),
         "iso": lambda seconds: datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }

@@ -90,20 +90,11 @@ def anomalies(
             each.index,
         )
     totals: list[tuple[str, Cell]] = [(f"{name}_highlights", counts.get(name, 0)) for name in _ORDER[:-1]]
+    limits = {"looks": thresholds.looks, "times": thresholds.times, "refusals": thresholds.refusals}
     notes = (
-        (
-            f"Usual is the fullest hour of the {BASELINE_DAYS} days before the period. Looks are counted, not people: the log "
-            "relates no two entries of one person. Night is 22 to 5 UTC."
-        ),
-        (
-            f"Told from {thresholds.looks} looks an hour and {thresholds.times} times the usual on; {thresholds.refusals} refusals "
-            f"before a look; {thresholds.vain} searches and {thresholds.failed} authentications an hour in vain."
-        ),
-        (
-            "Fields are held against the policies in force now. Looks before an erasure are found of people who are erased in "
-            "part, or whose data a law keeps: of whom the key is gone nothing can be told. Hours of the key holder are those "
-            "that a reconciliation recorded (`ecrin audit reconcile`)."
-        ),
+        explained("note_usual", days=BASELINE_DAYS),
+        explained("note_limits", vain=thresholds.vain, failed=thresholds.failed, **limits),
+        explained("note_bounds"),
     )
     return table.body(totals, notes)
 

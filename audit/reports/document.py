@@ -35,7 +35,8 @@ class Report:
     """A report with everything that a reader needs to place it.
 
     `filter` says what was asked for, in words of the log. `policies` is the hash of the policy bundle in force (hex).
-    `signature` is the signed note, "" until it is signed.
+    `signature` is the signed note, "" until it is signed. `in_french` says whether its notes were signed in French too: those
+    of documents from before were not, and their French is "".
     """
 
     name: str
@@ -46,6 +47,7 @@ class Report:
     upto: tuple[Vouched, ...]
     body: Body
     signature: str = field(default="", repr=False)
+    in_french: bool = True
 
     @property
     def content(self) -> dict[str, Any]:
@@ -67,7 +69,9 @@ class Report:
             "row_count": len(body.rows) + body.more,
             "rows_left_out": body.more,
             "totals": dict(body.totals),
-            "notes": list(body.notes),
+            "notes": [english for english, _ in body.notes],
+            # A document from before is spelt as it was, or its signature would not hold.
+            **({"notes_fr": [french for _, french in body.notes]} if self.in_french else {}),
         }
 
 
@@ -96,6 +100,7 @@ def opened(document: bytes) -> tuple[dict[str, Any], str]:
 def read(document: bytes) -> Report:
     """Read a JSON document of ours as the report it was written from. Nothing is verified."""
     content, note = opened(document)
+    french = content.get("notes_fr")
     upto = tuple(
         Vouched(shard, each["origin"], each["size"], bytes.fromhex(each["root"]), each["note"])
         for shard, each in enumerate(content["checkpoints"])
@@ -105,10 +110,11 @@ def read(document: bytes) -> Report:
         tuple(tuple(tuple(cell) if isinstance(cell, list) else cell for cell in row) for row in content["rows"]),
         content["rows_left_out"],
         tuple(content["totals"].items()),
-        tuple(content["notes"]),
+        tuple(zip(content["notes"], [""] * len(content["notes"]) if french is None else french, strict=True)),
     )
+    name, question, asked, policies = (content[each] for each in ("report", "question", "filter", "policies"))
     at = second(content["generated"])
-    return Report(content["report"], content["question"], content["filter"], at, content["policies"], upto, body, note)
+    return Report(name, question, asked, at, policies, upto, body, note, in_french=french is not None)
 
 
 def csv_of(content: Mapping[str, Any]) -> bytes:

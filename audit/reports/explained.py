@@ -1,4 +1,4 @@
-r"""What a highlight says of itself, in English and in French: what was seen, what is usual, and what to ask.
+r"""What the review says, in English and in French: of a highlight what was seen, what is usual and what to ask; of itself its bounds.
 
 The report is signed with both, so that a reader has the words that were signed and not a translation of them. French sets
 a no-break space (`\u00a0`) before what is two marks high.
@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-Words = tuple[str, str]
-"""English, French."""
+from audit.reports.table import Words
 
 _SENTENCES: Final[Mapping[str, Words]] = MappingProxyType(
     {
@@ -98,6 +97,40 @@ _SENTENCES: Final[Mapping[str, Words]] = MappingProxyType(
             (
                 "Le détenteur des clés a ouvert {opened} clés dans l’heure de {hour} et en a refusé {refused}\u00a0; le journal en "
                 "explique {explained}\u00a0: quel processus les a demandées, et pour qui\u00a0?"
+            ),
+        ),
+        "note_usual": (
+            (
+                "Usual is the fullest hour of the {days} days before the period. Looks are counted, not people: the log "
+                "relates no two entries of one person. Night is 22 to 5 UTC."
+            ),
+            (
+                "L’habitude est l’heure la plus chargée des {days} jours précédant la période. Ce sont des consultations qui "
+                "sont comptées, et non des personnes\u00a0: le journal ne relie pas entre elles les écritures d’une même personne. "
+                "La nuit va de 22\u00a0h à 5\u00a0h UTC."
+            ),
+        ),
+        "note_limits": (
+            (
+                "Told from {looks} looks an hour and {times} times the usual on; {refusals} refusals "
+                "before a look; {vain} searches and {failed} authentications an hour in vain."
+            ),
+            (
+                "Est signalé ce qui atteint {looks} consultations par heure et dépasse {times} fois l’habitude\u00a0; {refusals} "
+                "refus avant une consultation\u00a0; {vain} recherches ou {failed} authentifications vaines en une heure."
+            ),
+        ),
+        "note_bounds": (
+            (
+                "Fields are held against the policies in force now. Looks before an erasure are found of people who are erased in "
+                "part, or whose data a law keeps: of whom the key is gone nothing can be told. Hours of the key holder are those "
+                "that a reconciliation recorded (`ecrin audit reconcile`)."
+            ),
+            (
+                "Les champs sont confrontés aux règles en vigueur à ce jour. Les consultations précédant un effacement sont "
+                "retrouvées pour les personnes effacées en partie ou dont une loi impose de conserver des données\u00a0: de celles "
+                "dont la clé est détruite, rien ne peut être dit. Les heures du détenteur des clés sont celles qu’un "
+                "rapprochement a consignées (`ecrin audit reconcile`)."
             ),
         ),
     }

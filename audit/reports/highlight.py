@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from audit.reports.explained import Words
+from audit.reports.table import Words
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from typing import Final
 
 Cell = str | int | bool | tuple[str, ...]
 
+Words = tuple[str, str]
+"""What a report says of itself, in the languages that it is signed in: English, French."""
+
 LEAST: Final = 5
 FEW: Final = f"<{LEAST}"
 
@@ -45,7 +48,7 @@ class Body:
     rows: tuple[tuple[Cell, ...], ...]
     more: int
     totals: tuple[tuple[str, Cell], ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
 
 
 class Table:
@@ -84,7 +87,7 @@ class Table:
         """How many rows were added."""
         return len(self._rows) + self._more
 
-    def body(self, totals: Iterable[tuple[str, Cell]] = (), notes: Iterable[str] = ()) -> Body:
+    def body(self, totals: Iterable[tuple[str, Cell]] = (), notes: Iterable[Words] = ()) -> Body:
         """Return what was gathered. Totals of people or acts about them go through `few` or `total` first."""
         return Body(self._columns, tuple(self._rows), self._more, tuple(totals), tuple(notes))
 

@@ -8,6 +8,7 @@ import pytest
 from print_reading import elements, letters, opened, tags
 
 from api import pdf
+from api.pages.language import language
 from audit.reports.document import Report
 from audit.reports.lines import Vouched
 from audit.reports.table import Column, Kind, Table
@@ -196,8 +197,8 @@ def test_a_report_is_printed_with_its_question_filter_and_totals():
     table = Table((Column("rule"), Column("refusals", Kind.COUNT), Column("fields", Kind.LIST)), 10)
     table.add("floor.minor", 3, ("a", "b"))
     upto = (Vouched(0, "vault.example/audit", 7, b"\x05" * 32, "n"),)
-    body = table.body([("refusals", "<5")], ["Read this first."])
-    document = pdf.of_report(Report("refusals", "Where?", {"since": "x"}, 1_790_000_000, "ab", upto, body))
+    body = table.body([("refusals", "<5")], [("Read this first.", "À lire d’abord.")])
+    document = pdf.of_report(Report("refusals", "Where?", {"since": "x"}, 1_790_000_000, "ab", upto, body), language("en"))
     drawn = letters(opened(document))
-    for each in ("Where?", "floor.minor", "Read this first."):
+    for each in ("Where do the rules bite?", "floor.minor", "Read this first."):
         assert each in drawn, each

@@ -1,8 +1,11 @@
 """The form of a report: small counts are never told, rows are bounded, JSON is canonical, CSV runs nothing, both are signed."""
 
+import base64
 import csv
+import hashlib
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import rfc8785
@@ -14,7 +17,7 @@ from audit.reports import document
 from audit.reports.asked import Asked
 from audit.reports.document import Report
 from audit.reports.lines import Vouched
-from audit.reports.table import Column, Kind, Table, few, total
+from audit.reports.table import Body, Column, Kind, Table, few, total
 
 COLUMNS = (Column("who"), Column("people", Kind.COUNT), Column("days", Kind.NUMBER), Column("fields", Kind.LIST))
 UPTO = (Vouched(0, ORIGIN, 7, b"\x05" * 32, "note\n"),)
@@ -24,7 +27,7 @@ def report(*rows, most=10, totals=(), signer=None):
     table = Table(COLUMNS, most)
     for row in rows:
         table.add(*row)
-    made = Report("refusals", "Why?", {"since": "x"}, START, "ab" * 32, UPTO, table.body(totals, ("café",)))
+    made = Report("refusals", "Why?", {"since": "x"}, START, "ab" * 32, UPTO, table.body(totals, (("coffee", "café"),)))
     if signer is None:
         return made
     return Report(
@@ -118,3 +121,61 @@ def test_a_report_under_another_name_key_or_text_is_refused(reporter):
     ):
         with pytest.raises(VerificationError):
             document.verify(note, written, keys, origin)
+
+
+# --------------------------------------------------------------------------------------------- notes in two languages
+
+BEFORE = (
+    b'{"content":{"checkpoints":[{"note":"note\\n","origin":"vault.example/audit","root":"'
+    + b"05" * 32
+    + b'","size":7}],'
+    b'"columns":[{"kind":"text","name":"who"}],"filter":{"since":"x"},"generated":"2026-09-21T14:13:20Z",'
+    b'"notes":%s,"policies":"ab","question":"Why?","report":"refusals","row_count":1,"rows":[["a"]],"rows_left_out":0,'
+    b'"totals":{"refusals":"<5"},"version":1}'
+)
+
+
+def signed_before(notes, signer):
+    """A document as it was written and signed before notes were said in French too."""
+    start = BEFORE % notes
+    digests = [hashlib.sha256(each).hexdigest() for each in (start.removeprefix(b'{"content":'), b"who\r\na\r\n")]
+    root = base64.b64encode(bytes([5]) * 32).decode()
+    text = (
+        f"{ORIGIN}/report\nrefusals\njson {digests[0]}\ncsv {digests[1]}\n2026-09-21T14:13:20Z\nlog {ORIGIN} 7 {root}\n"
+    )
+    note = sign_note(text, (signer,))
+    return start + b',"signature":' + json.dumps(note, ensure_ascii=False).encode() + b"}\n", note
+
+
+@pytest.mark.parametrize("notes", [b'["Read this first.","And this."]', b"[]"])
+def test_a_document_from_before_is_read_and_spelt_again_as_it_was_signed(reporter, notes):
+    document_before, note = signed_before(notes, reporter)
+    assert document.verify(note, document_before, [reporter.vkey], ORIGIN) == "refusals"
+    read = document.read(document_before)
+    assert not read.in_french
+    assert read.body.notes == tuple((each, "") for each in json.loads(notes))
+    assert document.to_json(read) == document_before
+    assert document.verify(read.signature, document.to_json(read), [reporter.vkey], ORIGIN) == "refusals"
+    with pytest.raises(VerificationError):  # as one of today it would be another document
+        document.verify(note, document.to_json(replace(read, in_french=True)), [reporter.vkey], ORIGIN)
+
+
+def test_notes_are_signed_in_both_languages_one_beside_the_other(reporter):
+    made = report(("a", 30, 1, ()), signer=reporter)
+    written = document.to_json(made)
+    content = json.loads(written)["content"]
+    assert (content["notes"], content["notes_fr"]) == (["coffee"], ["café"])
+    assert document.read(written) == made
+    for french in (b'["caf\xc3\xa8"]', b"[]"):
+        changed = written.replace(b'"notes_fr":["caf\xc3\xa9"]', b'"notes_fr":' + french)
+        assert changed != written
+        with pytest.raises(VerificationError):
+            document.verify(made.signature, changed, [reporter.vkey], ORIGIN)
+    with pytest.raises(ValueError, match="shorter"):  # a note that has lost its French is no note of ours
+        document.read(changed)
+
+
+def test_a_report_without_notes_says_so_in_both_languages():
+    made = replace(report(), body=Body(COLUMNS, (), 0))
+    assert (made.content["notes"], made.content["notes_fr"]) == ([], [])
+    assert document.read(document.to_json(made)).in_french

@@ -15,6 +15,8 @@ from sqlalchemy import text
 from audit.entry import Act, Actor, ActorKind, Entry, Outcome
 from audit.reports import document
 from vault import pruning, scrubbing
+from vault.erasure import holds
+from vault.erasure.holds import HoldReason
 from vault.pruningbounds import Plan
 from vault.reports.catalog import DEFINITIONS
 
@@ -36,6 +38,21 @@ def test_every_page_opens_in_both_languages_and_shows_nobody(maison, life, signe
             shown = page.answer.text
             assert not [each for each in (*PERSONAL, life) if each in shown], path
             assert page.answer.text.count("<h1>") == 1, path
+
+
+def test_codes_of_grounds_filters_and_holds_are_said_in_the_readers_words(maison, life, signed_in):
+    with maison.vault.reading() as conn:
+        subject = conn.execute(text("SELECT id FROM subject")).scalars().first()
+    holds.place(maison.vault, bytes(subject), HoldReason.DISPUTE, Actor(ActorKind.OFFICER, "claire"))
+    for language, said in (
+        ("en", {"purposes": ("explicit consent", "vital interest"), "erasures": ("a dispute",), "reports/access": ("From: ", "Until: ")}),
+        ("fr", {"purposes": ("consentement explicite", "intérêt vital"), "erasures": ("un litige",), "reports/access": ("Depuis : ",)}),
+    ):  # fmt: skip
+        officer = signed_in("compliance", language, officer_id=f"codes-{language}")
+        for path, words in said.items():
+            page = officer.get(f"/console/{path}").text
+            assert [each for each in words if each not in page] == [], (language, path)
+            assert not [each for each in ("explicit_consent", "vital_interest", "dispute<", "since:") if each in page]
 
 
 def test_what_does_not_exist_is_a_page_too(maison, life, signed_in):

@@ -45,6 +45,8 @@ def carries(answer, kind, maison, life):
     assert maison.vault.bundle.hash.hex() in plain
     assert "aurelle-pos" in plain
     assert "2026-09-2" in plain
+    if kind in {"html", "pdf"}:
+        assert re.search(r"2\dSep2026,\d\d:\d\d:\d\dUTC", plain)  # as people read it
     with maison.vault.reading() as conn:  # the newest signed one when it was made
         notes = conn.execute(text_of("SELECT note FROM log_checkpoint")).scalars()
         roots = [b64decode(each.split("\n")[2]).hex() for each in notes]

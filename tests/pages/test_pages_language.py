@@ -8,9 +8,11 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from api.pages import words
+from api.pages import terms, words
 from api.pages.language import FOLDER, LANGUAGES, language, preferred
 from audit.entry import Act
+from policies.difference import Part
+from vault.erasure.holds import HoldReason
 
 ROOT = Path(__file__).parents[2] / "api"
 METHODS = [("**/templates/**.html", "jinja2.ext.babel_extract"), ("**.py", "python")]
@@ -66,6 +68,11 @@ def test_every_act_of_the_log_has_its_words():
     assert set(words.ACTS) == {each.value for each in Act}
 
 
+def test_every_reason_of_a_hold_and_every_part_of_a_bundle_has_its_words():
+    assert set(terms.HELD_FOR) == {each.value for each in HoldReason}
+    assert set(terms.PARTS) == {each.value for each in Part}
+
+
 def test_dates_and_numbers_are_the_languages_own():
     english, french = language("en"), language("fr")
     assert english.moment(1_790_000_000) == "21 Sep 2026, 14:13:20 UTC"
@@ -99,3 +106,7 @@ def test_the_first_of_a_month_is_an_ordinal_in_french():
     assert [language(tag).day(date(2026, 12, 1)) for tag in ("fr", "en")] == ["1er décembre 2026", "December 1, 2026"]
     assert language("fr").day(date(2026, 12, 11)) == "11 décembre 2026"
     assert language("fr").day(1_796_083_200) == "1er décembre 2026"
+    assert language("fr").moment(1_796_083_200) == "1er déc. 2026, 00:00:00 UTC"
+    assert language("fr").moment(1_796_083_200 + 30 * 86_400) == "31 déc. 2026, 00:00:00 UTC"
+    assert language("fr").moment(1_796_083_200 + 10 * 86_400) == "11 déc. 2026, 00:00:00 UTC"
+    assert language("en").moment(1_796_083_200) == "1 Dec 2026, 00:00:00 UTC"

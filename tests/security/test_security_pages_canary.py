@@ -21,6 +21,7 @@ from sqlalchemy import inspect, text
 
 from api import pdf
 from api.console.site import PAGES
+from api.pages.language import language
 from api.portal.site import ROUTES
 from api.siem.shapes import SHAPES
 from audit import ledger
@@ -128,7 +129,7 @@ def written_down(maison):
     for name, of in catalog.DEFINITIONS.items():
         about = {"system": "aurelle-pos"} if "system" in of.knows else {}
         asked = Asked(max(0, now - of.days * 86_400), now + 1, **about)
-        yield from printed(pdf.of_report(running.run(maison.vault, name, asked, actor)))
+        yield from printed(pdf.of_report(running.run(maison.vault, name, asked, actor), language("fr")))
     with maison.vault.reading() as conn:
         for record in ledger.read(conn, 0, 0, 10_000):
             yield "entry", record.body

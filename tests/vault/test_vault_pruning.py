@@ -25,6 +25,7 @@ from vault.erasure import holds
 from vault.erasure.holds import HoldReason
 from vault.errors import Conflict, IntegrityFailure, InvalidReport
 from vault.pruningbounds import Need, Outside
+from vault.reports import running
 from vault.requests.looks import Numbering, looks
 
 OTHER = FIELDS | {"client_number": "AU-7", "phone": ["+33639980007"], "email": ["other@example.com"]}
@@ -334,6 +335,9 @@ def test_readers_of_the_log_begin_where_it_begins(old):
         begins = log_pruning.beginning(conn, 0)
     assert look.index > 512
     assert begins.first == 512
+    told = running.run(vault, "access", Asked(0, old.clock.now() + 1), DPO).body.notes[-1]
+    assert [each for each in told if "512" in each and begins.since in each] == list(told)
+    assert told[1].startswith("Le journal est lu à partir de l’écriture 512, du ")
     with pytest.raises(InvalidReport, match="were pruned"):
         export.export(vault, Asked(old.clock.now() - 20 * MONTH, old.clock.now() - 19 * MONTH), DPO, "x", old.outside)
     seen = verify_subject(stored(old), logkeys_of(old), old.key)

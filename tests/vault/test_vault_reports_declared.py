@@ -49,7 +49,14 @@ def test_the_record_of_processing_holds_declared_against_used(used):
     assert one(rows, controller=VANTIER, purpose=STORE)["used_not_declared"] == ("phone:raw",)
     assert one(rows, controller=VANTIER, purpose=STORE)["uses"] == "<5"
     gone = one(rows, controller=VANTIER, purpose="gone.purpose")
-    assert (gone["used_not_declared"], gone["title"], gone["version"]) == (("phone:masked",), "", 0)
+    assert (gone["used_not_declared"], gone["title"], gone["title_fr"], gone["version"]) == (
+        ("phone:masked",),
+        "",
+        "",
+        0,
+    )
+    titles = used.vault.bundle.purposes.get(STORE).title
+    assert (store["title"], store["title_fr"]) == (titles["en"], titles["fr"])
     repair = one(rows, controller=AURELLE, purpose="service.repair")
     assert (repair["uses"], set(repair["declared_not_used"])) == (
         0,

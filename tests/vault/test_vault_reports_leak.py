@@ -67,7 +67,7 @@ def test_without_a_system_or_for_an_unknown_one_there_is_no_radius(leaked):
 def test_the_clock_runs_from_the_entry_that_stopped_the_system(leaked):
     unknown = dict(run(leaked).body.totals)
     assert (unknown["system"], unknown["hours_left"]) == ("active", 72)
-    assert any("STILL ACTIVE" in each for each in run(leaked).body.notes)
+    assert any("STILL ACTIVE" in each for each, _ in run(leaked).body.notes)
     leaked.clock.advance(10 * HOUR)
     stopped = leaked.clock.now()
     with leaked.vault.unit() as uow:
@@ -83,7 +83,7 @@ def test_the_clock_runs_from_the_entry_that_stopped_the_system(leaked):
 
 
 def test_the_draft_says_what_article_33_asks_for_and_names_nobody(leaked):
-    notes = run(leaked).body.notes
+    notes = [each for each, _ in run(leaked).body.notes]
     for part in ("33(3)(a)", "33(3)(b)", "33(3)(c)", "33(3)(d)"):
         assert [each for each in notes if part in each], part
     text = " ".join(notes)
@@ -156,7 +156,7 @@ def test_of_one_leaked_token_only_what_was_seen_with_it_and_below_it_counts(leak
     totals = dict(report.body.totals)
     assert (totals["records_given_out"], totals["tokens_alive"]) == (6, 2)
     assert "searches" not in totals
-    assert any("a token of aurelle-pos" in each for each in report.body.notes)
+    assert any("a token of aurelle-pos" in each for each, _ in report.body.notes)
 
 
 def test_a_token_that_is_swept_is_still_told_by_its_hash_and_its_system(leaked):
@@ -171,3 +171,16 @@ def test_an_erased_person_is_not_told_by_a_token(leaked):
     leaked.did("aurelle-pos", whom=leaked.abroad, **seen("phone:raw"), **by(OTHER))
     rows(leaked.vault, "DELETE FROM relation WHERE subject_id = ?", leaked.abroad.subject)
     assert told(run(leaked, token=OTHER.hex())) == []
+
+
+def test_the_draft_is_signed_in_french_too_with_what_was_counted(leaked):
+    report = run(leaked)
+    english, french = zip(*report.body.notes, strict=True)
+    assert (report.content["notes"], report.content["notes_fr"]) == (list(english), list(french))
+    (nature,) = [each for each in french if "nature de la violation" in each]
+    assert "personnes concernées\u00a0: au moins 6\u00a0; nombre d’enregistrements\u00a0: 13" in nature
+    assert "valeurs en clair\u00a0: moins de 5" in nature
+    assert "Coordonnées" in nature and "contact, " not in nature
+    assert any("ENCORE ACTIF" in each for each in french)
+    for who in (*leaked.french, leaked.abroad):
+        assert who.references[AURELLE] not in " ".join(french)

@@ -73,7 +73,8 @@ def test_a_persons_consents_are_told_event_by_event_with_the_text_that_was_shown
     assert (event["purpose"], event["state"], event["notice"]) == ("clienteling", "given", "clienteling.1.fr")
     assert event["notice_as_shown"] is True
     assert event["notice_hash"] == reporting.vault.bundle.notices["clienteling", 1, "fr"].hash.hex()
-    assert "recomputed: 1 events" in report.body.notes[0]
+    assert "recomputed: 1 events" in report.body.notes[0][0]
+    assert "nombre d’événements, 1," in report.body.notes[0][1]
     assert who.references[AURELLE] not in str(report.body)
     assert reporting.rows("consents", brand=AURELLE, reference=who.references[AURELLE], purpose="service") == []
 
@@ -83,7 +84,8 @@ def test_a_chain_that_was_touched_is_said_to_be_and_nothing_is_told_of_it(report
     rows(reporting.vault, "UPDATE consent_event SET channel = 'telephone'")
     report = reporting.run("consents", brand=AURELLE, reference=who.references[AURELLE])
     assert report.body.rows == ()
-    assert "DOES NOT VERIFY" in report.body.notes[0]
+    assert "DOES NOT VERIFY" in report.body.notes[0][0]
+    assert "N’EST PAS INTÈGRE" in report.body.notes[0][1]
 
 
 def test_a_text_that_is_not_the_one_shown_is_told(reporting):
@@ -153,3 +155,6 @@ def test_every_report_runs_on_an_empty_vault_and_on_one_with_people(reporting, n
     names = [each.name for each in report.body.columns]
     assert len(set(names)) == len(names)
     assert all(len(row) == len(names) for row in report.body.rows)
+    for english, french in report.body.notes:
+        assert french and french != english, english
+    assert len(report.content["notes"]) == len(report.content["notes_fr"]) == len(report.body.notes)

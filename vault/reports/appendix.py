@@ -5,7 +5,7 @@ from typing import Final
 from sqlalchemy import func, select
 
 from audit.entry import Act
-from audit.reports.table import Body, Cell, Column, Kind, Table, few, total
+from audit.reports.table import Body, Cell, Column, Kind, Table, Words, few, total
 from audit.reports.uses import ACTS, MARKS, grouped, uses
 from policies.catalogue import Catalogue
 from policies.levels import Level
@@ -23,14 +23,36 @@ COLUMNS: Final = (
     *[Column(each.value, Kind.COUNT) for each in Level],
     Column("last_use", Kind.TIME),
 )
-SAFEGUARDS: Final = (
+SAFEGUARDS: Final[tuple[Words, ...]] = (
     (
-        "Levels: presence < predicate < generalised < masked < raw; a generalised value is shown only where enough people "
-        "share it. Every look is decided by purpose, consent and legal floors that no policy file can remove."
+        (
+            "Levels: presence < predicate < generalised < masked < raw; a generalised value is shown only where enough people "
+            "share it. Every look is decided by purpose, consent and legal floors that no policy file can remove."
+        ),
+        (
+            "Niveaux\u00a0: présence < oui ou non < généralisé < masqué < en entier\u00a0; une valeur généralisée n’est montrée que si "
+            "assez de personnes la partagent. Chaque consultation est décidée d’après la finalité, le consentement et des "
+            "planchers légaux qu’aucun fichier de règles ne peut lever."
+        ),
     ),
-    "Each value has a key of its own; erasure destroys the keys that open it, in every backup too, and is certified.",
-    "Every look, refusal and report is an entry of a log that outsiders verify; no report without its entry.",
-    "Which test shows which control: docs/threat-model.md of the release.",
+    (
+        "Each value has a key of its own; erasure destroys the keys that open it, in every backup too, and is certified.",
+        (
+            "Chaque valeur a sa propre clé\u00a0; l’effacement détruit les clés qui l’ouvrent, dans toutes les sauvegardes aussi, "
+            "et il est certifié."
+        ),
+    ),
+    (
+        "Every look, refusal and report is an entry of a log that outsiders verify; no report without its entry.",
+        (
+            "Chaque consultation, refus ou rapport est une écriture d’un journal que des tiers vérifient\u00a0; il n’y a pas de "
+            "rapport sans son écriture."
+        ),
+    ),
+    (
+        "Which test shows which control: docs/threat-model.md of the release.",
+        "Quel test démontre quelle mesure\u00a0: docs/threat-model.md de la version livrée.",
+    ),
 )
 _SUBJECT: Final = metadata.tables["subject"]
 

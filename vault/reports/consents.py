@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 
 from audit.reports.lines import told
-from audit.reports.table import Body, Column, Kind, Table, total
+from audit.reports.table import Body, Column, Kind, Table, Words, total
 from vault import consentchain
 from vault.errors import IntegrityFailure
 from vault.reports.view import Person, View
@@ -49,7 +49,20 @@ OF_MANY: Final = (
     Column("first", Kind.TIME),
     Column("last", Kind.TIME),
 )
-WITHDRAWAL: Final = "Withdrawal: in any boutique, or POST /v1/consents/withdraw of the brand's systems, which needs no more than giving did."
+WITHDRAWAL: Final[Words] = (
+    "Withdrawal: in any boutique, or POST /v1/consents/withdraw of the brand's systems, which needs no more than giving did.",
+    (
+        "Retrait\u00a0: dans toute boutique, ou par POST /v1/consents/withdraw des systèmes de la maison\u00a0; il ne demande rien "
+        "de plus que le consentement n’a demandé."
+    ),
+)
+_BROKEN: Final[Words] = (
+    "THE CHAIN DOES NOT VERIFY: an event was changed, added, moved or is missing. Nothing is told of it.",
+    (
+        "LA CHAÎNE N’EST PAS INTÈGRE\u00a0: un événement a été modifié, ajouté, déplacé, ou il en manque un. Rien n’en est "
+        "rapporté."
+    ),
+)
 _EVENT: Final = metadata.tables["consent_event"]
 
 
@@ -62,15 +75,10 @@ def _of_person(view: View, person: Person) -> Body:
     table = Table(OF_PERSON, view.asked.most)
     try:
         checked = consentchain.verify_chain(view, person.subject, view.asked.brand)
-        notes = [
-            f"The chain was recomputed: {checked} events, each with its hash, and what holds now is what they fold to."
-        ]
+        note = _recomputed(checked)
         events = consentchain.events(view, person.subject, view.asked.brand)
     except IntegrityFailure:
-        notes, events = (
-            ["THE CHAIN DOES NOT VERIFY: an event was changed, added, moved or is missing. Nothing is told of it."],
-            [],
-        )
+        note, events = _BROKEN, []
     for event in events:
         if view.asked.purpose not in {"", event["purpose"]}:
             continue
@@ -96,7 +104,7 @@ def _of_person(view: View, person: Person) -> Body:
             event["evidence_hash"].hex() if any(event["evidence_hash"]) else "",
             "" if event["valid_until"] is None else told(event["valid_until"]),
         )
-    return table.body([("events", table.size)], [*notes, WITHDRAWAL])
+    return table.body([("events", table.size)], [note, WITHDRAWAL])
 
 
 def _of_many(view: View) -> Body:
@@ -141,6 +149,16 @@ def _of_many(view: View) -> Body:
             told(row.last),
         )
     return table.body([("events", total(counts))], [WITHDRAWAL])
+
+
+def _recomputed(events: int) -> Words:
+    return (
+        f"The chain was recomputed: {events} events, each with its hash, and what holds now is what they fold to.",
+        (
+            f"La chaîne a été recalculée\u00a0: nombre d’événements, {events}, chacun avec son empreinte\u00a0; ce qui vaut "
+            "aujourd’hui est bien ce qui en résulte."
+        ),
+    )
 
 
 def _name(event: Any) -> str:

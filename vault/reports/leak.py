@@ -16,9 +16,10 @@ from audit.entry import Act, Outcome
 from audit.reports.asked import Asked
 from audit.reports.lines import second, told
 from audit.reports.profiles import LOOKS, Hours
-from audit.reports.table import Body, Cell, Column, Kind, Table, few, total
+from audit.reports.table import Body, Cell, Column, Kind, Table, Words, few, total
 from policies.levels import Level
 from vault.errors import InvalidReport
+from vault.reports.notification import Leaked, notes_of
 from vault.reports.people import Found, Resolved, Unresolved, resolve
 from vault.reports.view import View
 from vault.store.tables import metadata
@@ -208,55 +209,34 @@ def _tokens(view: View, system: SystemRecord, chain: Collection[bytes]) -> tuple
     return dead, alive
 
 
+def _category(view: View, name: str) -> Words:
+    return name, view.bundle.catalogue.category(name).title.get("fr", name)
+
+
 def _notes(
-    view: View, system: SystemRecord, leak: _Leak, found: Resolved, totals: Mapping[str, Any], special: set[str]
-) -> list[str]:
+    view: View, system: SystemRecord, leak: _Leak, found: Resolved, totals: Mapping[str, Cell], special: set[str]
+) -> list[Words]:
+    known = view.bundle.catalogue.fields
     fields = sorted({name for names in leak.entries.values() for name in names})
-    categories = sorted(
-        {
-            view.bundle.catalogue.fields[each.partition(":")[0]].category
-            for each in fields
-            if each.partition(":")[0] in view.bundle.catalogue.fields
-        }
+    names = [each.partition(":")[0] for each in fields]
+    return notes_of(
+        Leaked(
+            system=system.id,
+            brand=system.brand,
+            contact=view.bundle.parties.named(system.brand).contact,
+            first=leak.first or told(view.asked.since),
+            last=leak.last or told(view.asked.until),
+            fields=tuple(fields),
+            categories=tuple(
+                [_category(view, each) for each in sorted({known[each].category for each in names if each in known})]
+            ),
+            records=len(leak.named),
+            among=found.known,
+            totals=totals,
+            known=bool(leak.known_at),
+            by_token=bool(view.asked.token),
+            exact=found.exact,
+            special=any(each in special for each in names),
+            stopped=system.status is SystemStatus.DISABLED,
+        )
     )
-    touched = any(each.partition(":")[0] in special for each in fields)
-    stopped = system.status is SystemStatus.DISABLED
-    return [
-        "The 72 hours run from when the controller knew (Art. 33(1)): "
-        + ("from the entry that stopped the system." if leak.known_at else "no entry says so yet, so from this run."),
-        "People are those whom the controller knows; who was erased since is not found any more."
-        if found.exact
-        else f"Too many to find each: {len(leak.named)} records among {found.known} people; ask for a shorter period."
-        + (
-            " What was seen with the token is not told apart; these are all records of its systems."
-            if view.asked.token
-            else ""
-        ),
-        *(
-            ["Only what was seen with the token named, or with one narrowed from it that is not swept yet, is counted."]
-            if view.asked.token and found.exact
-            else []
-        ),
-        (
-            f"DRAFT Art. 33(3)(a), nature: from {leak.first or told(view.asked.since)} to {leak.last or told(view.asked.until)} "
-            f"{'a token' if view.asked.token else 'the credential'} of {system.id} ({system.brand}) may have been used by others. People: {totals['people']}; records: "
-            f"{totals['records_given_out']}, of which with values in clear: {totals['records_with_raw_values']}. "
-            f"Categories: {', '.join(categories) or 'none'}. Fields: {', '.join(fields) or 'none'}."
-        ),
-        f"DRAFT Art. 33(3)(b), contact: {view.bundle.parties.named(system.brand).contact or 'to be named'}.",
-        "DRAFT Art. 33(3)(c), likely consequences: "
-        + (
-            "values in clear were given out; "
-            if totals["records_with_raw_values"]
-            else "no value in clear was given out; "
-        )
-        + ("among them of special categories (Art. 9); " if touched else "none of special categories; ")
-        + "to be judged by the controller.",
-        "DRAFT Art. 33(3)(d), measures: "
-        + (
-            "the system is disabled and its tokens are dead; "
-            if stopped
-            else "THE SYSTEM IS STILL ACTIVE: disable it; "
-        )
-        + f"{totals['tokens_dead']} tokens dead, {totals['tokens_alive']} alive; every look of the period is in the access report.",
-    ]

@@ -85,8 +85,17 @@ def policy_changes(view: View) -> Body:
         name = line.content["act"] + ("" if line.content["out"] == Outcome.ALLOW else ".turned_away")
         acts[name] = int(acts.get(name, 0)) + 1  # type: ignore[arg-type]  # whole numbers only
     notes = (
-        f"Decisions are those of the {REPLAYED_DAYS} days before the period's end; refusals by floors are not replayed.",
-        f"Of more than {MOST_REPLAYED} versions the newest are replayed.",
+        (
+            f"Decisions are those of the {REPLAYED_DAYS} days before the period's end; refusals by floors are not replayed.",
+            (
+                f"Les décisions sont celles des {REPLAYED_DAYS} jours précédant la fin de la période\u00a0; les refus des planchers "
+                "ne sont pas rejoués."
+            ),
+        ),
+        (
+            f"Of more than {MOST_REPLAYED} versions the newest are replayed.",
+            f"Au-delà de {MOST_REPLAYED} versions, seules les plus récentes sont rejouées.",
+        ),
     )
     return table.body(sorted(acts.items()), notes)
 

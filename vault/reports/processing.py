@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from audit.reports.table import Body, Cell, Column, Kind, Table
+from audit.reports.table import Body, Cell, Column, Kind, Table, Words
 from audit.reports.uses import ACTS, MARKS, Times, Use, uses
 from policies.catalogue import Catalogue
 from policies.errors import UnknownField, UnknownPurpose
@@ -35,13 +35,29 @@ COLUMNS: Final = (
     Column("last_use", Kind.TIME),
     Column("declared_not_used", Kind.LIST),
     Column("used_not_declared", Kind.LIST),
+    Column("title_fr"),  # last, so that who reads the others by their place still does
 )
-MEASURES: Final = (
-    "People concerned: clients and prospects of the controllers. Storage: the countries of the policy bundle's parties.",
+_UNDECLARED: Final = COLUMNS.index(Column("used_not_declared", Kind.LIST))
+MEASURES: Final[tuple[Words, ...]] = (
     (
-        "Measures (Art. 32): a key for each value under a tree of keys whose old roots are destroyed with each erasure; "
-        "decisions by purpose, consent and level; exact search on keyed hashes; budgets per system; a log of every look, "
-        "signed, that outsiders can check."
+        "People concerned: clients and prospects of the controllers. Storage: the countries of the policy bundle's parties.",
+        (
+            "Personnes concernées\u00a0: clients et prospects des responsables du traitement. Conservation\u00a0: les pays que le "
+            "paquet de règles déclare."
+        ),
+    ),
+    (
+        (
+            "Measures (Art. 32): a key for each value under a tree of keys whose old roots are destroyed with each erasure; "
+            "decisions by purpose, consent and level; exact search on keyed hashes; budgets per system; a log of every look, "
+            "signed, that outsiders can check."
+        ),
+        (
+            "Mesures de sécurité (art.\u00a032)\u00a0: une clé par valeur, sous un arbre de clés dont les anciennes racines sont "
+            "détruites à chaque effacement\u00a0; des décisions selon la finalité, le consentement et le niveau\u00a0; une recherche "
+            "exacte sur des empreintes à clé\u00a0; des budgets par système\u00a0; un journal signé de chaque consultation, que des "
+            "tiers peuvent vérifier."
+        ),
     ),
 )
 _NOWHERE: Final = "none registered"
@@ -73,7 +89,7 @@ def processing(view: View) -> Body:
             continue
         used = seen.get((brand, key), _Seen(Times(0, "", ""), set()))
         row = _row(view, brand, key, declared.get(key), used, sorted(registered.get((brand, key), ())))
-        undeclared += bool(row[-1])
+        undeclared += bool(row[_UNDECLARED])
         table.add(*row)
     return table.body([("activities", table.size), ("activities_used_and_not_declared", undeclared)], MEASURES)
 
@@ -123,6 +139,7 @@ def _row(view: View, brand: str, key: str, purpose: Purpose | None, used: _Seen,
         used.times.last,
         tuple([name for name in ceilings if name not in touched]),
         undeclared(bundle.catalogue, purpose, used.fields),
+        "" if purpose is None else purpose.title.get("fr", purpose.title["en"]),
     ]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from audit.entry import ActorKind
 from audit.reports.lines import told
-from audit.reports.table import Body, Cell, Column, Kind, Table, few
+from audit.reports.table import Body, Cell, Column, Kind, Table, Words, few
 from vault.reports.view import View
 from vault.requests import records
 from vault.requests.records import Request, Wanted
@@ -38,6 +38,10 @@ COLUMNS: Final = (
     Column("closed", Kind.TIME),
     Column("days_taken", Kind.NUMBER),
 )
+LATE: Final[Words] = (
+    "Late is what was answered, or still waits for an answer, after it was due.",
+    "Est en retard ce qui a reçu réponse, ou attend encore une réponse, après l’échéance.",
+)
 _DAY: Final = 86_400
 _BEFORE_ALL: Final = b"\x00"
 _STEP: Final = metadata.tables["request_step"]
@@ -61,9 +65,7 @@ def register(view: View) -> Body:
             counts[f"outcome_{request.outcome.value or 'open'}"] += 1
             table.add(*_row(request, owners.get(request.id, ""), due, view.now, days, late=late))
     told_ = [(name, few(count)) for name, count in sorted(counts.items())]
-    return table.body(
-        [*told_, *_times(taken)], ("Late is what was answered, or still waits for an answer, after it was due.",)
-    )
+    return table.body([*told_, *_times(taken)], (LATE,))
 
 
 def _row(request: Request, owner: str, due: int, now: int, days: int | None, *, late: bool) -> list[Cell]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import and_, exists, func, or_, select
 
 from audit.reports.lines import told
-from audit.reports.table import Body, Column, Kind, Table, total
+from audit.reports.table import Body, Column, Kind, Table, Words, total
 from policies.catalogue import Category
 from vault.compartments import ACTIVE
 from vault.erasure.keeping import DAY, EVERY_CATEGORY
@@ -28,9 +28,15 @@ COLUMNS: Final = (
     Column("law"),
     Column("free_to_go", Kind.COUNT),
 )
-NOTE: Final = (
-    "What is held or kept by law is told of what is due now. The sweep (ecrin retention) requests the erasure of what is "
-    "free to go."
+NOTE: Final[Words] = (
+    (
+        "What is held or kept by law is told of what is due now. The sweep (ecrin retention) requests the erasure of what is "
+        "free to go."
+    ),
+    (
+        "Ce qui est suspendu ou conservé par la loi est compté dans ce qui est échu à ce jour. Le passage de conservation (ecrin "
+        "retention) demande l’effacement de ce qui peut partir."
+    ),
 )
 
 _COMPARTMENT: Final = metadata.tables["compartment"]

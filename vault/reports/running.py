@@ -19,6 +19,7 @@ from audit.note import assemble, signature_line
 from audit.reports.asked import Asked
 from audit.reports.document import SUFFIX, Report, signed_text
 from audit.reports.lines import second, vouched
+from audit.reports.table import Words
 from vault import locked, systems
 from vault.errors import InvalidReport, UnknownReference
 from vault.keys.service import SigningKey
@@ -28,8 +29,12 @@ from vault.reports.view import Beat, Person, View
 from vault.setup import log_origin
 from vault.unit import Vault
 
-_BEGINS: Final = (
-    "The log is read from entry {first} on, of {since}: what was before was pruned and is not counted here."
+_BEGINS: Final[Words] = (
+    "The log is read from entry {first} on, of {since}: what was before was pruned and is not counted here.",
+    (
+        "Le journal est lu à partir de l’écriture {first}, du {since}\u00a0: ce qui précédait a été élagué et n’est pas compté "
+        "ici."
+    ),
 )
 
 
@@ -76,7 +81,8 @@ def made(
         begins = [kept for each in upto if (kept := pruning.beginning(conn, each.shard)) is not None]
     for kept in begins:
         if asked.since < second(kept.since):
-            body = replace(body, notes=(*body.notes, _BEGINS.format(first=kept.first, since=kept.since)))
+            english, french = (each.format(first=kept.first, since=kept.since) for each in _BEGINS)
+            body = replace(body, notes=(*body.notes, (english, french)))
     report = Report(name, wanted.question, asked.said(), now, vault.bundle.hash.hex(), upto, body)
     return replace(report, signature=_signed(vault, report))
 

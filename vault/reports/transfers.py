@@ -6,7 +6,7 @@ it. A flow without a ground is told first.
 
 from typing import Final
 
-from audit.reports.table import Body, Column, Kind, Table, total
+from audit.reports.table import Body, Column, Kind, Table, Words, total
 from audit.reports.uses import ACTS, MARKS, Times, Use, uses
 from policies.errors import UnknownPurpose
 from policies.parties import EEA, Party
@@ -25,6 +25,15 @@ COLUMNS: Final = (
     Column("disclosures", Kind.COUNT),
     Column("last", Kind.TIME),
     Column("without_ground", Kind.FLAG),
+)
+
+
+_FOR_COUNSEL: Final[Words] = (
+    "Whether a ground holds for a flow is for counsel: the report repeats what the policy bundle declares.",
+    (
+        "Il revient au conseil juridique de dire si un fondement vaut pour un flux\u00a0: le rapport reprend ce que déclare le "
+        "paquet de règles."
+    ),
 )
 
 
@@ -60,17 +69,14 @@ def transfers(view: View) -> Body:
             times.last,
             not party.safeguard,
         )
-    stored = [each for each in parties.storage if each not in EEA]
-    notes = [f"Stored outside the EEA: {' '.join(stored)}."] if stored else []
-    notes.append(
-        "Whether a ground holds for a flow is for counsel: the report repeats what the policy bundle declares."
-    )
+    stored = " ".join([each for each in parties.storage if each not in EEA])
+    notes = [(f"Stored outside the EEA: {stored}.", f"Conservation hors de l’EEE\u00a0: {stored}.")] if stored else []
     return table.body(
         [
             ("disclosures", total(times.count for _, times, _ in flows.values())),
             ("flows_without_ground", sum(not party.safeguard for party, _, _ in flows.values())),
         ],
-        notes,
+        [*notes, _FOR_COUNSEL],
     )
 
 
