@@ -76,13 +76,13 @@ def member(table: Mapping[str, Any], key: str, kind: type[T], where: str, find: 
     return found
 
 
-def titles(table: Mapping[str, Any], where: str, find: Finder) -> Mapping[str, str]:
-    """Return the title per language; every language of `LANGUAGES` must be there."""
-    found = table.get("title")
+def titles(table: Mapping[str, Any], where: str, find: Finder, key: str = "title") -> Mapping[str, str]:
+    """Return the title per language; every language of `LANGUAGES` must be there. `key` names another text said in each."""
+    found = table.get(key)
     if not isinstance(found, dict) or any(
         not isinstance(found.get(each), str) or not found[each] for each in LANGUAGES
     ):
-        find(f"{where}: `title` needs {' and '.join(LANGUAGES)}")
+        find(f"{where}: `{key}` needs {' and '.join(LANGUAGES)}")
         return MappingProxyType({})
     return MappingProxyType(dict(found))
 

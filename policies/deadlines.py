@@ -13,7 +13,7 @@ that came early.
 import calendar
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -46,7 +46,8 @@ class Deadline:
     confirmed. While the person is asked to prove who they are the clock stands still if `pauses`, provided they were
     asked within `prompt_days` of receipt. `holidays` names a calendar, `FR` or `GB/ENG`; empty: there are none.
     `voluntary` says to whom the house owes this by its own word alone, and why; empty: to nobody. `checked` is the day on
-    which somebody last held the rule against its source, `counsel` what a lawyer still has to say of it; officers see both.
+    which somebody last held the rule against its source, `counsel` what a lawyer still has to say of it; officers see both,
+    each per language.
     """
 
     jurisdiction: str
@@ -61,9 +62,9 @@ class Deadline:
     calendar: str
     zone: str
     source: str
-    voluntary: str = ""
+    voluntary: Mapping[str, str] = field(default_factory=dict)
     checked: dt.date | None = None
-    counsel: str = ""
+    counsel: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from policies.authorities import Authority, competent, read_authorities
-from policies.catalogue_file import Finder, member, read_toml, unknown_keys
+from policies.catalogue_file import Finder, member, read_toml, titles, unknown_keys
 from policies.deadlines import Deadline, Period, known_calendar
 
 DEFAULT: Final = "default"
@@ -196,9 +196,9 @@ def _deadline(table: dict[str, Any], where: str, find: Finder) -> Deadline:
         calendar=off,
         zone=zone,
         source=member(table, "source", str, where, find, ""),
-        voluntary=member(table, "voluntary", str, where, find, "") if "voluntary" in table else "",
+        voluntary=titles(table, where, find, "voluntary") if "voluntary" in table else {},
         checked=member(table, "checked", dt.date, where, find, dt.date.min) if "checked" in table else None,
-        counsel=member(table, "counsel", str, where, find, "") if "counsel" in table else "",
+        counsel=titles(table, where, find, "counsel") if "counsel" in table else {},
     )
 
 

@@ -179,7 +179,7 @@ def test_states_of_the_united_states_have_their_own_since_their_own_day(maisons)
 
     virginia = rule("usva", "2026-12-01")
     assert (virginia.answer, virginia.extension, virginia.acknowledge.is_none, virginia.voluntary) == (
-        Period(days=45), Period(days=45), True, "",
+        Period(days=45), Period(days=45), True, {},
     )  # fmt: skip
     assert rule("usca", "2026-12-01").acknowledge == Period(working_days=10)
     assert rule("usca", "2026-12-01", Right.OBJECTION).answer == Period(working_days=15)

@@ -54,6 +54,8 @@ def test_a_file_may_ask_for_more(shipped_files):
         ("[[deadline]]\n" + RULE + 'kinds = ["acces"]\n', "`kinds` lists rights"),
         ("[[deadline]]\n" + RULE + "prompt_days = 30\n", "`prompt_days`"),
         ("[[deadline]]\n" + RULE + "rolls = 1\n", "`rolls` must be given as bool"),
+        ("[[deadline]]\n" + RULE + 'counsel = "to be read"\n', "`counsel` needs"),
+        ("[[deadline]]\n" + RULE + 'voluntary = { en = "our own word" }\n', "`voluntary` needs"),
         ("[[deadline]]\n" + RULE + "roles = true\n", "unknown key `roles`"),
         ("[[deadline]]\n" + RULE + "[[deadline]]\n" + RULE, "begin on one day"),
         ("[[deadline]]\n" + RULE.replace('"eu"', '"EU 27"'), "`jurisdiction`"),
