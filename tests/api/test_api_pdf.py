@@ -198,7 +198,9 @@ def test_a_report_is_printed_with_its_question_filter_and_totals():
     table.add("floor.minor", 3, ("a", "b"))
     upto = (Vouched(0, "vault.example/audit", 7, b"\x05" * 32, "n"),)
     body = table.body([("refusals", "<5")], [("Read this first.", "À lire d’abord.")])
-    document = pdf.of_report(Report("refusals", "Where?", {"since": "x"}, 1_790_000_000, "ab", upto, body), language("en"))
+    document = pdf.of_report(
+        Report("refusals", "Where?", {"since": "x"}, 1_790_000_000, "ab", upto, body), language("en")
+    )
     drawn = letters(opened(document))
     for each in ("Where do the rules bite?", "floor.minor", "Read this first."):
         assert each in drawn, each
