@@ -196,10 +196,17 @@ def _deadline(table: dict[str, Any], where: str, find: Finder) -> Deadline:
         calendar=off,
         zone=zone,
         source=member(table, "source", str, where, find, ""),
-        voluntary=titles(table, where, find, "voluntary") if "voluntary" in table else {},
+        voluntary=_remark(table, "voluntary", where, find),
         checked=member(table, "checked", dt.date, where, find, dt.date.min) if "checked" in table else None,
-        counsel=titles(table, where, find, "counsel") if "counsel" in table else {},
+        counsel=_remark(table, "counsel", where, find),
     )
+
+
+def _remark(table: dict[str, Any], key: str, where: str, find: Finder) -> Mapping[str, str]:
+    found = table.get(key)
+    if isinstance(found, str):  # as versions that two officers have signed still say it: in English alone
+        return {"en": found}
+    return {} if found is None else titles(table, where, find, key)
 
 
 def _period(table: dict[str, Any], key: str, where: str, find: Finder) -> Period:

@@ -41,6 +41,11 @@ def test_a_file_may_ask_for_more(shipped_files):
     )
 
 
+def test_a_remark_of_a_version_from_before_is_said_in_english(shipped_files):
+    rights = with_rights(shipped_files, "[[deadline]]\n" + RULE + 'counsel = "to be read"\n').rights
+    assert any(each.counsel == {"en": "to be read"} for each in rights.deadlines)
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -54,7 +59,7 @@ def test_a_file_may_ask_for_more(shipped_files):
         ("[[deadline]]\n" + RULE + 'kinds = ["acces"]\n', "`kinds` lists rights"),
         ("[[deadline]]\n" + RULE + "prompt_days = 30\n", "`prompt_days`"),
         ("[[deadline]]\n" + RULE + "rolls = 1\n", "`rolls` must be given as bool"),
-        ("[[deadline]]\n" + RULE + 'counsel = "to be read"\n', "`counsel` needs"),
+        ("[[deadline]]\n" + RULE + "counsel = 3\n", "`counsel` needs"),
         ("[[deadline]]\n" + RULE + 'voluntary = { en = "our own word" }\n', "`voluntary` needs"),
         ("[[deadline]]\n" + RULE + "roles = true\n", "unknown key `roles`"),
         ("[[deadline]]\n" + RULE + "[[deadline]]\n" + RULE, "begin on one day"),
