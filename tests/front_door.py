@@ -98,6 +98,16 @@ class FrontDoor:
 
     def __enter__(self):
         self.home = Path(tempfile.mkdtemp(prefix="ecrin-door-"))
+        try:
+            self._lay_out()
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _lay_out(self):
+        """Certificates, the shipped file with this machine's places in it, and all of it the account's."""
         self.port, self.plain = free_port(), free_port()
         self.public, self.clients = Authority(self.home, "public"), Authority(self.home, "clients")
         certificate, key = self.public.certify("door", *NAMES, kind=self.kind)
@@ -125,12 +135,6 @@ class FrontDoor:
             self._identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
             for path in (self.home, *self.home.rglob("*")):
                 os.chown(path, account.pw_uid, account.pw_gid)
-        try:
-            self._start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
 
     def __exit__(self, *_):
         if self.process and self.process.poll() is None:
