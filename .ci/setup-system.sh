@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The parts of the test set-up that live outside .venv: PostgreSQL's server programs, an account to run them as (the
-# server refuses to run as root), SoftHSM2, the HSM that the PKCS#11 provider is tested on, and Chromium, in which the
-# pages are tried. Installs what is missing where it may; where it may not, it says so loudly and
+# server refuses to run as root), SoftHSM2, the HSM that the PKCS#11 provider is tested on, Chromium, in which the pages
+# are tried, and nginx, which the front door in deploy/ is for. Installs what is missing where it may; where it may not, it says so loudly and
 # goes on, and the tests that need the part are skipped. Under CI a missing part is an error.
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -35,11 +35,37 @@ chromium_missing() {
     ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1
 }
 
+nginx_missing() {
+    ! command -v nginx >/dev/null 2>&1 && [[ ! -x /usr/sbin/nginx ]]
+}
+
+install_nginx() {
+    # The tests start their own: while it is installed nothing may start one for the whole machine, which would take port 80.
+    local policy=/usr/sbin/policy-rc.d status=0
+    if ! may_be_root || [[ -e $policy ]]; then
+        debian_install nginx
+        return
+    fi
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+    debian_install nginx || status=1
+    as_root rm -f "$policy"
+    return "$status"
+}
+
 if chromium_missing; then
     debian_install chromium fonts-dejavu-core || true
     if chromium_missing; then
         loudly "Chromium is missing and could not be installed:" \
             "the pages will NOT be tried in a browser. Debian: apt-get install chromium"
+    fi
+fi
+
+if nginx_missing; then
+    install_nginx || true
+    if nginx_missing; then
+        loudly "nginx is missing and could not be installed:" \
+            "the front door will NOT be tested. Debian: apt-get install nginx"
     fi
 fi
 

@@ -62,6 +62,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "version_conflict": Kind(412, "The subject changed since the version named in If-Match."),
     "not_found": Kind(404, "There is nothing here."),
     "entries_pruned": Kind(410, "These entries were pruned; the log keeps their hashes."),
+    "misdirected": Kind(421, "This service is not asked under this host."),
     "method_not_allowed": Kind(405, "This route does not answer this method."),
     "conflict": Kind(409, "Another write came first.", retry=True),
     "budget_exhausted": Kind(429, "A budget of this system has no room left.", retry=True),

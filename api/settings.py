@@ -115,6 +115,7 @@ class Settings(BaseSettings):
         default="",
         description="Base URL in officers' browsers; passkeys are bound to its host. Default: public_url, by name.",
     )
+    portal_url: str = Field(default="", description="Base URL in data subjects' browsers. Default: console_url.")
     console_idle_seconds: int = Field(default=900, ge=60, le=3600, description="Idle time that ends a session.")
     console_session_seconds: int = Field(default=36000, ge=600, le=43200, description="Longest session of an officer.")
     console_passkeys_only: bool = Field(
@@ -195,6 +196,7 @@ class Settings(BaseSettings):
         # Passkeys are bound to a name, which an address is not; browsers take a loopback address and `localhost` for one.
         values.setdefault("console_url", values["public_url"].replace("//127.0.0.1", "//localhost"))
         values["console_url"] = str(values["console_url"]).rstrip("/")
+        values["portal_url"] = str(values.get("portal_url", values["console_url"])).rstrip("/")
         # A loopback address names nothing to an outsider, so the deployment's own name stands in for it.
         scheme, _, named = values["public_url"].partition("://")
         if scheme != "https":
@@ -205,7 +207,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _refuse_unsafe(self) -> Self:
         findings = [*unsafe.url_findings("public_url", self.public_url), *unsafe.url_findings("issuer", self.issuer)]
-        findings += unsafe.url_findings("console_url", self.console_url)
+        for name in ("console_url", "portal_url"):
+            findings += unsafe.url_findings(name, getattr(self, name))
         findings += unsafe.binding_findings(self.host, self.public_url, self.trusted_proxies)
         findings += unsafe.certificate_findings(self.client_certificate_header, self.trusted_proxies)
         findings += unsafe.database_findings(self.database_url, self.workers)
@@ -214,7 +217,7 @@ class Settings(BaseSettings):
             for name in ("database_url", "keystore_url"):
                 findings += unsafe.database_tls_findings(name, getattr(self, name) or "sqlite://")
         if self.post_terminal:
-            urls = (self.public_url, self.console_url)
+            urls = (self.public_url, self.console_url, self.portal_url)
             findings += unsafe.terminal_findings(self.deployment, self.host, urls, self.post_file)
         findings += unsafe.secret_file_findings({name: getattr(self, name) for name in _SECRET_FILES})
         findings += unsafe.secret_folder_findings("root_folder", self.root_folder)
@@ -284,6 +287,7 @@ _DERIVED = frozenset(
         "public_url",
         "issuer",
         "console_url",
+        "portal_url",
         "log_origin",
     }
 )

@@ -169,7 +169,7 @@ def _wait(settings: Settings, links: dict[str, str]) -> None:
     console.print(
         "\nThe clients' portal. A code replaces passwords; it is printed here, where a real house sends mail:"
     )
-    console.print(f"   {settings.console_url}/me", markup=False)
+    console.print(f"   {settings.portal_url}/me", markup=False)
     console.print(f"   the lady of the story: maison Aurelle, {_lady()}", markup=False)
     console.print(f"\nServing on {settings.public_url}, data in {settings.data_dir}. Stop with Ctrl-C.", markup=False)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,11 +1,13 @@
 """Commands that make a deployment and look after it: init, migrate, doctor."""
 
 from contextlib import closing
+from typing import Annotated
 
 import typer
 
 from api import bootstrap, founders
 from api.cli.output import Exit, Json, Output, told
+from api.cli.outside import look
 from api.roots import seal_mark
 from api.settings import Settings, load
 from api.witnesses import read_policy
@@ -65,7 +67,13 @@ def migrate_command(*, json: Json = False) -> None:
     Output(json=json).result({"migrated": True}, "The database is at this release's schema.")
 
 
-def doctor(*, json: Json = False) -> None:
+def doctor(
+    *,
+    outside: Annotated[
+        bool, typer.Option("--outside", help="Call the public addresses too, as a stranger would.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Check settings, policies, keystore and database, and print where each setting came from, never a secret."""
     settings = load()
     checks: list[dict[str, str]] = []
@@ -81,6 +89,9 @@ def doctor(*, json: Json = False) -> None:
             checks.append({"check": name, "result": "overdue", "detail": str(overdue)})
         except (VaultError, InvalidBundle, AuditError) as error:
             checks.append({"check": name, "result": "failed", "detail": told(error)})
+    if outside:
+        result, detail = look(settings, SystemClock().now())
+        checks.append({"check": "outside", "result": result, "detail": detail})
     output = Output(json=json)
     described = [{"setting": each.name, "source": each.source, "value": each.value} for each in settings.describe()]
     if json:

@@ -32,7 +32,7 @@ def possible(request: Request) -> bool:
 
 def link(visit: Visit, request: Request, by: By) -> str:
     """Make the address at which the package is taken, once and within a week. Earlier ones are void."""
-    return f"{visit.services.settings.console_url}/package#{delivering.link(visit.vault, request.id, by)}"
+    return f"{visit.services.settings.portal_url}/package#{delivering.link(visit.vault, request.id, by)}"
 
 
 def file(visit: Visit, request: Request, by: By) -> Response | None:

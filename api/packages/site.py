@@ -68,7 +68,7 @@ class Site:
 
     async def _given(self, request: Request) -> Response:
         services = services_of(request)
-        if not forms.is_ours(request, services.settings.console_url):
+        if not forms.is_ours(request, services.settings.portal_url):
             raise forms.FormRefused("foreign_form")
         code = "".join((await forms.read(request)).get("code", "").split())
         address = "" if request.client is None else request.client.host

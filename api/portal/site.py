@@ -135,7 +135,7 @@ class Site:
             self._admit(call, "door", _address(call.request), MOST_DOORS)
             call.visitor = await anyio.to_thread.run_sync(_begin, call)
         if method == "POST":
-            if not forms.is_ours(call.request, call.services.settings.console_url):
+            if not forms.is_ours(call.request, call.services.settings.portal_url):
                 raise forms.FormRefused("foreign_form")
             call.form = await forms.read(call.request)
             if not call.visitor.fits(call.form.get(forms.CSRF_FIELD, "")):

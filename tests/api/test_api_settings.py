@@ -41,7 +41,7 @@ def test_beyond_loopback_the_proxies_must_be_named_and_the_url_secure(host):
 
 @pytest.mark.parametrize("url", ["http://vault.example", "http://192.0.2.7:8420", "http://127.0.0.1.evil.example"])
 def test_plain_http_beyond_loopback_is_refused(url):
-    assert about({"public_url": url}) == {"public_url", "issuer", "console_url"}
+    assert about({"public_url": url}) == {"public_url", "issuer", "console_url", "portal_url"}
 
 
 @pytest.mark.parametrize(

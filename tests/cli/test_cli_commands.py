@@ -131,9 +131,19 @@ def test_migrate_and_doctor(home, ecrin):
     assert {each["check"]: each["result"] for each in told.json["checks"]} == {
         "policies": "ok", "vault": "ok", "reviews": "ok", "witnesses": "ok",
     }  # fmt: skip
+    (looked,) = [each for each in ecrin("doctor", "--outside", "--json").json["checks"] if each["check"] == "outside"]
+    assert (looked["result"], looked["detail"].count("on this machine alone")) == ("ok", 3)
     text = ecrin("doctor").out
     assert "data_dir" in text
     assert "environment" in text
+
+
+def test_doctor_fails_where_nobody_outside_gets_in(home, ecrin, monkeypatch):
+    monkeypatch.setenv("ECRIN_PORTAL_URL", "https://localhost:1")
+    looked = ecrin("doctor", "--outside", "--json")
+    assert (looked.code, looked.json["checks"][-1]["result"]) == (1, "failed")
+    assert looked.json["checks"][-1]["detail"].startswith("portal_url: no TLS connection; public_url: on this machine")
+    assert ecrin("doctor").code == 0
 
 
 def test_doctor_tells_what_is_wrong_and_no_secret(home, ecrin, monkeypatch, tmp_path):

@@ -30,7 +30,7 @@ def named(text):
     return set(re.findall(rf"\b{PREFIX}[A-Z0-9_]+", text))
 
 
-@pytest.mark.parametrize("file", ["compose.yaml", "Dockerfile", "ecrin-keyd.service", "README.md"])
+@pytest.mark.parametrize("file", ["compose.yaml", "Dockerfile", "ecrin-keyd.service", "README.md", "nginx.conf"])
 def test_every_setting_that_is_named_exists(file):
     assert named((DEPLOY / file).read_text(encoding="utf-8")) <= KNOWN
 

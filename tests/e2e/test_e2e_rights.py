@@ -279,6 +279,7 @@ def house(tmp_path_factory):
 @contextmanager
 def served(settings, folder):
     """`ecrin serve` in a process of its own, from when it is ready. What it writes beside its data goes to `tmp`."""
+    probe = f"http://{settings.host}:{settings.port}/readyz"
     environment, lines = child_environment(settings) | {"TMPDIR": str(folder / "tmp")}, folder / "lines"
     with lines.open("wb") as out:
         process = subprocess.Popen(
@@ -290,7 +291,7 @@ def served(settings, folder):
             assert process.poll() is None, lines.read_text()
             assert time.monotonic() < deadline, lines.read_text()
             try:
-                if httpx2.get(f"{settings.public_url}/readyz").status_code == 200:
+                if httpx2.get(probe).status_code == 200:
                     break
             except httpx2.TransportError:
                 time.sleep(0.1)
