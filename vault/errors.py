@@ -307,9 +307,15 @@ class UnknownCase(VaultError):
 
 
 class CaseClosed(VaultError):
-    """The break-glass case is not in the state that this needs: not approved, over, running still, or decided already."""
+    """The break-glass case is not in the state that this needs: not approved, over, or decided already."""
 
     code = "case_closed"
+
+
+class CaseRunning(VaultError):
+    """The break-glass case's minutes are not over: what was done in them is reviewed when they are."""
+
+    code = "case_running"
 
 
 class UnknownVersion(VaultError):
