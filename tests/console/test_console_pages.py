@@ -476,6 +476,26 @@ def test_a_systems_matrix_is_of_purposes_and_fields_with_how_often_each_was_give
     assert "7" not in [cell for name, cells in rows.items() if name != titles["phone"] for cell in cells]
 
 
+def test_systems_and_purposes_tell_what_was_given_since_they_were_last_asked(maison, pos, life, signed_in):
+    def told():
+        _, row = auditor.get("/console/systems").answer.text.split("/console/systems/aurelle-pos", 1)
+        cells = re.findall(r'<td class="n">([^<]+)</td>', row.partition("</tr>")[0])
+        purposes = auditor.get("/console/purposes").answer.text
+        _, purpose = purposes.split("<code>clienteling.in_store</code>", 1)
+        return cells[-1], re.findall(r"<dd>([^<]+)</dd>", purpose.partition("</section>")[0])[-1]
+
+    auditor = signed_in("auditor")
+    assert told() == ("&lt;5", "&lt;5")
+    for _ in range(6):
+        pos.disclose(pos.granted(life, ("phone", "masked"), max_uses=5))
+    vouch(maison)
+    assert told() == ("8", "8")
+    maison.clock.advance(30 * 86_400)
+    auditor = signed_in("auditor", officer_id="paul")
+    assert told()[1] in {"0", "&lt;5"}
+    assert told()[0] == told()[1]
+
+
 def pruned(maison):
     """Prune the first bundle, as a command would that was handed what holds it."""
     outside = maison.http.app.state.services.settings.checkpoint_file
