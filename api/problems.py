@@ -128,6 +128,7 @@ INTERNAL: Final = frozenset(
         "invalid_case",
         "case_closed",
         "case_running",
+        "letter_waiting",
         "session_over",
         "unknown_credential",
         # Defects of ours, between our own processes, or told field by field.

@@ -318,6 +318,12 @@ class CaseRunning(VaultError):
     code = "case_running"
 
 
+class LetterWaiting(VaultError):
+    """An erasure would come before the letter that tells the person the number of its certificate, and nobody could be told after."""
+
+    code = "letter_waiting"
+
+
 class UnknownVersion(VaultError):
     """No policy version has this number or hash, or not in the state that the act needs."""
 

@@ -362,7 +362,10 @@ def test_an_erasure_is_rehearsed_by_one_officer_and_approved_by_another(maison, 
     # What follows of itself is no officer's to say.
     for forged in ("note_notified", "note_expired", "certify", "close"):
         assert ines.post(path, form | {"step": forged}).status == 409
-    assert step(ines, "answer", "execute") == 303
+    assert step(ines, "answer", "execute", without_letter="") == 422
+    assert "La lettre n’est pas partie" in ines.post(path, form | {"without_letter": ""}).text
+    assert pos.describe(life).status_code == 200
+    assert step(ines, "answer", "execute", without_letter="yes") == 303
     assert pos.describe(life).status_code == 404
     for forged in ("execute", "note_notified", "note_expired", "certify", "close"):
         assert ines.post(path, form | {"step": forged}).status == 409
