@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from api.keepers import keeper_of
-from api.roots import provider_of
+from api.roots import provider_of, seal_mark
 from api.settings import Settings
 from vault.errors import Sealed
 from vault.keys.closed import closed_keys
@@ -27,9 +27,11 @@ def place_of(settings: Settings) -> Place:
 def open_from(settings: Settings) -> Vault:
     """Open the vault that the settings describe, for use: behind the restore guard (`vault.recovery.restores.admit`).
 
-    Raises what `vault.setup.open_vault`, `bundle_in_force` and the guard raise. Where the key holder has the keys,
-    `Sealed` and `KeyHolderUnavailable` are raised on its word.
+    Raises what `vault.setup.open_vault`, `bundle_in_force` and the guard raise, and `Sealed` while an operator's seal
+    stands: on the mark where keys are our own, else, as `KeyHolderUnavailable`, on the key holder's word.
     """
+    if settings.keyd_socket is None:
+        refuse_sealed(settings)
     vault = open_unadmitted(settings)
     try:
         admit(settings, vault)
@@ -37,6 +39,12 @@ def open_from(settings: Settings) -> Vault:
         vault.close()
         raise
     return vault
+
+
+def refuse_sealed(settings: Settings) -> None:
+    """Raise `Sealed` where an operator put the seal mark: no process opens the keystore then, however it could."""
+    if seal_mark(settings).is_set():
+        raise Sealed("an operator sealed it: `ecrin unseal`")
 
 
 def admit(settings: Settings, vault: Vault) -> None:
@@ -47,7 +55,11 @@ def admit(settings: Settings, vault: Vault) -> None:
 
 
 def open_unadmitted(settings: Settings) -> Vault:
-    """Open the vault as it is, also one whose data have just been brought back."""
+    """Open the vault as it is, also one whose data have just been brought back: for a restore alone.
+
+    A restore goes on under an operator's seal. Where data or keystore are lost no unsealing could be put on record, and
+    after it the services are closed still.
+    """
     if settings.keyd_socket is None:
         return _open(settings, None)
     vault = open_to_serve(settings)

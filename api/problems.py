@@ -128,6 +128,8 @@ INTERNAL: Final = frozenset(
         "unknown_case",
         "invalid_case",
         "case_closed",
+        "case_running",
+        "letter_waiting",
         "session_over",
         "unknown_credential",
         # Defects of ours, between our own processes, or told field by field.

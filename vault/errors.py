@@ -307,9 +307,21 @@ class UnknownCase(VaultError):
 
 
 class CaseClosed(VaultError):
-    """The break-glass case is not in the state that this needs: not approved, over, running still, or decided already."""
+    """The break-glass case is not in the state that this needs: not approved, over, or decided already."""
 
     code = "case_closed"
+
+
+class CaseRunning(VaultError):
+    """The break-glass case's minutes are not over: what was done in them is reviewed when they are."""
+
+    code = "case_running"
+
+
+class LetterWaiting(VaultError):
+    """An erasure would come before the letter that tells the person the number of its certificate, and nobody could be told after."""
+
+    code = "letter_waiting"
 
 
 class UnknownVersion(VaultError):

@@ -82,10 +82,10 @@ def change_password(uow: UnitOfWork, officer_id: str, password: str) -> None:
     uow.conn.execute(update(Officer).where(col(Officer.id) == officer_id).values(password_hash=hashed))
 
 
-def listed(conn: Connection) -> list[OfficerRecord]:
-    """Return all officers, by id."""
+def listed(conn: Connection, skip: int = 0, most: int | None = None) -> list[OfficerRecord]:
+    """Return officers, by id: all, or up to `most` behind the first `skip`."""
     columns = (col(Officer.id), col(Officer.role), col(Officer.status), col(Officer.created_at))
-    rows = conn.execute(select(*columns).order_by(col(Officer.id)))
+    rows = conn.execute(select(*columns).order_by(col(Officer.id)).offset(skip).limit(most))
     return [OfficerRecord(row.id, Role(row.role), OfficerStatus(row.status), row.created_at) for row in rows]
 
 

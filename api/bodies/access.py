@@ -1,12 +1,24 @@
-"""Bodies of the AuthZEN access evaluation API 1.0, single and several, as far as a disclosure can be asked about."""
+"""Bodies of the AuthZEN access evaluation API 1.0, single and several, as far as a disclosure can be asked about.
 
+Members that the standard may still get are ignored, and so are properties of who asks and of whom (its certification
+scenario, 2.2.8 and 2.2.9): nothing in them could open anything. What is ours alone stays closed, and so is what would have
+the request carried out otherwise than meant: options, and a list of questions where one is asked.
+"""
+
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from api.bodies.common import Answer, Body, Name, PurposeKey, Reference, Token
 
 MOST: Final = 100  # evaluations of one request
+
+
+class _Open(Body):
+    """Base of what the standard describes: members that are not known here are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class EvaluatedField(Body):
@@ -23,36 +35,49 @@ class EvaluatedField(Body):
         return self
 
 
-class EvaluatedSystem(Body):
-    """AuthZEN's subject: who would act. It must be the caller itself."""
+class EvaluatedSystem(_Open):
+    """AuthZEN's subject: who would act. It must be the caller itself. Its `properties` are not looked at."""
 
     type: Literal["system"]
     id: Token
+    properties: dict[str, Any] = Field(default_factory=dict)
 
 
-class DisclosureProperties(Body):
-    """What the disclosure would be."""
+class DisclosureProperties(_Open):
+    """What the disclosure would be. Without `staff`, or with that misspelt, nobody of the house is behind it."""
 
     purpose: PurposeKey
     fields: list[EvaluatedField] = Field(min_length=1, max_length=64)
     staff: bool = False
 
 
-class EvaluatedAction(Body):
+class EvaluatedAction(_Open):
     """AuthZEN's action."""
 
     name: Literal["disclose"]
     properties: DisclosureProperties
 
 
-class EvaluatedPerson(Body):
-    """AuthZEN's resource: one of the brand's own references."""
+class EvaluatedPerson(_Open):
+    """AuthZEN's resource: one of the brand's own references. Its `properties` are not looked at."""
 
     type: Literal["subject"]
     id: Reference
+    properties: dict[str, Any] = Field(default_factory=dict)
 
 
-class Evaluate(Body):
+class _Single(_Open):
+    """Base of one question: several in its place are refused, for whoever sent them would take one yes for all."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, content: Any) -> Any:
+        if isinstance(content, dict) and not content.keys().isdisjoint({"evaluations", "options"}):
+            raise ValueError("several are asked elsewhere")
+        return content
+
+
+class Evaluate(_Single):
     """An access evaluation request. `context` is taken and not looked at: nothing in it could open anything."""
 
     subject: EvaluatedSystem
@@ -61,13 +86,15 @@ class Evaluate(Body):
     context: dict[str, Any] = Field(default_factory=dict)
 
 
-class EvaluatedPart(Body):
-    """One evaluation of several. What it leaves out is what the request says for all."""
-
+class _Part(_Open):
     subject: EvaluatedSystem | None = None
     action: EvaluatedAction | None = None
     resource: EvaluatedPerson | None = None
     context: dict[str, Any] | None = None
+
+
+class EvaluatedPart(_Single, _Part):
+    """One evaluation of several. What it leaves out is what the request says for all."""
 
 
 class EvaluationOptions(Body):
@@ -76,7 +103,7 @@ class EvaluationOptions(Body):
     evaluations_semantic: Literal["execute_all", "deny_on_first_deny", "permit_on_first_permit"] = "execute_all"
 
 
-class EvaluateMany(EvaluatedPart):
+class EvaluateMany(_Part):
     """An access evaluations request. Without `evaluations`, or with none in it, it is a single one."""
 
     evaluations: list[EvaluatedPart] = Field(default_factory=list, max_length=MOST)
@@ -90,7 +117,8 @@ class EvaluateMany(EvaluatedPart):
     def wanted(self) -> list[tuple[EvaluatedSystem, EvaluatedAction, EvaluatedPerson]]:
         """Return who, what and of whom, of each evaluation. Raises ValueError where neither it nor the request says so."""
         found = []
-        for each in self.evaluations or [self]:
+        questions: Sequence[_Part] = self.evaluations or [self]
+        for each in questions:
             subject, action = each.subject or self.subject, each.action or self.action
             resource = each.resource or self.resource
             if subject is None or action is None or resource is None:

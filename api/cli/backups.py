@@ -65,6 +65,7 @@ def keystore(
 ) -> None:
     """Copy the keystore, and open the copy through the root. It is of use until the epoch ends."""
     settings = load()
+    bootstrap.refuse_sealed(settings)
     with closing(open_store(settings.keystore)) as store:
         copied = keystores.back_up(store, root(settings, secret_file), to, clock=SystemClock(), entropy=SystemEntropy())
     Output(json=json).result(

@@ -8,14 +8,13 @@ import typer
 from api import bootstrap, founders
 from api.cli.output import Exit, Json, Output, told
 from api.cli.outside import look
-from api.roots import seal_mark
 from api.settings import Settings, load
 from api.witnesses import read_policy
 from audit.errors import AuditError
 from audit.findings import how_many
 from policies.errors import InvalidBundle
 from vault import officers, witnessing
-from vault.errors import Sealed, VaultError
+from vault.errors import VaultError
 from vault.governance import cases, founding, versions
 from vault.governance.versions import State
 from vault.governance.versionsigning import Part
@@ -38,6 +37,8 @@ def initialise_from(settings: Settings) -> None:
         # `ecrin keyd --init` has made the keystore; a holder of another deployment is refused by its greeting.
         with closing(KeydClient(settings.keyd_socket, settings.deployment)) as holder:
             holder.progress()
+    else:
+        bootstrap.refuse_sealed(settings)
     place = bootstrap.place_of(settings)
     initialise(
         place, settings.deployment, clock=SystemClock(), entropy=SystemEntropy(), shards=settings.shards,
@@ -159,9 +160,6 @@ class _Overdue(Exception):
 
 
 def _check_vault(settings: Settings) -> str:
-    # Without a key holder the keystore opens for this command all the same, and services stay closed.
-    if settings.keyd_socket is None and seal_mark(settings).is_set():
-        raise Sealed("an operator sealed it: `ecrin unseal`")
     vault = bootstrap.open_from(settings)
     try:
         status = vault.keys.status()

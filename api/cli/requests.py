@@ -99,6 +99,13 @@ def advance(
     answer: Annotated[
         Path | None, typer.Option(help="File with the answer to the person, in words: of a review, of a complaint.")
     ] = None,
+    without_letter: Annotated[
+        bool,
+        typer.Option(
+            "--without-letter",
+            help="Execute though the letter with the certificate's number has not gone: it is told in another way.",
+        ),
+    ] = False,
     key: Key = None,
     signature: Signature = None,
     json: Json = False,
@@ -107,7 +114,13 @@ def advance(
     by = by_officer(officer, signs(key, signature))
     with opened() as vault:
         words = "" if answer is None else _read(answer)
-        found, plan = _advance(vault, records.identifier(request), move, by, reason, ground, keep or [], rung, words)
+        if move is Move.EXECUTE:
+            found = erasing.execute(vault, records.identifier(request), by, without_letter=without_letter)
+            plan = None
+        else:
+            found, plan = _advance(
+                vault, records.identifier(request), move, by, reason, ground, keep or [], rung, words
+            )
         document: dict[str, Any] = _row(vault, found)
     text = f"Request {found.name} is {found.state}."
     if plan is not None:
@@ -203,7 +216,7 @@ def _advance(
         return erasing.rehearse(vault, request_id, by)
     if move is Move.CARRY_OUT:
         return _carry_out(vault, request_id, by, reason, answer), None
-    acted = {Move.APPROVE: erasing.approve, Move.EXECUTE: erasing.execute, Move.PREPARE: delivering.prepare}
+    acted = {Move.APPROVE: erasing.approve, Move.PREPARE: delivering.prepare}
     if move in acted:
         return acted[move](vault, request_id, by), None
     return handling.advance(vault, request_id, move, by, reason=reason), None

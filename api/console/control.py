@@ -30,6 +30,8 @@ from vault.signin import codes, passkeys
 RUN: Final = frozenset({Role.COMPLIANCE, Role.APPROVER, Role.OPERATOR})
 BUDGETS: Final = f"{PREFIX}/budgets"
 CASES: Final = f"{PREFIX}/break-glass"
+OFFICERS: Final = f"{PREFIX}/officers"
+PAGE: Final = 50
 _MOST_ALERTS: Final = 20
 _MOST_DONE: Final = 200
 
@@ -106,11 +108,17 @@ def case(visit: Visit) -> Response:
 
 
 def officers_page(visit: Visit) -> Response:
-    """List the officers and how they come in."""
+    """List the officers and how they come in, a page at a time."""
+    # By number and not by the last one's name: addresses stay in histories.
+    skip = filters.number(visit.query, "after") or 0
     with visit.vault.reading() as conn:
-        found = officers.listed(conn)
+        found = officers.listed(conn, skip, PAGE + 1)  # one more than a page: whether there is another
         held, coded = passkeys.counted(conn), codes.everybody(conn)
-    return visit.page("officers.html", officers=found, held=held, coded=coded, founders=officers.FOUNDERS)
+    return visit.page(
+        "officers.html", officers=found[:PAGE], held=held, coded=coded, founders=officers.FOUNDERS,
+        first=filters.link(OFFICERS, {}) if skip else None,
+        onward=filters.link(OFFICERS, {"after": skip + PAGE}) if len(found) > PAGE else None,
+    )  # fmt: skip
 
 
 def _read(visit: Visit, found: Case, made: bytes) -> tuple[Case, str]:

@@ -1,6 +1,7 @@
 """What the systems may see and did see, the purposes, and how consents stand: counts and rules, nobody's data."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,16 +11,12 @@ from api.console import filters
 from api.console.visit import Visit
 from api.problems import Problem
 from audit.entry import Act, Entry, Outcome
-from audit.reports import uses
-from audit.reports.asked import Actors, Asked
-from audit.reports.lines import lines, vouched
 from audit.reports.table import few
+from audit.reports.tally import DAY, Day, Given
 from policies.levels import Level
 from vault import consentcounts, systems
-from vault.systems import SystemRecord
 
 DAYS: Final = 30
-_DAY: Final = 86_400
 
 
 def systems_page(visit: Visit) -> Response:
@@ -27,8 +24,8 @@ def systems_page(visit: Visit) -> Response:
     with visit.vault.reading() as conn:
         found = systems.listed(conn)
     counts: Counter[str] = Counter()
-    for use, times in _used(visit, "").items():
-        counts[use.actor] += times.count
+    for given, count in _used(_days(visit)).items():
+        counts[given.system] += count
     return visit.page("systems.html", systems=found, counts=counts, days=DAYS)
 
 
@@ -38,7 +35,7 @@ def system_page(visit: Visit) -> Response:
         found = systems.get(conn, filters.word(visit.params, "id"))
     if found is None:
         raise Problem("not_found")
-    used = _used(visit, found.id)
+    days = _days(visit)
     bundle, now = visit.vault.bundle, visit.now
     purposes = [each for each in bundle.purposes.every if each.key in found.purposes]
     matrix = [
@@ -48,12 +45,13 @@ def system_page(visit: Visit) -> Response:
     given: Counter[tuple[str, str]] = Counter()
     fields: dict[tuple[str, str, str], int] = {}
     times_of: Counter[tuple[str, str]] = Counter()
-    for use, times in used.items():
+    for use, count in _used(days).items():
+        if use.system != found.id:
+            continue
         field = bundle.catalogue.fields.get(use.field)
-        given[field.category if field else "", use.purpose] += times.count
-        times_of[use.field, use.purpose] += times.count
-        key = (use.purpose, use.field, use.level)
-        fields[key] = fields.get(key, 0) + times.count
+        given[field.category if field else "", use.purpose] += count
+        times_of[use.field, use.purpose] += count
+        fields[use.purpose, use.field, use.level] = count
     return visit.page(
         "system.html",
         system=found,
@@ -63,7 +61,7 @@ def system_page(visit: Visit) -> Response:
         times={key: few(count) for key, count in times_of.items()},
         fields=sorted(((*key, few(count)) for key, count in fields.items()), key=lambda each: each[:3]),
         days=DAYS,
-        volumes=_by_day(visit, found),
+        volumes=_by_day(visit, days, found.id),
         raises=[each for each in found.budgets.raises if each.until > now],
     )
 
@@ -73,8 +71,8 @@ def purposes_page(visit: Visit) -> Response:
     with visit.vault.reading() as conn:
         found = systems.listed(conn)
     used: Counter[str] = Counter()
-    for use, times in _used(visit, "").items():
-        used[use.purpose] += times.count
+    for given, count in _used(_days(visit)).items():
+        used[given.purpose] += count
     users = {
         purpose.key: [each.id for each in found if purpose.key in each.purposes]
         for purpose in visit.vault.bundle.purposes.every
@@ -99,29 +97,30 @@ def consents_page(visit: Visit) -> Response:
     return visit.page("consents.html", rows=rows, titles=titles)
 
 
-def _used(visit: Visit, system_id: str) -> dict[uses.Use, uses.Times]:
-    asked = _period(visit, system_id)
-    with visit.vault.reading() as conn:
-        actors = Actors({each.id: each.brand for each in systems.listed(conn)})
-        return uses.uses(lines(conn, vouched(conn), asked.since, asked.until, uses.ACTS), actors, asked)
+def _days(visit: Visit) -> Mapping[str, Day]:
+    """Count what was given out today and on the days before, UTC, up to the newest checkpoint."""
+    return visit.tally.days(visit.vault.reading, _first_day(visit))
 
 
-def _by_day(visit: Visit, system: SystemRecord) -> list[tuple[str, int]]:
+def _used(days: Mapping[str, Day]) -> Counter[Given]:
+    used: Counter[Given] = Counter()
+    for day in days.values():
+        used.update(day.fields)
+    return used
+
+
+def _by_day(visit: Visit, days: Mapping[str, Day], system_id: str) -> list[tuple[str, int]]:
     """Count the disclosures of each day, days without one too."""
-    asked = _period(visit, system.id)
-    counts: Counter[str] = Counter()
-    with visit.vault.reading() as conn:
-        for line in lines(conn, vouched(conn), asked.since, asked.until, uses.ACTS):
-            if line.content["actor"]["id"] == system.id and line.content["out"] == Outcome.ALLOW:
-                counts[line.at[:10]] += 1
-    first = asked.since // _DAY + 1
-    days = [visit.language.day(day * _DAY) for day in range(first, first + DAYS)]
-    return [(text, counts[_iso(day)]) for text, day in zip(days, range(first, first + DAYS), strict=True)]
+    numbers = range(_first_day(visit), _first_day(visit) + DAYS)
+    return [
+        (visit.language.day(number * DAY), days[date].entries[system_id] if (date := _iso(number)) in days else 0)
+        for number in numbers
+    ]
 
 
-def _period(visit: Visit, system_id: str) -> Asked:
-    return Asked(max(0, visit.now - DAYS * _DAY), visit.now + 1, system=system_id)
+def _first_day(visit: Visit) -> int:
+    return visit.now // DAY - (DAYS - 1)
 
 
 def _iso(day: int) -> str:
-    return datetime.fromtimestamp(day * _DAY, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(day * DAY, UTC).strftime("%Y-%m-%d")

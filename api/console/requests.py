@@ -53,12 +53,11 @@ _ACTS: Final = {
     Move.CHECK_HOLDS: erasing.check_holds,
     Move.REHEARSE: erasing.rehearse,
     Move.APPROVE: erasing.approve,
-    Move.EXECUTE: erasing.execute,
 }
 _PHASE: Final = {
     "identity": frozenset({Move.ACKNOWLEDGE, Move.ASK_IDENTITY, Move.FAIL_IDENTITY}),
     "work": frozenset({Move.COLLECT, Move.REVIEW, Move.HALT, Move.RESUME, Move.EXTEND}),
-    "answer": frozenset({*_ACTS, Move.DELIVER, Move.CLOSE, Move.WITHDRAW}),
+    "answer": frozenset({*_ACTS, Move.EXECUTE, Move.DELIVER, Move.CLOSE, Move.WITHDRAW}),
 }
 _REHEARSED: Final = frozenset({State.DRY_RUN, State.SECOND_APPROVAL})
 _RUNGS: Final = (Assurance.PURCHASE, Assurance.SIGNED_IN, Assurance.DOCUMENT)
@@ -119,6 +118,8 @@ def request(visit: Visit) -> Response:
         handling.annotate(vault, found.id, form.get("note", ""), by)
     elif step == Move.CARRY_OUT:
         _carry_out(visit, found, by)
+    elif step == Move.EXECUTE:
+        erasing.execute(vault, found.id, by, without_letter=form.get("without_letter") == "yes")
     elif (move := _one_of(Move, step)) in _ACTS:
         _ACTS[move](vault, found.id, by)
     else:
@@ -202,7 +203,7 @@ def _shown(
     _, taken = handling.history(visit.vault, found.id)
     say = visit.language.say
     possible = set(moves_from(found.right, found.state))
-    plain = _PLAIN | _ACTS.keys()
+    plain = _PLAIN | _ACTS.keys() | {Move.EXECUTE}
     if handover.possible(found):
         plain -= {Move.DELIVER}  # a package is delivered by giving it out
     return visit.page(
@@ -234,7 +235,13 @@ def _shown(
         link=link,
         good_until=visit.now + GOOD_FOR,
         problem=problem,
+        letter_waits=Move.EXECUTE in possible and _letter_waits(visit, found),
     )
+
+
+def _letter_waits(visit: Visit, found: Request) -> bool:
+    with visit.vault.unit() as uow:
+        return erasing.letter_waits(uow, found)
 
 
 def _plan(visit: Visit, found: Request, taken: Sequence[Step]) -> dict[str, list[Mapping[str, str]]]:

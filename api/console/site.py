@@ -41,6 +41,7 @@ from api.console.visit import PREFIX, Visit
 from api.pages import choosing, cookies, forms, multipart, render
 from api.problems import KINDS, Problem
 from api.services import keyless
+from audit.reports.tally import Tally
 from policies.errors import PolicyError
 from vault.errors import SessionOver, VaultError
 from vault.officers import Role
@@ -135,6 +136,7 @@ class Site:
     def __init__(self, pages: tuple[Page, ...]) -> None:
         self._pages = [(compile_path(f"{PREFIX}{page.path}")[0], page) for page in pages]
         self._attempts = Attempts()
+        self._tally = Tally()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -163,7 +165,7 @@ class Site:
             None if given is None else await anyio.to_thread.run_sync(sessions.find, services.vault, given, limits)
         )
         nobody = Session(b"", Stage.DOOR, None, sessions.Method.NONE, None, 0)
-        visit = Visit(request, services, session or nobody, tag, self._attempts)
+        visit = Visit(request, services, session or nobody, tag, self._attempts, self._tally)
         try:
             visit.query = forms.parsed(forms.query_of(request))
             page, params = self._find(request)

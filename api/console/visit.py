@@ -17,6 +17,7 @@ from api.pages.language import LANGUAGES, Language, language
 from api.problems import Problem, request_id_of
 from api.services import Services
 from audit.entry import Actor, Entry
+from audit.reports.tally import Tally
 from vault.governance import officerkeys
 from vault.officers import OfficerRecord
 from vault.signin import news, sessions
@@ -36,6 +37,7 @@ class Visit:
     session: Session
     tag: str
     attempts: Attempts
+    tally: Tally
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)

@@ -43,6 +43,8 @@ FAILURES: Final[Mapping[str, tuple[str, str]]] = {
     "conflict": (N_("Somebody was quicker"), N_("It has changed since the page was shown. Look again; nothing was done.")),
     "not_signed": (N_("Not signed"), N_("The signature is not of your key over this text, or this is not yours to sign. Nothing was done.")),
     "case_closed": (N_("The case has moved on"), N_("The case is no longer in the state that this needs. Nothing was done.")),
+    "case_running": (N_("The case runs still"), N_("It is reviewed when its minutes are over. Nothing was done.")),
+    "letter_waiting": (N_("The letter has not gone"), N_("The letter with the number of the certificate has not gone, and an address is on file. Wait, or say that the number is told in another way. Nothing was done.")),
     "not_allowed": (N_("Not yours to do"), N_("Your role does not cover this, or it takes somebody else than who proposed it.")),
     "illegal_move": (N_("The request has moved on"), N_("The request is no longer in the state that this needs. Nothing was done.")),
     "link_refused": (N_("This link opens nothing"), N_("It was used, is older than a week, was replaced by a newer one, or is not complete. Ask the maison for another.")),

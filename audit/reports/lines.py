@@ -8,6 +8,7 @@ signed is the verifier's question (`audit.verify`), and a report names the check
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -21,6 +22,7 @@ from audit.note import split_note
 from audit.reading import Reader
 
 PIECE: Final = 4096  # entries read at a time: about 2 MB
+_FROM_THE_FIRST: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 class Line(NamedTuple):
@@ -62,10 +64,11 @@ def lines(
     marks: Collection[bytes] = (),
     *,
     hashed: bool = False,
+    starts: Mapping[int, int] = _FROM_THE_FIRST,
 ) -> Iterator[Line]:
     """Give the entries with `since` <= time < `until` (UTC seconds) that the checkpoints cover; all acts if none is named.
 
-    `marks` are bytes that each must hold (`marked`): what lacks one is not parsed. `beat` is called with the number of entries of
+    `starts` are indexes by shard before which nothing is read. `marks` are bytes that each must hold (`marked`): what lacks one is not parsed. `beat` is called with the number of entries of
     each piece that was read. Raises `InvalidEntry` for bytes that are no entry and, if `hashed`, for any that are not what their
     leaf hash stands for: a log that cannot be read is reported on by the verifier.
     """
@@ -73,7 +76,7 @@ def lines(
     wanted = tuple([f'{{"act":"{each}"'.encode() for each in acts]) or (b"",)
     read = Reader().read
     for each in upto:
-        index = first_since(conn, each.shard, since, each.size)
+        index = max(first_since(conn, each.shard, since, each.size), starts.get(each.shard, 0))
         while piece := scan.bodies(conn, each.shard, index, min(PIECE, each.size - index)):
             for place, leaf, body in piece:
                 if hashed and leaf_hash(body) != leaf:

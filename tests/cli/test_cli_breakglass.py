@@ -64,7 +64,8 @@ def test_an_emergency_at_the_command_line(ecrin, desks, tmp_path, monkeypatch):
     assert seen.json["fields"][0]["value"][0]["value"] == "+33639981234"
     (listed,) = ecrin("break-glass", "list", "--json").json["cases"]
     assert (listed["state"], listed["looks"], listed["approved_by"]) == ("approved", 1, "a.moreau")
-    assert ecrin("break-glass", "review", case, "--finding", "justified", *by["c.auditor"]).code == 1  # it runs still
+    running = ecrin("break-glass", "review", case, "--finding", "justified", *by["c.auditor"])
+    assert (running.code, running.err) == (1, "ecrin: case_running: it is reviewed when its minutes are over\n")
 
     with closing(bootstrap.open_from(load())) as vault, vault.unit() as uow:
         uow.conn.execute(BreakGlassCase.__table__.update().values(expires_at=1_000_000))
@@ -75,6 +76,8 @@ def test_an_emergency_at_the_command_line(ecrin, desks, tmp_path, monkeypatch):
     assert case in ecrin("doctor").out
     assert ecrin("break-glass", "list", "--json").json["cases"][0]["state"] == "over"
     assert ecrin("break-glass", "review", case, "--finding", "justified", *by["c.auditor"]).code == 0
+    again = ecrin("break-glass", "review", case, "--finding", "justified", *by["c.auditor"])
+    assert (again.code, again.err) == (1, "ecrin: case_closed\n")
     assert ecrin("doctor").code == 0
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{reference}\n"))
     piped = tuple(Path("-") if each == whom else each for each in asked)

@@ -30,9 +30,7 @@ def test_a_vault_that_has_its_own_keys(home, ecrin):
     assert (sealed.code, sealed.json) == (0, {"state": "sealed"})
     assert mark.exists()
     assert ecrin("seal").code == 0
-    asked = ecrin(
-        "doctor", "--json"
-    )  # this command could open the keystore; whoever asks wants to know of the services
+    asked = ecrin("doctor", "--json")
     assert (asked.code, asked.json["checks"][1]["result"]) == (1, "failed")
     assert "ecrin unseal" in asked.json["checks"][1]["detail"]
     opened = ecrin("unseal", "--json")
@@ -40,6 +38,61 @@ def test_a_vault_that_has_its_own_keys(home, ecrin):
     assert not mark.exists()
     assert ecrin("doctor", "--json").json["checks"][1]["result"] == "ok"
     assert entries(home) == [("keys.sealed", "allow", None)] * 2 + [("keys.unsealed", "allow", None)]
+
+
+KEYED = (
+    ("init",),
+    ("system", "list"), ("system", "disable", "pos"),
+    ("officer", "list"), ("officer", "disable", "claire"),
+    ("session", "list"), ("session", "end", "--officers"),
+    ("budget", "show", "pos"), ("events", "pending"),
+    ("honey", "add", "rows.ndjson", "--system", "pos", "--key", "k"), ("import", "rows.ndjson", "--system", "pos", "--key", "k"),
+    ("request", "list", "--officer", "claire"), ("request", "figures", "--year", "2026"),
+    ("break-glass", "list"), ("policy", "list"), ("join", "list"), ("signer", "list"), ("restriction", "list"),
+    ("erase", "list"), ("hold", "list"), ("retention",), ("epoch", "status"), ("epoch", "run"), ("epoch", "run", "--rotate"),
+    ("rekey", "--yes"), ("rekey", "--unsafe-release"), ("reseal",), ("grow",),
+    ("consent", "expire"), ("census",), ("search", "rebuild"),
+    ("report", "run", "access"), ("report", "made"),
+    ("audit", "verify"), ("audit", "publish", "log"), ("audit", "export", "out.zip", "--for", "cnil"), ("audit", "keys"),
+    ("audit", "rotate"), ("audit", "prune"), ("audit", "reconcile", "rows.ndjson"),
+    ("backup", "keystore", "--to", "copy.db"), ("drill", "--data", "backup.db"),
+)  # fmt: skip
+
+
+def test_what_opens_the_keystore_itself_is_sealed_too(home, ecrin):
+    """The root would open: nothing but the mark keeps these commands out."""
+    (home.parent / "rows.ndjson").touch()
+    ecrin("seal")
+    said = entries(home)
+    for arguments in KEYED:
+        refused = ecrin(*arguments)
+        told = (refused.code, refused.out, refused.err)
+        assert told == (4, "", "ecrin: sealed: an operator sealed it: `ecrin unseal`\n"), arguments
+    assert {path.name for path in home.parent.iterdir()} == {home.name, "rows.ndjson"}
+    assert entries(home) == said
+
+
+def test_what_needs_no_key_works_in_a_sealed_vault(home, ecrin, tmp_path):
+    told = ecrin("audit", "publish", tmp_path / "log", "--entries")
+    assert told.code == 0, told.err
+    key = ecrin("audit", "keys", "--json").json
+    ecrin("seal")
+    for arguments in (
+        ("migrate",),
+        ("backup", "data", "--to", tmp_path / "backup.db"),
+        ("audit", "verify", "--folder", tmp_path / "log", *_keys(key)),
+        ("audit", "verify", "--database", home / "ecrin.db", *_keys(key)),
+        ("restore",),  # lost data could never be brought back else: an unsealing is put on record first
+    ):
+        done = ecrin(*arguments)
+        assert done.code == 0, (arguments, done.err)
+    assert (home / "sealed").exists()
+    assert ecrin("unseal").code == 0
+    assert ecrin("system", "list").code == 0
+
+
+def _keys(told):
+    return [each for key in told["keys"] for each in ("--key", key["key"])]
 
 
 def test_a_root_that_does_not_open_leaves_the_seal_and_an_entry(home, ecrin):

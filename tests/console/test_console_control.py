@@ -39,7 +39,8 @@ class Emergency:
             form["signature"] = signature(self.keys[key or officer], text_to_sign(page, f"case.{step}"))
         else:
             form["signature"] = signature(self.keys[key or officer], "nothing that is shown")
-        return desk.post(f"{self.path}/step", form).status
+        self.answer = desk.post(f"{self.path}/step", form)
+        return self.answer.status
 
     def over(self):
         """Let its time pass; everybody's session is over too, and they come again."""
@@ -74,7 +75,8 @@ def test_an_emergency_is_reviewed_by_an_officer_who_neither_asked_nor_looked_onc
     maison, emergency, signed_in
 ):
     assert emergency.take("ines", "approve") == 303
-    assert emergency.take("renee", "justified") in {400, 403, 409, 422}  # it runs still
+    assert emergency.take("renee", "justified") in {400, 403, 409, 422}
+    assert "The case runs still" in emergency.answer.text
     emergency.over()
     assert "waits for review" in signed_in("auditor").get(emergency.path).text
     assert emergency.take("renee", "unjustified") == 303
@@ -84,4 +86,5 @@ def test_an_emergency_is_reviewed_by_an_officer_who_neither_asked_nor_looked_onc
     assert (reviewed["out"], reviewed["actor"]["id"]) == ("allow", "renee")
     assert emergency.offered("renee") <= {"show"}
     assert emergency.take("renee", "justified") in {400, 403, 409, 422}
+    assert "The case has moved on" in emergency.answer.text
     assert emergency.state.finding is cases.Finding.UNJUSTIFIED

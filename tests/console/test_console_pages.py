@@ -379,7 +379,10 @@ def test_an_erasure_is_rehearsed_by_one_officer_and_approved_by_another(maison, 
     # What follows of itself is no officer's to say.
     for forged in ("note_notified", "note_expired", "certify", "close"):
         assert ines.post(path, form | {"step": forged}).status == 409
-    assert step(ines, "answer", "execute") == 303
+    assert step(ines, "answer", "execute", without_letter="") == 422
+    assert "La lettre n’est pas partie" in ines.post(path, form | {"without_letter": ""}).text
+    assert pos.describe(life).status_code == 200
+    assert step(ines, "answer", "execute", without_letter="yes") == 303
     assert pos.describe(life).status_code == 404
     for forged in ("execute", "note_notified", "note_expired", "certify", "close"):
         assert ines.post(path, form | {"step": forged}).status == 409
@@ -491,6 +494,26 @@ def test_a_systems_matrix_is_of_purposes_and_fields_with_how_often_each_was_give
     assert rows[titles["phone"]][at] == "7"
     assert rows[titles["birth_date"]][at] == "&lt;5"
     assert "7" not in [cell for name, cells in rows.items() if name != titles["phone"] for cell in cells]
+
+
+def test_systems_and_purposes_tell_what_was_given_since_they_were_last_asked(maison, pos, life, signed_in):
+    def told():
+        _, row = auditor.get("/console/systems").answer.text.split("/console/systems/aurelle-pos", 1)
+        cells = re.findall(r'<td class="n">([^<]+)</td>', row.partition("</tr>")[0])
+        purposes = auditor.get("/console/purposes").answer.text
+        _, purpose = purposes.split("<code>clienteling.in_store</code>", 1)
+        return cells[-1], re.findall(r"<dd>([^<]+)</dd>", purpose.partition("</section>")[0])[-1]
+
+    auditor = signed_in("auditor")
+    assert told() == ("&lt;5", "&lt;5")
+    for _ in range(6):
+        pos.disclose(pos.granted(life, ("phone", "masked"), max_uses=5))
+    vouch(maison)
+    assert told() == ("8", "8")
+    maison.clock.advance(30 * 86_400)
+    auditor = signed_in("auditor", officer_id="paul")
+    assert told()[1] in {"0", "&lt;5"}
+    assert told()[0] == told()[1]
 
 
 def pruned(maison):

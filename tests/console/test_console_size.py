@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 from policies.levels import Level
 from policies.model import Wanted as Field
 from policies.rights import Right
-from vault import budgetraises
+from vault import budgetraises, officers
 from vault.governance import breakglass
 from vault.governance.cases import Asked
 from vault.reports import runs, saved
@@ -163,3 +163,23 @@ def test_the_first_page_counts_all_that_is_due_and_what_is_paused_by_its_own_clo
         )
     maison.clock.advance(later - now)
     assert f"{sum(each < later + 7 * 86_400 for each in ends)}" in signed_in("compliance").get("/console").text
+
+
+def test_officers_are_leafed_through_and_nobodys_name_is_in_an_address(maison, house, signed_in):
+    officer = signed_in("auditor", officer_id="claire")
+    house.grow(120)
+    for wrong in ("x", "-1", "1.5", "<b>", "9" * 16):
+        assert officer.get(f"/console/officers?after={wrong}").status == 400, wrong
+    path, seen, pages = "/console/officers", [], 0
+    while path:
+        assert re.fullmatch(r"/console/officers(\?after=[0-9]+)?", path)
+        page = officer.get(path)
+        found = re.findall(r'<th scope="row">([a-z0-9._-]+)', page.answer.text)
+        assert 0 < len(found) <= 50
+        assert ("From the beginning" in page.text) == (pages > 0)
+        seen, pages = seen + found, pages + 1
+        (path,) = [each for each in page.links if "after=" in each][:1] or [""]
+    with maison.vault.reading() as conn:
+        assert seen == [each.id for each in officers.listed(conn)]
+    assert pages == 3
+    assert officer.get("/console/officers?after=100000").status == 200

@@ -85,7 +85,7 @@ def act(vault, order):
         gathered, _ = delivering.fetch(vault, order["secret"])
         archive_of(vault, gathered)
     elif what == "erase":
-        erasing.execute(vault, request, by(first))
+        erasing.execute(vault, request, by(first), without_letter=True)
     elif what == "carry":
         Carrier(vault, {"email": Posted(Path(order["posted"]))}, Log(SystemClock(), level="error")).turn()
 

@@ -179,9 +179,10 @@ class House:
             erasing.check_holds(vault, request.id, self.by())
             erasing.rehearse(vault, request.id, self.by())
             erasing.approve(vault, request.id, self.by(APPROVER))
-            # The letter with the number goes while there is somebody to write to: officers wait for it.
+            # The letter with the number goes while there is somebody to write to: officers wait for it. That the carrier
+            # has noted it already is not waited for here.
             self.letters.find(client.email, f"request ({request.name}) is about to be carried out")
-            erasing.execute(vault, request.id, self.by())
+            erasing.execute(vault, request.id, self.by(), without_letter=True)
             self.end_epoch()
         else:
             handling.decide(vault, request.id, self.by(), "upheld", "You are right, and we have mended it.")

@@ -49,7 +49,7 @@ class Office:
                 erasing.check_holds(self.vault, request.id, self.by())
                 erasing.rehearse(self.vault, request.id, self.by())
                 erasing.approve(self.vault, request.id, self.by(APPROVER))
-                erasing.execute(self.vault, request.id, self.by())
+                erasing.execute(self.vault, request.id, self.by(), without_letter=True)
             case Right.DECISION_REVIEW | Right.COMPLAINT:
                 handling.decide(
                     self.vault, request.id, self.by(), "upheld", "You are right, and we have put it in order."

@@ -244,8 +244,8 @@ class Walk:
         self.officer("ines", "approver")
         for name in ("approve", "execute"):
             assert self.step(request, "answer", name, officer="ines").status == 303, name
-        while self.carrier.turn():
-            pass
+            while self.carrier.turn():
+                pass
         outbox.settle(self.vault, [Told(each, "") for each in outbox.claim(self.vault, 50)])
         erasing.follow(self.vault)
         scene.run()

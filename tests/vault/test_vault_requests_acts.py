@@ -3,22 +3,25 @@
 import pytest
 from erasure_scene import DPO
 from maison_people import AURELLE, VANTIER, items, person, rows, value
-from policy_officers import APPROVER
+from policy_officers import APPROVER, AUTHOR
 from request_desk import DAY, Desk
+from sqlalchemy import text
 from test_vault_restrictions import listens
 
 from policies.rights import Right
 from vault import outbox
 from vault.erasure import certificates, holds
 from vault.erasure.holds import HoldReason
-from vault.errors import Conflict, InvalidFields, NothingToErase, NotSigned, Refused, UnknownReference
+from vault.errors import Conflict, InvalidFields, LetterWaiting, NothingToErase, NotSigned, Refused, UnknownReference
+from vault.governance import desk as texts
 from vault.outbox import Told
-from vault.requests import acts, erasing, handling
+from vault.requests import acts, erasing, handling, letters, records
 from vault.requests.content import Content
 from vault.requests.intake import of_system
+from vault.requests.letters import Carried, LetterKind
 from vault.requests.records import Ground, Outcome
 from vault.requests.states import IllegalMove, Move, State
-from vault.requests.steps import by_vault
+from vault.requests.steps import by_officer, by_vault
 
 
 @pytest.fixture
@@ -131,7 +134,7 @@ def test_an_erasure_from_the_request_to_its_certificate(closing, clock):
     assert plan.whole
     assert set(plan.destroyed) >= {"identity", "contact"}
     assert erasing.approve(vault, request.id, closing.by(APPROVER)).state is State.SECOND_APPROVAL
-    done = erasing.execute(vault, request.id, closing.by())
+    done = erasing.execute(vault, request.id, closing.by(), without_letter=True)
     assert (done.state, done.outcome, len(done.erasures)) == (State.EXECUTED, Outcome.GRANTED, 1)
     assert erasing.follow(vault) == 0  # nobody has acknowledged yet
     assert {each.system_id for each in erasing.notices(vault, done)} == {"aurelle-crm", "vantier-crm"}
@@ -149,10 +152,83 @@ def test_an_erasure_from_the_request_to_its_certificate(closing, clock):
     assert {each.actor_id for each in steps if each.move in {Move.REHEARSE, Move.APPROVE}} == {"m.lefevre", "a.moreau"}
 
 
+def approved(desk, **more):
+    request, _ = to_approval(desk, **more)
+    return erasing.approve(desk.vault, request.id, desk.by(APPROVER))
+
+
+def posted(desk, problem=""):
+    """Carry what is due; return the numbers that the letters of an erasure told."""
+    due = letters.claim(desk.vault, 50)
+    letters.settle(desk.vault, [Carried(each.id, problem) for each in due])
+    return [each.words["request"] for each in due if each.kind is LetterKind.UNDERWAY]
+
+
+def waits(desk, request):
+    with pytest.raises(LetterWaiting):
+        erasing.execute(desk.vault, request.id, desk.by())
+    return desk.history(request)[0].state is State.SECOND_APPROVAL and desk.log()[-1]["act"] == "request.denied"
+
+
+def test_nobody_is_erased_before_the_letter_with_the_number_has_gone(desk, clock):
+    request = approved(desk)
+    assert waits(desk, request)
+    posted(desk, "unreachable")  # tried in vain
+    assert waits(desk, request)
+    assert rows(desk.vault, "SELECT count(*) FROM erasure")[0][0] == 0
+    clock.advance(letters.FIRST_PAUSE)
+    assert posted(desk) == [request.name]
+    done = erasing.execute(desk.vault, request.id, desk.by())
+    assert done.state is State.EXECUTED
+    (said,) = [each.said for each in desk.history(done)[1] if each.move is Move.EXECUTE]
+    assert erasing.WAIVED not in said
+
+
+def test_a_letter_that_ran_out_told_nobody(desk, clock):
+    request = approved(desk)
+    clock.advance(letters.GOOD_FOR)
+    assert posted(desk) == []
+    assert waits(desk, request)
+
+
+def test_an_officer_may_say_that_the_number_is_told_in_another_way_and_signs_it(desk):
+    request = approved(desk)
+    said = next(each.said for each in desk.history(request)[1] if each.move is Move.APPROVE)
+    with desk.vault.reading() as conn:
+        step = records.step(request.id, request.version + 1, said)
+        plain = texts.next_text(desk.vault, conn, step, Move.EXECUTE, AUTHOR)
+    with pytest.raises(NotSigned):  # by a signature over the step without those words
+        signed = desk.officers.signing(AUTHOR)(plain)
+        erasing.execute(desk.vault, request.id, by_officer(AUTHOR, lambda _: signed), without_letter=True)
+    done = erasing.execute(desk.vault, request.id, desk.by(), without_letter=True)
+    (said,) = [each.said for each in desk.history(done)[1] if each.move is Move.EXECUTE]
+    assert said[1:] == (erasing.WAIVED,)
+    assert erasing.WAIVED in next(each for each in reversed(desk.log()) if "move:execute" in each.get("pol", ()))["pol"]
+    assert posted(desk) == []  # and nobody is written to any more
+
+
+def test_where_there_is_no_address_nothing_is_waited_for(desk):
+    with desk.vault.unit() as uow:
+        uow.conn.execute(
+            text("UPDATE field_value SET current = false WHERE field_id = :of"),
+            {"of": desk.vault.bundle.catalogue.field("email").id},
+        )
+        uow.commit()
+    request = approved(desk)
+    assert posted(desk) == []
+    assert erasing.execute(desk.vault, request.id, desk.by()).state is State.EXECUTED
+
+
+def test_who_can_still_be_written_to_afterwards_is_not_waited_for(desk):
+    request = approved(desk, names=("measurements",))
+    assert erasing.execute(desk.vault, request.id, desk.by()).state is State.EXECUTED
+    assert posted(desk) == [request.name]
+
+
 def test_from_the_execution_on_nobody_finds_the_person(closing):
     request, _ = to_approval(closing)
     erasing.approve(closing.vault, request.id, closing.by(APPROVER))
-    erasing.execute(closing.vault, request.id, closing.by())
+    erasing.execute(closing.vault, request.id, closing.by(), without_letter=True)
     assert isinstance(closing.answer(), UnknownReference)
 
 
@@ -163,7 +239,7 @@ def test_nobody_approves_what_they_rehearsed(desk):
     with pytest.raises(NotSigned):
         erasing.approve(desk.vault, request.id, by_vault(desk.vault))
     with pytest.raises(IllegalMove):
-        erasing.execute(desk.vault, request.id, desk.by())
+        erasing.execute(desk.vault, request.id, desk.by(), without_letter=True)
     assert desk.history(request)[0].state is State.DRY_RUN
 
 
@@ -185,7 +261,7 @@ def test_an_approval_is_of_one_plan(desk, late):
     holds.place(desk.vault, desk.person.subject, HoldReason.LEGAL_CLAIM, DPO, "contact")
     with pytest.raises(Conflict):
         if late:
-            erasing.execute(desk.vault, request.id, desk.by())
+            erasing.execute(desk.vault, request.id, desk.by(), without_letter=True)
         else:
             erasing.approve(desk.vault, request.id, desk.by(APPROVER))
     assert rows(desk.vault, "SELECT count(*) FROM erasure")[0][0] == 0
@@ -194,7 +270,9 @@ def test_an_approval_is_of_one_plan(desk, late):
         assert second.hash != first.hash
         assert [each.category for each in second.kept] == ["contact"]
         erasing.approve(desk.vault, request.id, desk.by(APPROVER))
-        assert erasing.execute(desk.vault, request.id, desk.by()).outcome is Outcome.PARTIALLY_GRANTED
+        assert (
+            erasing.execute(desk.vault, request.id, desk.by(), without_letter=True).outcome is Outcome.PARTIALLY_GRANTED
+        )
 
 
 def test_where_everything_is_held_there_is_nothing_to_rehearse(desk):
@@ -218,7 +296,7 @@ def test_a_part_that_was_refused_stays_as_it_is(desk):
     assert not plan.whole
     assert [(each.category, each.because) for each in plan.kept] == [("measurements", "refused")]
     erasing.approve(desk.vault, request.id, desk.by(APPROVER))
-    done = erasing.execute(desk.vault, request.id, desk.by())
+    done = erasing.execute(desk.vault, request.id, desk.by(), without_letter=True)
     assert len(done.erasures) == len(plan.destroyed)
     assert done.outcome is Outcome.PARTIALLY_GRANTED
     assert value(desk.vault, desk.person.subject, "ring_size")["value"] == "52"
@@ -228,7 +306,7 @@ def test_a_category_alone_can_be_asked_for(desk):
     request, plan = to_approval(desk, names=("contact",))
     assert (plan.whole, plan.destroyed) == (False, ("contact",))
     erasing.approve(desk.vault, request.id, desk.by(APPROVER))
-    done = erasing.execute(desk.vault, request.id, desk.by())
+    done = erasing.execute(desk.vault, request.id, desk.by(), without_letter=True)
     assert len(done.erasures) == 1
     assert value(desk.vault, desk.person.subject, "name")["family"] == "Rousselin"
 
@@ -252,7 +330,7 @@ def test_an_erasure_that_failed_half_way_leaves_nothing_half_done(desk):
     from vault.requests.steps import by_officer
 
     with pytest.raises(NotSigned):
-        erasing.execute(desk.vault, request.id, by_officer("m.lefevre", sign))
+        erasing.execute(desk.vault, request.id, by_officer("m.lefevre", sign), without_letter=True)
     assert desk.history(request)[0].state is State.SECOND_APPROVAL
     assert [each["act"] for each in desk.log()[log:]] == ["request.denied"]
 

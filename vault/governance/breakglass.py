@@ -18,7 +18,17 @@ from policies.floors import TOO_FEW
 from policies.model import Caller, Decision, DecisionRequest
 from policies.purposes import BREAK_GLASS
 from vault import disclosure, facts, officers, references
-from vault.errors import CaseClosed, Conflict, NotSigned, Refused, TooFew, UnknownOfficer, UnknownReference, VaultError
+from vault.errors import (
+    CaseClosed,
+    CaseRunning,
+    Conflict,
+    NotSigned,
+    Refused,
+    TooFew,
+    UnknownOfficer,
+    UnknownReference,
+    VaultError,
+)
 from vault.facts import Known
 from vault.governance import beginning, cases, signatures
 from vault.governance.beginning import Begun
@@ -138,12 +148,14 @@ def disclose(vault: Vault, case_id: bytes, officer_id: str, sign: Sign) -> tuple
 def review(vault: Vault, case_id: bytes, finding: Finding, officer_id: str, sign: Sign) -> Case:
     """Say afterwards whether a case was justified; by neither who asked nor who looked. Records `breakglass.reviewed`.
 
-    Raises `CaseClosed` for what was not approved, runs still, or is reviewed; else as `approve`.
+    Raises `CaseClosed` for what was not approved or is reviewed, `CaseRunning` before its minutes are over; else as `approve`.
     """
     with _denials(vault, officer_id, case_id), vault.unit() as uow:
         case = cases.get(uow.conn, case_id)
-        if case.state is not State.APPROVED or case.expires_at is None or uow.now < case.expires_at:
+        if case.state is not State.APPROVED or case.expires_at is None:
             raise CaseClosed
+        if uow.now < case.expires_at:
+            raise CaseRunning("it is reviewed when its minutes are over")
         if officer_id == case.bearer:
             raise NotSigned("nobody reviews their own")
         signed = _sign(uow, case, Step(finding.value), officer_id, sign)

@@ -22,11 +22,12 @@ from vault.compartments import ACTIVE
 from vault.erasure import keeping, settling
 from vault.erasure import requests as erasures
 from vault.erasure.requests import Erase, Requested
-from vault.errors import Conflict, NothingToErase, VaultError
+from vault.errors import Conflict, LetterWaiting, NothingToErase, VaultError
 from vault.leftleaves import retire_left
 from vault.outbox import EventState, Standing
-from vault.requests import records
+from vault.requests import letters, records
 from vault.requests.handling import granted
+from vault.requests.letters import LetterState
 from vault.requests.records import Outcome, Request, Wanted
 from vault.requests.states import IllegalMove, Move, State
 from vault.requests.steps import By, Held, another, by_vault, denials, lock, take
@@ -40,6 +41,7 @@ _REQUEST: Final = metadata.tables["subject_request"]
 _STANDING: Final = select(_ERASURE.c.id, _ERASURE.c.epoch, _ERASURE.c.state, _ERASURE.c.certificate).where(
     _ERASURE.c.id.in_(bindparam("ids", expanding=True))
 )
+WAIVED: Final = "letter:waived"  # an officer said that the number is told in another way
 _FOLLOWED: Final = (State.EXECUTED, State.RECIPIENTS_NOTIFIED, State.BACKUPS_EXPIRED)
 
 
@@ -113,20 +115,24 @@ def approve(vault: Vault, request_id: bytes, by: By) -> Request:
     return held.request
 
 
-def execute(vault: Vault, request_id: bytes, by: By) -> Request:
+def execute(vault: Vault, request_id: bytes, by: By, *, without_letter: bool = False) -> Request:
     """Carry out what was approved. When this returns it is denied to everybody and its leaves are refused.
 
-    Raises as `approve`.
+    Raises as `approve`, and `LetterWaiting` while the letter that tells the person the number of the certificate has not
+    gone and an address is on file. `without_letter`: the officer says that it is told in another way, which the step keeps.
     """
     with denials(vault, request_id, Move.EXECUTE, by), vault.unit() as uow:
         held = _held(uow, request_id)
         plan = _same(uow, held)
         if held.person is None or held.request.state is not State.SECOND_APPROVAL:
             raise IllegalMove
+        if not without_letter and _leaves_nobody(uow, plan) and letter_waits(uow, held.request):
+            raise LetterWaiting
+        waived = (WAIVED,) if without_letter else ()
         partly = {"outcome": Outcome.PARTIALLY_GRANTED.value} if plan.kept else granted(held.request)
         names = _erasures_of(vault, held.person.subject, plan, by)
         # The step first: what follows takes the person's log key out of reach.
-        held = take(uow, held, Move.EXECUTE, by, said=(f"plan:{plan.hash}",), **partly)
+        held = take(uow, held, Move.EXECUTE, by, said=(f"plan:{plan.hash}", *waived), **partly)
         done = [each for each in erasures.request(uow, names) if not isinstance(each, NothingToErase)]
         ids = [_id_of(each) for each in done]
         if not ids:
@@ -139,6 +145,15 @@ def execute(vault: Vault, request_id: bytes, by: By) -> Request:
     retire_left(vault)
     clear_journal(vault.engine)
     return found
+
+
+def letter_waits(uow: UnitOfWork, request: Request) -> bool:
+    """Whether the letter with the number of the certificate has not gone, although there is an address to send it to.
+
+    Of a letter that went more than a week ago nothing is known any more.
+    """
+    sent = letters.standing(uow, letters.number_letter(request.id)) is LetterState.SENT
+    return not sent and request.subject is not None and bool(letters.addresses(uow, request.subject, request.brand))
 
 
 def notices(vault: Vault, request: Request) -> list[Standing]:
@@ -240,8 +255,17 @@ def _erasures_of(vault: Vault, subject: bytes, plan: Plan, by: By) -> list[Erase
     if plan.whole:
         return [Erase(subject, by.actor)]
     # What only a refusal keeps is left as it is; what a hold or a law keeps is denied as well.
-    names = [*plan.destroyed, *(each.category for each in plan.kept if each.because != "refused")]
-    return [erasures.of_category(vault.bundle.catalogue, subject, each, by.actor) for each in names]
+    return [erasures.of_category(vault.bundle.catalogue, subject, each, by.actor) for each in _out_of_reach(plan)]
+
+
+def _out_of_reach(plan: Plan) -> list[str]:
+    return [*plan.destroyed, *(each.category for each in plan.kept if each.because != "refused")]
+
+
+def _leaves_nobody(uow: UnitOfWork, plan: Plan) -> bool:
+    """Whether nobody can be written to afterwards: a letter that waits still is void then."""
+    mail = uow.vault.bundle.catalogue.fields.get(letters.MAIL)
+    return plan.whole or (mail is not None and mail.category in _out_of_reach(plan))
 
 
 def _id_of(answer: Requested | VaultError) -> bytes:

@@ -12,6 +12,7 @@ somebody; the carrier finds it void.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any, Final
 
 import orjson
@@ -73,6 +74,7 @@ class Letter:
     words: Mapping[str, str] = field(repr=False)
     language: str
     good_for: int  # seconds
+    id: bytes | None = None  # 16 bytes by which it is found again; drawn, if left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,8 @@ def queue(uow: UnitOfWork, letters: Sequence[Letter]) -> None:
     """Queue letters in this unit of work."""
     rows: list[dict[str, Any]] = []
     for each in letters:
-        # Why safe: a random id that makes the row's context its own; AES-SIV needs no nonce.
-        identifier = uow.vault.entropy.bytes(_ID)
+        # Why safe: an id that is given once makes the row's context its own; AES-SIV needs no nonce.
+        identifier = each.id or uow.vault.entropy.bytes(_ID)
         point = each.point
         plain = orjson.dumps(
             [each.subject.hex(), each.brand, point.field_id, point.item, point.version, dict(each.words), each.language]
@@ -127,12 +129,27 @@ def queue(uow: UnitOfWork, letters: Sequence[Letter]) -> None:
 
 def tell(uow: UnitOfWork, kind: LetterKind, subject: bytes, brand: str, request: str, language: str) -> None:
     """Queue a letter about a request to the newest mail address that the brand has on file; none where there is none."""
-    of = uow.vault.bundle.catalogue.fields.get(MAIL)
-    if of is None:
-        return
-    points = contactpoints.held(uow, [subject], [of]).get((subject, brand, of.id))
+    points = addresses(uow, subject, brand)
     if points:
-        queue(uow, [Letter(kind, brand, subject, points[-1], {"request": request}, language, GOOD_FOR)])
+        name = number_letter(bytes.fromhex(request)) if kind is LetterKind.UNDERWAY else None
+        queue(uow, [Letter(kind, brand, subject, points[-1], {"request": request}, language, GOOD_FOR, name)])
+
+
+def addresses(uow: UnitOfWork, subject: bytes, brand: str) -> tuple[Point, ...]:
+    """Return the mail addresses that a brand has on file, oldest first."""
+    of = uow.vault.bundle.catalogue.fields.get(MAIL)
+    return () if of is None else contactpoints.held(uow, [subject], [of]).get((subject, brand, of.id), ())
+
+
+def number_letter(request_id: bytes) -> bytes:
+    """Return the id, 16 bytes, of the letter with which a request is underway: it tells the number of the certificate."""
+    return sha256(b"ecrin/request/underway" + request_id).digest()[:_ID]
+
+
+def standing(uow: UnitOfWork, letter_id: bytes) -> LetterState | None:
+    """Return how it stands with a letter; None for one that was never written, or went so long ago that its row is gone."""
+    found = uow.conn.scalar(select(_LETTER.c.state).where(_LETTER.c.id == letter_id))
+    return None if found is None else LetterState(found)
 
 
 def claim(vault: Vault, most: int) -> list[Due]:
