@@ -21,7 +21,7 @@ FOLLOW_SECONDS: Final = 60.0
 
 def jobs(settings: Settings, vault: Vault, door: Sealing, log: Log) -> tuple[Periodic, ...]:
     """Return the jobs, not started. Raises `InvalidPost` for a file that does not say how to send letters."""
-    carrying = Carrier(vault, ports(settings), log)
+    carrying = Carrier(vault, ports(settings), log, f"{settings.portal_url}/me")
 
     def follow() -> None:
         retire_left(vault)

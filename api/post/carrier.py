@@ -23,12 +23,16 @@ class Port(Protocol):
 
 
 class Carrier:
-    """One round per turn. `ports` maps kinds of address, as the catalogue names them, to a way out; others wait."""
+    """One round per turn. `ports` maps kinds of address, as the catalogue names them, to a way out; others wait.
 
-    def __init__(self, vault: Vault, ports: Mapping[str, Port], log: Log) -> None:
+    `portal` is the address at which people sign in, as letters name it.
+    """
+
+    def __init__(self, vault: Vault, ports: Mapping[str, Port], log: Log, portal: str) -> None:
         self._vault = vault
         self._ports = ports
         self._log = log
+        self._portal = portal
 
     def turn(self) -> int:
         """Carry what is due; return how many letters went."""
@@ -38,10 +42,8 @@ class Carrier:
         outcomes: list[Carried] = []
         for each in due:
             port = self._ports.get(each.channel)
-            house = self._vault.bundle.parties.named(each.brand).name
-            outcomes.append(
-                Carried(each.id, "no_port" if port is None else port.send(each.address, *written(each, house)))
-            )
+            letter = written(each, self._vault.bundle.parties.named(each.brand), self._portal)
+            outcomes.append(Carried(each.id, "no_port" if port is None else port.send(each.address, *letter)))
         letters.settle(self._vault, outcomes)
         failed = sum(bool(each.problem) for each in outcomes)
         if failed:

@@ -6,6 +6,7 @@ Whoever else reads the letter box learns that somebody asked a house about their
 from collections.abc import Mapping
 from typing import Final
 
+from policies.parties import Party
 from vault.requests.letters import Due, LetterKind
 
 _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
@@ -84,8 +85,12 @@ _TEXTS: Final[Mapping[str, Mapping[LetterKind, tuple[str, str]]]] = {
 }  # fmt: skip
 
 
-def written(due: Due, house: str) -> tuple[str, str]:
-    """Write a letter: its subject line and its text. `house` is the brand as people know it."""
+def written(due: Due, house: Party, portal: str) -> tuple[str, str]:
+    """Write a letter: its subject line and its text, and below it who writes and where one signs in.
+
+    A code stands alone: a letter with both a code and an address is what a thief would write.
+    """
     subject, text = _TEXTS[due.language if due.language in _TEXTS else "en"][due.kind]
-    words = {"brand": house, **due.words}
-    return subject.format_map(words), text.format_map(words) + "\n"
+    words = {"brand": house.name, **due.words}
+    below = [] if due.kind is LetterKind.CODE else ["", *filter(None, (house.name, house.contact, portal))]
+    return subject.format_map(words), "\n".join([text.format_map(words), *below, ""])

@@ -20,6 +20,7 @@ from api.post.ways import read_ways
 from api.post.words import written
 from api.requestjobs import ports
 from api.settings import InvalidSettings, load
+from policies.parties import Party
 from vault.requests import codes
 from vault.requests.codes import Wish
 from vault.requests.letters import Due, LetterKind
@@ -120,7 +121,7 @@ def test_a_code_goes_from_the_vault_to_the_letter_box(way, vault, clock):
     from maison_people import AURELLE, one, take_in
 
     one(take_in(vault))
-    carrier = Carrier(vault, {way.channel: way.port}, Log(clock, level="error"))
+    carrier = Carrier(vault, {way.channel: way.port}, Log(clock, level="error"), PORTAL)
     handle = codes.begin(vault, Wish(AURELLE, way.channel, way.on_file, "fr"))
     codes.begin(vault, Wish(AURELLE, way.channel, "nobody@example.com" if way.channel == "email" else "+33639980000"))
     assert carrier.turn() == 1
@@ -156,6 +157,7 @@ def test_the_terminal_shows_no_address_and_no_control(address, shown):
     assert "\x07" not in screen.getvalue()
 
 
+PORTAL = "https://me.example/me"
 DEMO = {"deployment": "ecrin-demo", "post_terminal": True}
 
 
@@ -294,10 +296,10 @@ def test_a_server_that_is_away_is_tried_again(serving, vault, clock):
     one(take_in(vault))
     codes.begin(vault, Wish(AURELLE, "email", "apolline.rousselin@example.com"))
     log = Log(clock, level="error")
-    assert Carrier(vault, {"email": Mail(relay(1))}, log).turn() == 0
+    assert Carrier(vault, {"email": Mail(relay(1))}, log, PORTAL).turn() == 0
     clock.advance(11)
     box = Box()
-    assert Carrier(vault, {"email": Mail(relay(serving(box)))}, log).turn() == 1
+    assert Carrier(vault, {"email": Mail(relay(serving(box)))}, log, PORTAL).turn() == 1
     assert len(box.letters) == 1
 
 
@@ -305,9 +307,22 @@ def test_a_server_that_is_away_is_tried_again(serving, vault, clock):
 @pytest.mark.parametrize("language", ["en", "fr", "de"])
 def test_every_letter_can_be_written(kind, language):
     due = Due(b"", kind, "aurelle", "email", "a@example.com", {"code": "12345678", "request": "ab"}, language)
-    subject, text = written(due, "Aurelle SA")
+    subject, text = written(
+        due, Party("aurelle", "Aurelle SA", "", "", "privacy@aurelle.example", "controller"), PORTAL
+    )
     assert "Aurelle SA" in subject
     assert "{" not in subject + text
+    if kind is LetterKind.CODE:  # beside a code no address at which to type it in: that is what a thief would send
+        assert "://" not in text
+        assert "@" not in text
+    else:
+        assert text.endswith(f"\n\nAurelle SA\nprivacy@aurelle.example\n{PORTAL}\n")
+
+
+def test_a_house_without_a_contact_leaves_no_gap():
+    due = Due(b"", LetterKind.READY, "aurelle", "email", "a@example.com", {"request": "ab"}, "en")
+    _, text = written(due, Party("aurelle", "Aurelle SA", "", "", "", "controller"), PORTAL)
+    assert text.endswith(f"fetch it.\n\nAurelle SA\n{PORTAL}\n")
 
 
 GOOD = '[smtp]\nhost = "mail.example"\nport = 587\nsecurity = "starttls"\nfrom = "privacy@aurelle.example"\n'

@@ -87,7 +87,7 @@ def act(vault, order):
     elif what == "erase":
         erasing.execute(vault, request, by(first), without_letter=True)
     elif what == "carry":
-        Carrier(vault, {"email": Posted(Path(order["posted"]))}, Log(SystemClock(), level="error")).turn()
+        Carrier(vault, {"email": Posted(Path(order["posted"]))}, Log(SystemClock(), level="error"), "").turn()
 
 
 KEEPING = {  # what keeps a log and its reports: acts of the vault's own processes

@@ -62,7 +62,9 @@ class Walk:
             "email": Mail(relay(serving(self.box))),
             "phone": Messages(Gateway(self.gateway.url(), PLAIN)),
         }
-        self.carrier = Carrier(self.vault, ports, Log(self.clock, level="debug", stream=self.log))
+        self.carrier = Carrier(
+            self.vault, ports, Log(self.clock, level="debug", stream=self.log), "https://vault.example/me"
+        )
         self.me = self.browser("me", "fr")
         self.secrets |= {"password": PASSWORD, "new password": NEW_PASSWORD, "wrong password": WRONG_PASSWORD}
         self.officers = {}
