@@ -53,6 +53,7 @@ def demo(
 ) -> None:
     """Set up an embedded vault, load the demo group, and play the story against the running server."""
     # Only this command needs the generator of synthetic people, which takes a second to load.
+    from api.client.errors import EcrinProblem  # noqa: PLC0415
     from api.demo.narrator import Narrator  # noqa: PLC0415
     from api.demo.story import Story, StoryBroken  # noqa: PLC0415
     from api.demo.systems import SYSTEMS, identities  # noqa: PLC0415
@@ -60,22 +61,28 @@ def demo(
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ecrin-demo-")))
         settings = _settings(folder, keep=serve)
+        database = Path(settings.database.database or "")
+        kept = database.exists()
         initialise_from(settings)
         names = identities(folder / "demo-systems")
         _register(settings, [_registration(system, names[system.id]) for system in SYSTEMS])
         narrator = Narrator(Console(quiet=json))
         with _server(settings):
-            database = Path(settings.database.database or "")
             try:
                 Story(settings.public_url, names, narrator, database, size).play()
-            except StoryBroken as broken:
-                raise fail(f"the story does not hold: {broken}", Exit.FAILED) from None
+            except (StoryBroken, EcrinProblem) as broken:
+                if not (serve and kept):
+                    raise fail(f"the story does not hold: {broken}", Exit.FAILED) from None
+                # Whoever tried the vault may have had the lady erased, or a rule changed: that is no reason not to serve.
+                narrator.stopped(str(broken))
+                _wait(settings, _invited(settings), "")
+                return
             if json:
                 Output(json=True).result({"holds": True, "promises": narrator.promises}, "")
             else:
                 narrator.end()
             if serve:
-                _wait(settings, _invited(settings))
+                _wait(settings, _invited(settings), _lady())
 
 
 def _settings(folder: Path, *, keep: bool) -> Settings:
@@ -157,8 +164,18 @@ def _invited(settings: Settings) -> dict[str, str]:
     return {name: f"{settings.console_url}/console/set-up#{code}" for name, code in codes.items()}
 
 
-def _wait(settings: Settings, links: dict[str, str]) -> None:
-    """Serve until SIGINT or SIGTERM."""
+def _wait(settings: Settings, links: dict[str, str], lady: str) -> None:
+    """Serve until SIGINT or SIGTERM. `lady` is the made-up address of whom the story was about, empty where it was not told."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # before we say that we serve: who hears it may stop us
+    try:
+        _say(settings, links, lady)
+        signal.pause()
+    except KeyboardInterrupt:
+        return
+
+
+def _say(settings: Settings, links: dict[str, str], lady: str) -> None:
+    """Tell where officers and clients come in."""
     console = Console()
     console.print(
         "\nThe officers' console. Each link is good once, for a day, and lets its officer choose how to sign in:"
@@ -170,13 +187,9 @@ def _wait(settings: Settings, links: dict[str, str]) -> None:
         "\nThe clients' portal. A code replaces passwords; it is printed here, where a real house sends mail:"
     )
     console.print(f"   {settings.portal_url}/me", markup=False)
-    console.print(f"   the lady of the story: maison Aurelle, {_lady()}", markup=False)
+    if lady:
+        console.print(f"   the lady of the story: maison Aurelle, {lady}", markup=False)
     console.print(f"\nServing on {settings.public_url}, data in {settings.data_dir}. Stop with Ctrl-C.", markup=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        return
 
 
 def _lady() -> str:

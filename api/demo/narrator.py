@@ -38,6 +38,11 @@ class Narrator:
         """Remember a promise that held."""
         self.promises.append(promise)
 
+    def stopped(self, why: str) -> None:
+        """Say that the story cannot be told again on data that have moved on since."""
+        self.console.print(f"\nThe story cannot be told again: {why}.", markup=False, highlight=False)
+        self.console.print("These data have moved on since, and are served as they are. `make demo` tells it anew.")
+
     def end(self) -> None:
         """Close the story."""
         self.console.print(f"\n[green]The story holds: {len(self.promises)} promises checked.[/]", highlight=False)

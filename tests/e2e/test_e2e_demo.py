@@ -106,6 +106,36 @@ def test_it_is_told_again_on_kept_data_and_serves_until_stopped(environment, tmp
     assert (log["verdict"], log["findings"]) == ("fine", [])
 
 
+def test_data_that_moved_on_are_served_without_the_story(environment, tmp_path):
+    port = free_port()
+    environment |= {"ECRIN_PORT": str(port), "ECRIN_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    data = tmp_path / "kept"
+    command = [*COMMAND, "--serve", "--data", str(data)]
+    heard = []
+    for _ in range(2):
+        telling = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            heard.append(until_serving(telling))
+        finally:
+            telling.send_signal(signal.SIGTERM)
+            rest, _ = telling.communicate(timeout=30)
+        assert telling.returncode == 0, rest
+        if len(heard) == 1:
+            lady = re.search(r"The boutique finds her and stores: (ref_\w+)", heard[0])[1]
+            erased = subprocess.run(
+                [sys.executable, "-m", "api.cli.main", "erase", "--brand", "aurelle", "--reference", lady],
+                check=False, capture_output=True, timeout=PATIENCE, cwd=tmp_path,
+                env={**environment, "ECRIN_DATA_DIR": str(data), "ECRIN_DEPLOYMENT": "ecrin-demo"},
+            )  # fmt: skip
+            assert erased.returncode == 0, erased.stderr
+    assert "the lady of the story" in heard[0]
+    assert "cannot be told again: exactly one client has this number" in heard[1]
+    assert "the lady of the story" not in heard[1]
+    assert "afterwards: " in heard[1]
+
+
 def sign_in_at_the_portal(process, told):
     """Do as `make run` says: ask for a code in a browser's way, and read it off the terminal."""
     host, maison, address = re.search(r"http://(localhost:\d+)/me\n.*maison (\w+), (\S+@\S+)", told).groups()
