@@ -395,10 +395,11 @@ def test_what_was_read_of_a_field_goes_with_the_field(scene, clock):
 def test_what_was_decided_of_a_text_that_a_waiting_erasure_spares_stays(scene, clock):
     desk = Desk(scene.vault, clock, person(HELD))
     subject = desk.person.subject
+    reviewed(desk)
     hold = holds.place(scene.vault, subject, HoldReason.LEGAL_CLAIM, desk.by().actor, "address")
     scene.field(subject, "delivery_instructions")
     change(desk.vault, desk.person, set={"delivery_instructions": "her other brother"})
-    request = desk.reviewed()
+    request = desk.reviewed(Right.PORTABILITY)
     at = place(read(desk, request)["her other brother"])
     withholding.withhold(desk.vault, request.id, *at, Ground.RIGHTS_OF_OTHERS, desk.by())
     ended(desk, request)
@@ -406,5 +407,6 @@ def test_what_was_decided_of_a_text_that_a_waiting_erasure_spares_stays(scene, c
     scene.run()
     number = desk.vault.bundle.catalogue.field("delivery_instructions").id
     assert rows(desk.vault, "SELECT count(*) FROM field_value WHERE field_id = ?", number) == [(1,)]  # the old one went
+    assert number not in {field_id for field_id, *_ in kept(desk)}  # what was read of the old one went with it
     assert rows(desk.vault, "SELECT count(*) FROM withheld_text") == [(1,)]
     assert not told(desk, "delivery_instructions")
