@@ -158,7 +158,9 @@ def judged(vault: Vault, brand: str, reference: str) -> Judged:
         (person,) = locked.by_reference(uow, [(brand, reference)])
         if isinstance(person, UnknownReference):
             raise person
-        return Judged(withheld.standing(uow.conn, person.subject, brand), reviewed.given(uow.conn, person.subject, brand))
+        return Judged(
+            withheld.standing(uow.conn, person.subject, brand), reviewed.given(uow.conn, person.subject, brand)
+        )
 
 
 def shown(of: Field, kept: Kept, veils: Masks, by: Judged) -> OwnValue:

@@ -9,7 +9,7 @@ whose texts they were about, and with the person.
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from sqlalchemy import Connection, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, tuple_, update
 
 from policies.catalogue import Field
 from vault.disclosure import SealedRow
@@ -106,7 +106,7 @@ def forget(uow: UnitOfWork, subject: bytes, request_id: bytes) -> None:
     uow.conn.execute(delete(_REVIEWED).where(*mine, ~_REVIEWED.c.given))
 
 
-def _versions(conn: Connection, subject: bytes, brand: str, which: object) -> frozenset[Version]:
+def _versions(conn: Connection, subject: bytes, brand: str, which: ColumnElement[bool]) -> frozenset[Version]:
     rows = select(*_PLACE, _REVIEWED.c.version).where(
         _REVIEWED.c.subject_id == subject, _REVIEWED.c.holder == brand, which
     )
