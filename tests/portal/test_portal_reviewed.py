@@ -16,7 +16,7 @@ CONFIDED, WORK, DOOR = "her brother is ill <b>", "her brother scratched it", "he
 HELD = {
     "advisor_notes": [
         {"date": "2026-01-05", "topic": "family", "text": CONFIDED, "advisor": "adv-7781"},
-        {"date": "2026-01-06", "topic": "taste", "text": "her brother likes it", "advisor": "adv-7781"},
+        {"date": "2026-01-06", "topic": "taste", "text": "her brother likes <i>it", "advisor": "adv-7781"},
     ],
     "repairs": [{"opened": "2026-01-05", "status": "in_work", "product": "Ring", "work": WORK}],
     "delivery_instructions": DOOR,
@@ -105,7 +105,7 @@ def test_one_press_asks_for_a_copy_and_what_was_read_for_it_is_shown(maison, me,
     assert "brother" not in opened(me, "notes").answer.text
     delivering.prepare(maison.vault, request.id, officer)
     page = opened(me, "notes")
-    assert "her brother likes it" in page.text
+    assert "her brother likes &lt;i&gt;it" in page.answer.text
     assert "ill" not in page.text.split()
     assert "kept back, on this ground: Rights of others" in page.text
     assert "that staff" not in page.text
