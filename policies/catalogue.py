@@ -64,6 +64,7 @@ class Field:
     choices: tuple[str, ...] = field(compare=False, repr=False)
     title: Mapping[str, str] = field(compare=False, repr=False)
     least_group: int = 0  # as the bundle has it; what holds is `policies.crowds.least_group`
+    written_for_person: bool = False  # a text that staff write for the person to read: nobody has to read it first
 
 
 @dataclass(frozen=True, slots=True)

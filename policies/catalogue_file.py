@@ -48,10 +48,11 @@ _BASIS = re.compile(r"[^\x00-\x1f\x7f]{1,128}")  # it is printed on certificates
 _NEEDS_CHOICES = frozenset(
     {"choice", "measurement", "important_date", "purchase", "repair", "visit", "note", "household_link", "allergy"}
 )
+FREE_TEXT = frozenset({"note", "repair", "text"})  # types in which somebody writes as they like
 _CATEGORY_KEYS = {"id", "title", "sensitivity", "retention_days", "legal_retention", "field"}
 _FIELD_KEYS = {
     "id", "title", "type", "kind", "version", "special", "search", "generalised", "masked", "predicates", "choices",
-    "least_group",
+    "least_group", "written_for_person",
 }  # fmt: skip
 
 T = TypeVar("T")
@@ -217,8 +218,17 @@ def _field(
         schema_version=version, special=special or marked is True, search=search,
         levels=MappingProxyType({level: levels[level] for level in Level if level in levels}),
         predicates=predicates, choices=choices, title=titles(table, where, find),
-        least_group=least_group(table, where, find),
+        least_group=least_group(table, where, find), written_for_person=_written_for_person(table, value_type, where, find),
     )  # fmt: skip
+
+
+def _written_for_person(table: dict[str, Any], value_type: str, where: str, find: Finder) -> bool:
+    written = table.get("written_for_person", False)
+    if not isinstance(written, bool):
+        find(f"{where}: `written_for_person` must be true or false")
+    elif written and value_type not in FREE_TEXT:
+        find(f"{where}: `written_for_person` is said of {', '.join(sorted(FREE_TEXT))}; nobody writes freely here")
+    return written is True
 
 
 def _choices(table: dict[str, Any], value_type: str, where: str, find: Finder) -> tuple[str, ...]:

@@ -164,6 +164,7 @@ def _field(field: Field) -> Facets:
         ("special category", "yes" if field.special else "no"),
         ("search", field.search),
         ("groups of at least", field.least_group),
+        ("written for the person to read", "yes" if field.written_for_person else "no"),
         ("shown", frozenset(shown)),
         ("may be asked", frozenset(f"{name} ({rule})" for name, rule in field.predicates.items())),
         ("choices", ", ".join(field.choices)),  # their order may be a rank

@@ -68,7 +68,8 @@ class Kept:
 
     item: int
     value: FieldValue = field(repr=False)
-    replaced_at: int | None = None
+    replaced_at: int | None
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def _kept(readings: Sequence[_Reading], since: date) -> tuple[Kept, ...] | Integ
     for row, value in reversed(_by_version(readable)):
         at = (row.holder, row.item)
         if value.value is not None and (value.valid_until is None or value.valid_until >= since):
-            found.append(Kept(row.item, value, after.get(at)))
+            found.append(Kept(row.item, value, after.get(at), row.version))
         after[at] = value.recorded_at
     return tuple(reversed(found))
 

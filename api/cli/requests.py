@@ -1,5 +1,6 @@
 """Commands on requests of data subjects: the register, one request, each step of its way, its figures. Officers sign."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from policies.deadlines import days_left
 from policies.rights import Assurance, Right
 from vault.governance import desk
 from vault.keys.private_file import write_private
-from vault.requests import acts, delivering, erasing, handling, records, statistics
+from vault.requests import acts, delivering, erasing, handling, records, statistics, withholding
 from vault.requests.erasing import Plan
 from vault.requests.records import Ground, Request, Wanted
 from vault.requests.states import Move, moves_from
@@ -80,6 +81,8 @@ def show(
             ],
             "moves": [str(each) for each in moves_from(found.right, found.state)],
         }
+        if withholding.possible(found.right, found.state):
+            document["unread_texts"] = withholding.unread(vault, found)
         if content:
             _, written = handling.view(vault, found.id, by_officer(officer, signs(key, signature)))
             document |= {"words": written.words, "values": dict(written.values), "notes": list(written.notes)}
@@ -176,6 +179,75 @@ def package(
 
 
 @group.command()
+def texts(
+    request: Name,
+    officer: Officer,
+    *,
+    key: Key = None,
+    signature: Signature = None,
+    json: Json = False,
+) -> None:
+    """Read the free texts that the package of a request would give, while it is reviewed; on record before they open.
+
+    What was read and not kept back counts as read once the review ends with `prepare`.
+    """
+    with opened() as vault:
+        found = withholding.texts(vault, records.identifier(request), by_officer(officer, signs(key, signature)))
+    rows = [
+        {
+            "field": each.of.name, "item": each.item, "source": each.source, "recorded": moment(each.recorded_at),
+            "stands": each.stands, "ground": "" if each.ground is None else each.ground.value, "text": each.text,
+        }
+        for each in found
+    ]  # fmt: skip
+    Output(json=json).result({"texts": rows}, "\n\n".join(map(_spelt, rows)) or "Nobody wrote anything freely.")
+
+
+Of = Annotated[str, typer.Argument(metavar="FIELD", help="The field of the text, as `texts` names it.")]
+Item = Annotated[int, typer.Argument(metavar="ITEM", min=0, help="Its number there; 0 for a field with one value.")]
+
+
+@group.command()
+def withhold(
+    request: Name,
+    field: Of,
+    item: Item,
+    officer: Officer,
+    *,
+    ground: Annotated[Ground, typer.Option(help="Why: the person is told.")],
+    key: Key = None,
+    signature: Signature = None,
+    json: Json = False,
+) -> None:
+    """Keep one text back from its person, in packages and at the portal, while its request is reviewed."""
+    by = by_officer(officer, signs(key, signature))
+    with opened() as vault:
+        withholding.withhold(vault, records.identifier(request), field, item, ground, by)
+    document = {"request": request, "field": field, "item": item, "ground": ground.value}
+    Output(json=json).result(document, f"{field} {item} is kept back: {ground}.")
+
+
+@group.command()
+def give(
+    request: Name,
+    field: Of,
+    item: Item,
+    officer: Officer,
+    *,
+    key: Key = None,
+    signature: Signature = None,
+    json: Json = False,
+) -> None:
+    """Keep a text back no longer: the package gives it, and the portal once this review has ended."""
+    by = by_officer(officer, signs(key, signature))
+    with opened() as vault:
+        withholding.give(vault, records.identifier(request), field, item, by)
+    Output(json=json).result(
+        {"request": request, "field": field, "item": item, "ground": ""}, f"{field} {item} is kept back no longer."
+    )
+
+
+@group.command()
 def figures(
     *,
     year: Annotated[int, typer.Option(min=2018, max=9998, help="Requests received in this year (UTC).")],
@@ -220,6 +292,14 @@ def _advance(
     if move in acted:
         return acted[move](vault, request_id, by), None
     return handling.advance(vault, request_id, move, by, reason=reason), None
+
+
+def _spelt(row: Mapping[str, Any]) -> str:
+    """Write a text below where it stands. In no table: what somebody wrote is no markup."""
+    told = [f"{row['field']} {row['item']}", row["source"], row["recorded"]]
+    told += [] if row["stands"] else ["replaced"]
+    told += [f"kept back: {row['ground']}"] if row["ground"] else []
+    return f"{', '.join(told)}\n{row['text']}"
 
 
 def _read(path: Path) -> str:

@@ -231,6 +231,7 @@ def _shown(
         hands_over=handover.possible(found),
         reads=withholding.possible(found.right, found.state),
         texts=texts,
+        unread=withholding.unread(visit.vault, found),
         withheld_said=[(each.value, say(GROUNDS[each])) for each in withheld.GROUNDS],
         link=link,
         good_until=visit.now + GOOD_FOR,

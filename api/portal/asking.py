@@ -93,7 +93,12 @@ def _page(call: Call, right: Right, status: int = 200, problem: str = "", *, sho
         me = person(uow, call)
     given = call.form or call.request.query_params
     of, item = entering.named(call, given) if right is Right.RECTIFICATION and given.get("field") else (None, 0)
-    stands = _stands(call, of, item) if shows and of is not None else None
+    stands = None
+    if shows and of is not None:
+        try:
+            stands = _stands(call, of, item)
+        except Unasked as held_back:
+            problem = held_back.reason
     return call.page(
         "me_ask.html",
         status,
@@ -117,12 +122,17 @@ def _page(call: Call, right: Right, status: int = 200, problem: str = "", *, sho
 
 
 def _stands(call: Call, of: Field, item: int) -> JsonValue:
-    """Show the person what stands: a single value, an item of a list, an entry. On record, as every look of theirs."""
+    """Show the person what stands: a single value, an item of a list, an entry. On record, as every look of theirs.
+
+    Raises `Unasked` for a text that no officer has read: it can be told anew all the same, unseen.
+    """
     try:
         return entries.standing(call.vault, call.visitor.brand, call.visitor.held, of, item)
     except UnknownReference:
         raise SessionOver from None
-    except InvalidFields:
+    except InvalidFields as error:
+        if (of.name, "unreviewed") in error.problems:
+            raise Unasked("unreviewed") from None
         raise Problem("not_found") from None
 
 

@@ -1,5 +1,6 @@
 """What is held: categories first, and the values of one only when the person asks for them, each time on record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,10 +12,13 @@ from api.problems import Problem
 from policies.catalogue import Category
 from policies.model import ConsentStatus
 from policies.purposes import GROUP_SHARING
+from policies.rights import Right
 from vault import facts, systems
 from vault.errors import SessionOver, UnknownReference
-from vault.requests import contesting, revealing
+from vault.requests import contesting, records, revealing
+from vault.requests.records import Wanted
 from vault.requests.revealing import OwnValue
+from vault.unit import UnitOfWork
 
 _STANDS: Final = frozenset({ConsentStatus.GIVEN, ConsentStatus.GUARDED})
 
@@ -50,7 +54,9 @@ def held(call: Call) -> Response:
         raise SessionOver from None
     language = call.language
     with call.vault.unit() as uow:
-        contested = contesting.standing(uow, person(uow, call).subject, call.visitor.brand)
+        subject = person(uow, call).subject
+        contested = contesting.standing(uow, subject, call.visitor.brand)
+        asked = _asked(uow, call, subject, category)
     shown = [
         Shown(
             of.name,
@@ -62,11 +68,22 @@ def held(call: Call) -> Response:
         for of, values in own.held.items()
         for each in values
     ]
-    return _page(call, category, shown, [of.title.get(call.tag, of.name) for of in own.unread])
+    return _page(call, category, shown, [of.title.get(call.tag, of.name) for of in own.unread], asked=asked)
+
+
+def _asked(uow: UnitOfWork, call: Call, subject: bytes, category: Category) -> bool:
+    """Tell whether a copy of a category is asked for and not answered yet: what is in it is read for that."""
+    wanted = Wanted(brand=call.visitor.brand, subject=subject, rights=(Right.ACCESS,), owed_only=True)
+    return any(not each.names or category.name in each.names for each in records.listed(uow.conn, wanted))
 
 
 def _page(
-    call: Call, opened: Category | None, shown: "list[Shown] | tuple[()]", unread: "list[str] | tuple[()]"
+    call: Call,
+    opened: Category | None,
+    shown: Sequence[Shown],
+    unread: Sequence[str],
+    *,
+    asked: bool = False,
 ) -> Response:
     vault, brand = call.vault, call.visitor.brand
     bundle = vault.bundle
@@ -91,6 +108,8 @@ def _page(
         opened=None if opened is None else opened.name,
         shown=shown,
         unread=unread,
+        unreviewed=sum(each.value.unreviewed for each in shown),
+        asked=asked,
         names=names,
         restricted=known.facts.restricted,
         shared=shared if known.facts.consents.get(GROUP_SHARING) in _STANDS else [],

@@ -173,6 +173,12 @@ def test_every_page_is_accessible(chromium, served, inside, told, language, size
         page.goto("/me/held")
         page.click("#contact button")
         look("/held#contact", "me-held")
+        page.goto("/me/held")
+        page.click("#notes button")
+        assert page.locator(
+            "#notes .notice form[action='/me/ask/access'] button"
+        ).is_visible()  # texts that nobody read
+        look("/held#notes", None)
         page.goto("/me/requests")
         page.emulate_media(media="print")
         assert not page.locator("header nav, footer form").first.is_visible()

@@ -10,7 +10,8 @@ import pytest
 
 from api import bootstrap
 from api.settings import load
-from audit.entry import Actor, ActorKind
+from audit import ledger
+from audit.entry import Actor, ActorKind, decode
 from policies.rights import Assurance, Right
 from vault import officers
 from vault.governance import officerkeys
@@ -150,3 +151,112 @@ def test_the_figures_of_a_year(ecrin, desk, step):
     assert rows["complaint"]["outcomes"] == {"withdrawn": 1}
     assert (rows["access"]["open"], rows["access"]["late"]) == (1, 0)
     assert ecrin("request", "figures", "--year", "2019", "--json").json["figures"] == []
+
+
+DOOR, NOTE = "her brother opens the door [bold]", "her brother is ill"
+
+
+@pytest.fixture
+def texts(ecrin, desk, step):
+    """An access request of somebody about whom staff wrote, under review."""
+    notes = [{"date": "2026-01-05", "topic": "family", "text": NOTE}]
+    with closing(bootstrap.open_from(load())) as vault:
+        held = Holding("aurelle", {"client_number": "AU-8", "delivery_instructions": DOOR, "advisor_notes": notes})
+        (known,) = execute(vault, ingest, [NewSubject("crm", "fr", (held,))])
+        ask = Ask(
+            known.references["aurelle"], "aurelle", Right.ACCESS, of_system("crm"), Source.BRAND, Assurance.SIGNED_IN
+        )
+        (taken,) = execute(vault, received, [ask])
+    step(taken.name, "collect")
+    step(taken.name, "review")
+    return taken.name
+
+
+def entries(act):
+    with closing(bootstrap.open_from(load())) as vault, vault.reading() as conn:
+        found = [decode(each.body) for each in ledger.read(conn, 0, 0, 10_000)]
+    return [each for each in found if each["act"] == act]
+
+
+def test_texts_are_read_by_whom_their_signature_says_and_by_nobody_else(ecrin, desk, texts):
+    by, made = desk
+    reading = ("request", "texts", texts)
+    for wrong in (
+        by["m.lefevre"][:2],  # no signature
+        (*by["m.lefevre"][:2], *by["a.moreau"][2:]),  # another's
+        ("--officer", "nobody", *by["m.lefevre"][2:]),
+    ):
+        done = ecrin(*reading, *wrong, "--json")
+        assert done.code in {1, 2}, done.out
+        assert "brother" not in done.out + done.err
+    assert entries("request.viewed") == []
+    assert len(entries("request.denied")) == 2
+    found = ecrin(*reading, *by["m.lefevre"], "--json").json["texts"]
+    assert {each["text"]: (each["field"], each["ground"], each["stands"]) for each in found} == {
+        DOOR: ("delivery_instructions", "", True),
+        NOTE: ("advisor_notes", "", True),
+    }
+    viewed = entries("request.viewed")
+    assert {each["actor"]["id"] for each in viewed} == {"m.lefevre"}
+    assert all(any(pol.startswith("key:") for pol in each["pol"]) for each in viewed)  # and the signature is kept
+    assert DOOR in ecrin(*reading, *by["m.lefevre"]).out  # as it was written, and no markup
+    assert ecrin("request", "texts", made[Right.COMPLAINT], *by["m.lefevre"]).code == 1
+
+
+def test_one_text_is_kept_back_and_given_again_and_what_is_unread_is_counted(ecrin, desk, step, texts):
+    by, made = desk
+
+    def shown():
+        return ecrin("request", "show", texts, *by["m.lefevre"][:2], "--json").json
+
+    assert shown()["unread_texts"] == 2
+    assert "unread_texts" not in ecrin("request", "show", made[Right.ERASURE], *by["m.lefevre"][:2], "--json").json
+    (note,) = [
+        each
+        for each in ecrin("request", "texts", texts, *by["m.lefevre"], "--json").json["texts"]
+        if each["text"] == NOTE
+    ]
+    assert shown()["unread_texts"] == 0
+    of = (texts, note["field"], note["item"])
+    keep = ("request", "withhold", *of, "--ground", "rights_of_others")
+    assert ecrin(*keep, *by["m.lefevre"][:2]).code == 2  # no signature
+    assert ecrin(*keep, *by["m.lefevre"][:2], *by["a.moreau"][2:]).code == 1
+    assert ecrin("request", "withhold", *of, *by["m.lefevre"]).code == 2  # no ground
+    assert ecrin("request", "withhold", *of, "--ground", "unfounded", *by["m.lefevre"]).code == 1
+    assert ecrin("request", "withhold", texts, "email", 0, "--ground", "legal_claims", *by["m.lefevre"]).code == 1
+    assert not [each for each in entries("request.advanced") if "change:withheld" in each["pol"]]
+    done = ecrin(*keep, *by["m.lefevre"], "--json")
+    assert done.json == {"request": texts, "field": "advisor_notes", "item": note["item"], "ground": "rights_of_others"}
+    give = ("request", "give", *of)
+    assert ecrin(*give, *by["m.lefevre"][:2]).code == 2
+    assert ecrin(*give, *by["a.moreau"]).code == 0
+    assert ecrin(*give, *by["a.moreau"]).code == 1  # it is given already
+    kept, given = [each for each in entries("request.advanced") if f"item:{note['item']}" in each["pol"]]
+    assert (kept["actor"]["id"], given["actor"]["id"]) == ("m.lefevre", "a.moreau")
+    assert {"change:withheld", "ground:rights_of_others"} <= set(kept["pol"])
+    assert "brother" not in str([kept, given])
+    step(texts, "prepare")
+    assert ecrin(*keep, *by["m.lefevre"]).code == 1  # the review is over
+
+
+def test_what_is_signed_elsewhere_names_the_text_and_the_ground(ecrin, desk, texts, tmp_path):
+    by, _ = desk
+    (note,) = [
+        each
+        for each in ecrin("request", "texts", texts, *by["m.lefevre"], "--json").json["texts"]
+        if each["text"] == NOTE
+    ]
+    text, signed = tmp_path / "text", tmp_path / "signed"
+    said = f"change:withheld ground:rights_of_others field:advisor_notes item:{note['item']}"
+    asked = ("request", "message", texts, "review", "--officer", "m.lefevre", "--said", said)
+    text.write_text(ecrin(*asked).out)
+    sign = ["openssl", "pkeyutl", "-sign", "-inkey", by["m.lefevre"][3], "-rawin", "-in", text, "-out", signed]
+    subprocess.run(sign, check=True, capture_output=True)
+    how = ("--officer", "m.lefevre", "--signature", signed)
+    of = ("request", "withhold", texts)
+    for other in (
+        ("delivery_instructions", 0, "--ground", "rights_of_others"),
+        ("advisor_notes", note["item"], "--ground", "legal_claims"),
+    ):
+        assert ecrin(*of, *other, *how).code == 1
+    assert ecrin(*of, "advisor_notes", note["item"], "--ground", "rights_of_others", *how).code == 0

@@ -407,9 +407,11 @@ def test_an_officer_reads_the_texts_of_a_package_and_keeps_one_back(maison, pos,
         assert send(name, "work").status == 303
     closed = claire.get(f"{path}?tab=answer")
     assert "brother" not in closed.text  # not before it is asked for
+    assert "1 entry that may hold a text was read by nobody" in closed.text
     assert not recorded(maison, "request.viewed")
     read = send("texts")
     assert "the brother must not know &lt;b&gt;" in read.answer.text
+    assert "read by nobody" not in read.text
     assert recorded(maison, "request.viewed")
     form = read.form("ground", "item")["fields"]
     for wrong in ({"ground": "because"}, {"ground": "unfounded"}, {"field": "email"}, {"item": "x"}, {"item": "7"}):
@@ -424,6 +426,8 @@ def test_an_officer_reads_the_texts_of_a_package_and_keeps_one_back(maison, pos,
     assert me.get("/me/ask/rectification?field=delivery_instructions").status == 200  # to be told anew, unseen
     given = claire.post(path, kept.form("field", "item")["fields"] | {"step": "give"})
     assert "kept back" not in given.text
+    assert "brother" not in me.submit("/me/held", category="address").text  # while whoever reads may still keep it back
+    assert send("prepare").status == 303
     assert "brother" in me.submit("/me/held", category="address").text
 
 

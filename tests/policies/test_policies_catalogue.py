@@ -139,3 +139,27 @@ def test_a_law_that_says_nothing_clear_is_a_finding(written):
     read_catalogue("catalogue.toml", text.encode(), findings.append)
     assert any("legal_retention" in each for each in findings)
     assert "two\nlines" not in "".join(findings)
+
+
+@pytest.mark.parametrize(
+    ("type_", "written", "found"),
+    [
+        ("text", "true", ""),
+        ("text", "false", ""),
+        ("text", "'yes'", "must be true or false"),
+        ("text", "1", "must be true or false"),
+        ("line", "true", "nobody writes freely here"),
+        ("line", "false", ""),
+    ],
+)
+def test_what_staff_write_for_the_person_is_said_of_free_texts_alone(type_, written, found):
+    text = (
+        "[address]\nid = 3\ntitle = { fr = 'a', en = 'b' }\nsensitivity = 'high'\nretention_days = 365\n"
+        f"[address.field.door]\nid = 301\ntitle = {{ fr = 'a', en = 'b' }}\ntype = '{type_}'\nwritten_for_person = {written}\n"
+    )
+    findings = []
+    catalogue = read_catalogue("catalogue.toml", text.encode(), findings.append)
+    assert [each for each in findings if "written_for_person" not in each] == []
+    assert bool(findings) is bool(found)
+    assert not findings or found in findings[0]
+    assert catalogue.field("door").written_for_person is (written == "true")

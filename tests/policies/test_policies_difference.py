@@ -44,6 +44,8 @@ def test_a_bundle_does_not_differ_from_itself_nor_from_one_laid_out_anew(maisons
          ("choices: prospect, client, loyal, privileged, grand_client → client, prospect, loyal, privileged, grand_client",)),
         ("catalogue.toml", "age_at_least 18", "age_at_least 21", Part.FIELD, "birth_date",
          ("may be asked, no longer: over_18 (age_at_least 18)", "may be asked, now: over_18 (age_at_least 21)")),
+        ("catalogue.toml", 'type = "repair"\n', 'type = "repair"\nwritten_for_person = true\n', Part.FIELD, "repairs",
+         ("written for the person to read: no → yes",)),
     ],
 )  # fmt: skip
 def test_a_change_is_told_in_words(maisons, shipped_files, path, old, new, part, name, words):

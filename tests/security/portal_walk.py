@@ -52,7 +52,7 @@ class Walk:
     def __init__(self, maison, pos, serving, providing):
         self.maison, self.vault, self.clock = maison, maison.vault, maison.clock
         self.mail, self.phone = f"{word()}@example.com", phone()
-        held = everything() | {"email": [self.mail], "phone": [self.phone], "identity_verified": True}
+        self.held = held = everything() | {"email": [self.mail], "phone": [self.phone], "identity_verified": True}
         self.reference = pos.created(held, CONSENT)
         pos.disclose(pos.granted(self.reference, ("phone", "masked"), ("name", "masked"), max_uses=5))
         self.heard, self.secrets, self._meant = [], {}, False
@@ -172,6 +172,32 @@ class Walk:
             self.opened(request)
         self.step(one, "answer", "carry_out")
         self.show("purchases")
+
+    def texts(self):
+        """What staff wrote freely: on no page of hers, also where values are meant, until an officer has read it."""
+        held = self.held
+        written = {
+            "notes": held["advisor_notes"][0]["text"],
+            "service": held["repairs"][0]["work"],
+            "address": held["delivery_instructions"].split("\n")[0],
+        }
+        for category in written:
+            page = self.show(category)
+            assert "un responsable" in page.text.lower()
+            assert page.form(f"category:{category}", action="/me/ask/access")
+        unread = [each for each in self.heard if each.where.startswith("me ")]
+        assert not [each.where for each in unread for text in written.values() if text.encode() in each.body]
+        before = {each.name for each in listed(self.maison)}
+        form = self.show("notes").form("category:notes", action="/me/ask/access")["fields"]
+        assert self.me.post("/me/ask/access", form).status == 303
+        (request,) = [each for each in listed(self.maison) if each.name not in before]
+        self.review(request)
+        with self.meant():
+            assert written["notes"] in self.step(request, "answer", "texts").text
+        assert written["notes"] not in self.show("notes").text
+        self.step(request, "answer", "prepare")
+        assert written["notes"] in self.show("notes").text
+        assert written["service"] not in self.show("service").text
 
     def words(self):
         """What is written along: an objection keeps none of it, a complaint is answered in words."""

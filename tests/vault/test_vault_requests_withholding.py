@@ -98,7 +98,8 @@ def test_one_text_is_kept_back_and_the_package_says_so_with_its_ground(desk, req
 def test_what_is_kept_back_in_a_package_is_not_read_at_the_portal_instead(desk, request_):
     keep(desk, request_, CONFIDED)
     keep(desk, request_, DOOR)
-    assert [each.value.get("text") for each in shown(desk, "advisor_notes")] == [None, HARMLESS]
+    assert [each.value.get("text") for each in shown(desk, "advisor_notes")] == [None, None]
+    assert [each.unreviewed for each in shown(desk, "advisor_notes")] == [False, True]  # the review is not over
     assert [(each.value, each.withheld) for each in shown(desk, "delivery_instructions")] == [
         (None, "rights_of_others")
     ]
@@ -108,6 +109,7 @@ def test_what_is_kept_back_in_a_package_is_not_read_at_the_portal_instead(desk, 
     with pytest.raises(InvalidFields):
         entries.standing(desk.vault, AURELLE, reference, fields["delivery_instructions"], 0)
     packed(desk, request_)
+    assert [each.value.get("text") for each in shown(desk, "advisor_notes")] == [None, HARMLESS]
     desk.advance(request_, Move.CLOSE)
     assert [each.value.get("text") for each in shown(desk, "advisor_notes")] == [None, HARMLESS]  # and afterwards
     again = desk.reviewed(Right.PORTABILITY)

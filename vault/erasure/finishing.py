@@ -43,6 +43,7 @@ _OF_SUBJECT: Final = (
     "restriction",
     "contested_value",
     "withheld_text",
+    "reviewed_text",
 )
 _GUARDING: Final = delete(metadata.tables["guardian_link"]).where(
     metadata.tables["guardian_link"].c.guardian_id.in_(bindparam("subjects", expanding=True))

@@ -9,7 +9,7 @@ generation in their headers (ADR 0009). Readers that hold the old rows find the 
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import bindparam, delete, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, select, tuple_, update
 
 from vault import envelope, leftleaves
 from vault.erasure.keeping import Filled
@@ -32,6 +32,19 @@ _DELETE: Final = delete(_VALUE).where(
     _VALUE.c.category_id == bindparam("of_category"),
     _VALUE.c.field_id == bindparam("of_field"),
     _VALUE.c.version <= bindparam("through"),
+)
+# What officers decided of texts that are gone. A text that was written after what is deleted keeps what was decided of it.
+_FORGET: Final = tuple(
+    delete(table).where(
+        table.c.subject_id == bindparam("of_subject"),
+        table.c.field_id == bindparam("of_field"),
+        ~exists().where(
+            _VALUE.c.subject_id == table.c.subject_id,
+            _VALUE.c.category_id == bindparam("of_category"),
+            *(_VALUE.c[name] == table.c[name] for name in ("field_id", "item", "version") if name in table.c),
+        ),
+    )
+    for table in (metadata.tables["withheld_text"], metadata.tables["reviewed_text"])
 )
 _STORE: Final = (
     update(_VALUE)
@@ -89,6 +102,8 @@ def delete_field(uow: UnitOfWork, field_id: int, through: int, compartment: Fill
     subject, category_id, *_ = compartment
     at = {"of_subject": subject, "of_category": category_id, "of_field": field_id, "through": through}
     uow.conn.execute(_DELETE, at)
+    for forgetting in _FORGET:
+        uow.conn.execute(forgetting, at)
     ((left, _),) = rekey(uow, [compartment])
     leftleaves.release(uow, [left])
     return Leaf(category_id, left, LeafState.QUEUED)

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, delete, tuple_, update
 
+from policies.catalogue import IDS_PER_CATEGORY
 from vault.compartments import ERASING
 from vault.store.tables import metadata
 
@@ -16,6 +17,8 @@ _COMPARTMENT: Final = metadata.tables["compartment"]
 _VALUE: Final = metadata.tables["field_value"]
 _TOKEN: Final = metadata.tables["search_token"]
 _ERASURE: Final = metadata.tables["erasure"]
+_WITHHELD: Final = metadata.tables["withheld_text"]
+_REVIEWED: Final = metadata.tables["reviewed_text"]
 
 CLOSE: Final = (
     update(_COMPARTMENT)
@@ -30,6 +33,12 @@ UNFIND: Final = delete(_TOKEN).where(
 EMPTY: Final = tuple(
     delete(table).where(tuple_(table.c.subject_id, table.c.category_id).in_(bindparam("compartments", expanding=True)))
     for table in (_VALUE, _COMPARTMENT)
+) + tuple(
+    # What officers decided of its texts goes with them: versions and items are counted anew in what is written next.
+    delete(table).where(
+        tuple_(table.c.subject_id, table.c.field_id // IDS_PER_CATEGORY).in_(bindparam("compartments", expanding=True))
+    )
+    for table in (_WITHHELD, _REVIEWED)
 )
 FORGET: Final = delete(_SUBJECT).where(_SUBJECT.c.id.in_(bindparam("subjects", expanding=True)))
 UNNAME: Final = (

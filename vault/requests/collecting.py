@@ -159,7 +159,7 @@ def gather(uow: UnitOfWork, held: Held, by: By) -> Finish:
         for page in pages(f"{each.name}:raw" for each in fields)
     ]
     now = uow.now
-    back = withheld.standing(uow, person.subject, request.brand)
+    back = withheld.standing(uow.conn, person.subject, request.brand)
     authority = bundle.rights.authority(_home(bundle, request, known), law_of(bundle, request), today)
 
     def finish(commit: Commit) -> Gathered:

@@ -15,7 +15,7 @@ from audit.entry import Act, Entry, Outcome
 from policies.decision import OWN
 from policies.rights import Right
 from vault.errors import IntegrityFailure, Refused
-from vault.requests import content
+from vault.requests import content, withholding
 from vault.requests.collecting import Gathered, gather
 from vault.requests.content import Content
 from vault.requests.handling import granted
@@ -35,9 +35,13 @@ _FETCHABLE: Final = frozenset({State.READY, State.DELIVERED})
 
 
 def prepare(vault: Vault, request_id: bytes, by: By) -> Request:
-    """Say that the review is done and the package may be fetched. Raises as `handling.advance`."""
+    """Say that the review is done and the package may be fetched; what was read in it the portal gives from now on.
+
+    Raises as `handling.advance`.
+    """
     with denials(vault, request_id, Move.PREPARE, by), vault.unit() as uow:
         held = lock(uow, request_id)
+        withholding.end_review(uow, held, by)
         held = take(uow, held, Move.PREPARE, by, **granted(held.request))
         uow.commit()
     return held.request

@@ -15,7 +15,7 @@ from vault import references
 from vault.disclosure import Kept
 from vault.errors import InvalidFields, UnknownReference
 from vault.requests import revealing
-from vault.requests.collecting import masks, without_others, without_text
+from vault.requests.collecting import masks
 from vault.requests.handling import view
 from vault.requests.records import Request
 from vault.requests.revealing import opened
@@ -36,19 +36,22 @@ class Compared:
 
 
 def standing(vault: Vault, brand: str, reference: str, of: Field, item: int) -> JsonValue:
-    """Show a person one entry, on record, without what names others. Raises `UnknownReference`, `InvalidFields`."""
+    """Show a person one entry, on record, as they are shown it elsewhere (`vault.requests.revealing`).
+
+    Raises `UnknownReference`, and `InvalidFields` where there is none or nothing of it may be shown: `unknown_item`,
+    `withheld`, or `unreviewed` for a text that no officer has read.
+    """
     kept = _held(vault, brand, reference, of)
-    value, _ = without_others(of, _one(kept, of, item), masks((of, each.value.value) for each in kept))
-    if (of.id, item) in revealing.kept_back(vault, brand, reference):
-        value = without_text(of, value)
-        if value is None:
-            raise InvalidFields(((of.name, "withheld"),))
-    return value
+    one, veils = _one(kept, of, item), masks((of, each.value.value) for each in kept)
+    shown = revealing.shown(of, one, veils, revealing.judged(vault, brand, reference))
+    if shown.value is None:
+        raise InvalidFields(((of.name, "unreviewed" if shown.unreviewed else "withheld"),))
+    return shown.value
 
 
 def fits(vault: Vault, brand: str, reference: str, of: Field, item: int, members: Mapping[str, object] | None) -> None:
     """Raise `InvalidFields` unless the entry is there and the members make one of it; the entry is opened on record."""
-    stands = _one(_held(vault, brand, reference, of), of, item)
+    stands = _one(_held(vault, brand, reference, of), of, item).value.value
     if members is not None:
         try:
             validate(of, merged(stands, members))
@@ -98,7 +101,10 @@ def whole(vault: Vault, request: Request, values: Mapping[str, object], by: By) 
     for name, value in journals.items():
         of = fields[name]
         made[name] = [
-            {"item": item, "value": None if asked is None else merged(_one(kept.get(of, ()), of, item), asked)}
+            {
+                "item": item,
+                "value": None if asked is None else merged(_one(kept.get(of, ()), of, item).value.value, asked),
+            }
             for item, asked in _asked(of, value)
         ]
     return made
@@ -118,11 +124,11 @@ def _held(vault: Vault, brand: str, reference: str, of: Field) -> tuple[Kept, ..
     return held.get(of, ())
 
 
-def _one(kept: tuple[Kept, ...], of: Field, item: int) -> JsonValue:
+def _one(kept: tuple[Kept, ...], of: Field, item: int) -> Kept:
     found = next((each for each in kept if each.item == item), None)
     if found is None:
         raise InvalidFields(((of.name, "unknown_item"),))
-    return found.value.value
+    return found
 
 
 def _kept(vault: Vault, request: Request, values: Mapping[str, object], by: By) -> dict[Field, tuple[Kept, ...]]:

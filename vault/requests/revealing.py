@@ -2,7 +2,8 @@
 
 Which categories hold anything is told without opening one. A category that is opened leaves an entry under the person's
 pseudonym that names fields and no value, before anything opens (`vault.disclosure`). What names somebody else is taken
-out as it is from an access package.
+out as it is from an access package. A free text is shown once an officer read it in the review of a package (ADR 0078), or
+where the catalogue says that staff write it for the person, or where it is the person's own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,9 +22,10 @@ from vault.compartments import ACTIVE
 from vault.disclosure import Kept
 from vault.errors import IntegrityFailure, UnknownReference
 from vault.locked import Locked
-from vault.requests import withheld
-from vault.requests.collecting import masks, without_others, without_text
+from vault.requests import reviewed, withheld
+from vault.requests.collecting import FREE, WHOLE, masks, text_of, without_others, without_text
 from vault.requests.masking import Masks
+from vault.requests.reviewed import Version
 from vault.requests.steps import By, by_person
 from vault.requests.withheld import Standing
 from vault.store.tables import metadata
@@ -49,8 +51,8 @@ _COUNTS: Final = (
 class OwnValue:
     """One value as its person sees it. `source` is the system that recorded it; days are inclusive, None leaves open.
 
-    `cut`: what names somebody else was taken out of it. `withheld`: on what ground its text is kept back, if it is; a value that
-    is all text is None then.
+    `cut`: what names somebody else was taken out of it. `withheld`: on what ground its text is kept back, if it is.
+    `unreviewed`: no officer has read its text yet. Of both the text is left out; a value that is all text is None then.
     """
 
     item: int
@@ -61,6 +63,15 @@ class OwnValue:
     valid_from: date | None = field(repr=False)
     valid_until: date | None = field(repr=False)
     withheld: str = ""
+    unreviewed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What officers decided of a person's texts: which are kept back, which versions were read."""
+
+    grounds: Standing
+    given: frozenset[Version]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +98,8 @@ def own_values(vault: Vault, brand: str, reference: str, fields: Iterable[Field]
     """Open fields of a person for that person, on record. Raises `UnknownReference` where nobody is any more."""
     kept, unread = opened(vault, brand, reference, fields)
     veils = masks((of, one.value.value) for of, part in kept.items() for one in part)
-    back = kept_back(vault, brand, reference)
-    return Own({of: tuple(_shown(of, one, veils, back) for one in part) for of, part in kept.items()}, unread)
+    by = judged(vault, brand, reference)
+    return Own({of: tuple(shown(of, one, veils, by) for one in part) for of, part in kept.items()}, unread)
 
 
 def opened(
@@ -141,19 +152,23 @@ def opened(
     return held, tuple(unread)
 
 
-def kept_back(vault: Vault, brand: str, reference: str) -> Standing:
-    """Return what texts are kept back from a person. Raises `UnknownReference`."""
+def judged(vault: Vault, brand: str, reference: str) -> Judged:
+    """Return what officers decided of a person's texts. Raises `UnknownReference`."""
     with vault.unit() as uow:
         (person,) = locked.by_reference(uow, [(brand, reference)])
         if isinstance(person, UnknownReference):
             raise person
-        return withheld.standing(uow, person.subject, brand)
+        return Judged(
+            withheld.standing(uow.conn, person.subject, brand), reviewed.given(uow.conn, person.subject, brand)
+        )
 
 
-def _shown(of: Field, kept: Kept, veils: Masks, back: Standing) -> OwnValue:
+def shown(of: Field, kept: Kept, veils: Masks, by: Judged) -> OwnValue:
+    """Return a value as its person is shown it, without the text that is kept back or that nobody has read."""
     value, cut = without_others(of, kept.value.value, veils)
-    ground = back.get((of.id, kept.item))
-    if ground is not None:
+    ground = by.grounds.get((of.id, kept.item))
+    unreviewed = ground is None and _unreviewed(of, kept, by.given)
+    if ground is not None or unreviewed:
         value = without_text(of, value)
     return OwnValue(
         kept.item,
@@ -164,4 +179,12 @@ def _shown(of: Field, kept: Kept, veils: Masks, back: Standing) -> OwnValue:
         kept.value.valid_from,
         kept.value.valid_until,
         "" if ground is None else ground.value,
+        unreviewed,
     )
+
+
+def _unreviewed(of: Field, kept: Kept, given: frozenset[Version]) -> bool:
+    if of.written_for_person or not text_of(of, kept.value.value) or (of.id, kept.item, kept.version) in given:
+        return False
+    # Their own words they need not wait for. A record that they corrected in part may hold what staff wrote beside it.
+    return not (WHOLE in FREE[of.type] and kept.value.source == OWN)

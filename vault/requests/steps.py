@@ -19,7 +19,7 @@ from vault.errors import Conflict, InvalidFields, NotSigned, Refused, UnknownOff
 from vault.governance import signatures
 from vault.governance.signatures import Sign
 from vault.locked import Locked
-from vault.requests import content, contesting, letters, records
+from vault.requests import content, contesting, letters, records, reviewed
 from vault.requests.letters import LetterKind
 from vault.requests.records import REQUESTS, Outcome, Request
 from vault.requests.states import ANSWERED, OVER, IllegalMove, Move, State, after
@@ -128,6 +128,8 @@ def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ..
     if to in OVER:
         changes |= {"closed_at": uow.now, "outcome": _ended(request, move)} | changes
         content.forget(uow, [request.id])
+        if held.person is not None:
+            reviewed.forget(uow, held.person.subject, request.id)
     changes |= {
         "state": to.value,
         "extended": clock.extended,
@@ -150,12 +152,12 @@ def take(uow: UnitOfWork, held: Held, move: Move, by: By, *, said: tuple[str, ..
     return replace(held, request=records.get(uow.conn, request.id))
 
 
-def vouched(uow: UnitOfWork, by: By, request: Request, move: Move) -> tuple[str, ...]:
+def vouched(uow: UnitOfWork, by: By, request: Request, move: Move, said: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Check who is there for something that is no step: the officer, and a signature over the next number if one is made.
 
-    Returns what an entry says of the signature. Raises as `take`.
+    `said` are the codes that are signed for. Returns what an entry says of the signature. Raises as `take`.
     """
-    return _vouch(uow, by, request, request.version + 1, move, ())
+    return _vouch(uow, by, request, request.version + 1, move, said)
 
 
 def note(

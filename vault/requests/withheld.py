@@ -8,7 +8,7 @@ erased.
 from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from policies.catalogue import Field
 from vault.requests.records import Ground
@@ -23,9 +23,9 @@ Standing = Mapping[tuple[int, int], Ground]  # (field id, item) -> why
 _WITHHELD: Final = metadata.tables["withheld_text"]
 
 
-def standing(uow: UnitOfWork, subject: bytes, brand: str) -> Standing:
+def standing(conn: Connection, subject: bytes, brand: str) -> Standing:
     """Return what of a person is kept back at a brand, as (field id, item) and the ground."""
-    rows = uow.conn.execute(
+    rows = conn.execute(
         select(_WITHHELD.c.field_id, _WITHHELD.c.item, _WITHHELD.c.ground).where(
             _WITHHELD.c.subject_id == subject, _WITHHELD.c.holder == brand
         )

@@ -81,6 +81,22 @@ class WithheldText(Row, table=True):
     ground: str = Field(sa_type=String(32))
 
 
+class ReviewedText(Row, table=True):
+    """A version of a free text that an officer read in the review of a request: by its place. No text in it."""
+
+    __tablename__ = "reviewed_text"
+    __table_args__: ClassVar = CLUSTERED
+
+    subject_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    holder: str = Field(primary_key=True, sa_type=String(32))
+    field_id: int = Field(primary_key=True, sa_type=SmallInteger)
+    item: int = Field(primary_key=True, sa_type=BigInteger)  # as in `field_value`, and so is the version
+    version: int = Field(primary_key=True, sa_type=BigInteger)
+    request_id: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    shard: int = Field(sa_type=SmallInteger)
+    given: bool  # the review ended with a package that it is in
+
+
 class RequestStep(Row, table=True):
     """One step of a request: which, by whom, when. An officer's signature over it is in `officer_signature`. Names nobody."""
 
