@@ -59,6 +59,12 @@ _PHASE: Final = {
     "work": frozenset({Move.COLLECT, Move.REVIEW, Move.HALT, Move.RESUME, Move.EXTEND}),
     "answer": frozenset({*_ACTS, Move.EXECUTE, Move.DELIVER, Move.CLOSE, Move.WITHDRAW}),
 }
+# The steps that lead on, by the tab they are on: the others stop, lengthen or end.
+_ONWARD: Final = {
+    "identity": frozenset({Move.ACKNOWLEDGE, Move.ACCEPT_IDENTITY}),
+    "work": frozenset({Move.COLLECT, Move.REVIEW, Move.RESUME}),
+    "answer": frozenset({*_ACTS, Move.CARRY_OUT, Move.DELIVER, Move.CLOSE, Move.CONFIRM_REFUSAL}),
+}
 _REHEARSED: Final = frozenset({State.DRY_RUN, State.SECOND_APPROVAL})
 _RUNGS: Final = (Assurance.PURCHASE, Assurance.SIGNED_IN, Assurance.DOCUMENT)
 
@@ -125,9 +131,10 @@ def request(visit: Visit) -> Response:
     else:
         reason = filters.word(form, "reason")
         handling.advance(vault, found.id, move, by, reason=reason if move in _WITH_REASON else "")
-    return visit.go(
-        filters.link(f"{PATH}/{found.name}", {"tab": _tab(form)}), done="noted" if step == "note" else "stepped"
-    )
+    tab, onward = _tab(form), _onward(_found(visit))
+    if step != "note" and onward and tab not in onward:
+        tab = onward[0]
+    return visit.go(filters.link(f"{PATH}/{found.name}", {"tab": tab}), done="noted" if step == "note" else "stepped")
 
 
 def _open(visit: Visit, found: Request, by: By) -> Response:
@@ -215,7 +222,9 @@ def _shown(
         taken=taken,
         tab=_tab(visit.form or visit.query),
         plan=_plan(visit, found, taken),
+        kept=_kept(visit, found, taken),
         tabs=TABS,
+        onward=_onward(found),
         plain={name: sorted(possible & plain & moves) for name, moves in _PHASE.items()},
         reasoned={name: sorted(possible & _WITH_REASON & moves) for name, moves in _PHASE.items()},
         accepts=Move.ACCEPT_IDENTITY in possible,
@@ -243,6 +252,22 @@ def _shown(
 def _letter_waits(visit: Visit, found: Request) -> bool:
     with visit.vault.unit() as uow:
         return erasing.letter_waits(uow, found)
+
+
+def _onward(found: Request) -> list[str]:
+    """Return the tabs with a step that leads on."""
+    possible = moves_from(found.right, found.state)
+    return [name for name, moves in _ONWARD.items() if not moves.isdisjoint(possible)]
+
+
+def _kept(visit: Visit, found: Request, taken: Sequence[Step]) -> dict[str, list[Mapping[str, str]]] | None:
+    """Return what the last look at holds found that stays, as titles of categories by what keeps them; None before it."""
+    said = next((each.said for each in reversed(taken) if each.move is Move.CHECK_HOLDS), None)
+    if found.state is not State.HOLD_CHECK or said is None:
+        return None
+    told = [each.partition(":")[::2] for each in said]
+    title = visit.vault.bundle.catalogue.category
+    return {kind: [title(name).title for why, name in told if why == kind] for kind in ("law", "hold")}
 
 
 def _plan(visit: Visit, found: Request, taken: Sequence[Step]) -> dict[str, list[Mapping[str, str]]]:

@@ -362,8 +362,12 @@ def test_an_erasure_is_rehearsed_by_one_officer_and_approved_by_another(maison, 
 
     if "accept" in [each["fields"].get("step") for each in claire.get(f"{path}?tab=identity").forms]:
         assert step(claire, "identity", "accept", rung="document") == 303
-    for tab, name in (("work", "collect"), ("work", "review"), ("answer", "check_holds"), ("answer", "rehearse")):
+    for tab, name in (("work", "collect"), ("work", "review"), ("answer", "check_holds")):
         assert step(claire, tab, name) == 303, name
+        goes_on = "Work next" if name == "collect" else "Answer next"
+        assert goes_on in claire.get(f"{path}?tab=summary").text
+    assert "What a law keeps" in claire.get(f"{path}?tab=answer").text  # what the look at holds found
+    assert step(claire, "answer", "rehearse") == 303
     assert step(claire, "answer", "approve") in {403, 422}
     assert step(ines, "answer", "approve") == 303
     page = ines.get(f"{path}?tab=answer")
@@ -403,8 +407,8 @@ def test_an_officer_reads_the_texts_of_a_package_and_keeps_one_back(maison, pos,
         form = next(each["fields"] for each in page.forms if each["fields"].get("step") == name)
         return claire.post(path, form | more)
 
-    for name in ("collect", "review"):
-        assert send(name, "work").status == 303
+    assert send("collect", "work").answer.headers["location"] == f"{path}?tab=work"
+    assert send("review", "work").answer.headers["location"] == f"{path}?tab=answer"  # where it goes on
     closed = claire.get(f"{path}?tab=answer")
     assert "brother" not in closed.text  # not before it is asked for
     assert "1 entry that may hold a text was read by nobody" in closed.text
