@@ -13,7 +13,6 @@ from api.problems import Problem
 from audit.entry import Act, Entry, Outcome
 from audit.reports.table import few
 from audit.reports.tally import DAY, Day, Given
-from policies.levels import Level
 from vault import consentcounts, systems
 
 DAYS: Final = 30
@@ -82,8 +81,8 @@ def purposes_page(visit: Visit) -> Response:
         purposes=visit.vault.bundle.purposes.every,
         users=users,
         used={key: few(count) for key, count in used.items()},
+        categories={each.name: each.title for each in visit.vault.bundle.catalogue.categories},
         days=DAYS,
-        levels=list(Level),
     )
 
 
