@@ -74,7 +74,9 @@ def erasures_page(visit: Visit) -> Response:
         keys = vault.keys.status()
     except VaultError:  # sealed, or the holder is away: the rest of the page stands
         ended, keys = [], None
-    return visit.page("erasures.html", erasures=found, holds=holds.listed(vault), ended=ended, keys=keys)
+    catalogue = vault.bundle.catalogue
+    titles = {each.name: each.title for each in (*catalogue.categories, *catalogue.fields.values())}
+    return visit.page("erasures.html", erasures=found, holds=holds.listed(vault), ended=ended, keys=keys, titles=titles)
 
 
 def cases_page(visit: Visit) -> Response:

@@ -264,7 +264,8 @@ def cell(language: Language, report: str, name: str, value: Cell) -> str:
     if isinstance(value, bool):
         return language.say(N_("yes") if value else N_("no"))
     if isinstance(value, int):
-        return language.number(value)
+        # A highlight that no single entry shows has no number of one.
+        return "–" if name == "entry" and value < 0 else language.number(value)
     if isinstance(value, tuple):
         return ", ".join(value)
     if name in _BOTH and value in _BOTH[name]:

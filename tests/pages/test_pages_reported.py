@@ -251,3 +251,9 @@ def test_the_draft_says_otherwise_where_it_is_otherwise():
     many = replace(OTHERWISE, totals=OTHERWISE.totals | {"people": "at most 120"})
     assert "concernées\u00a0: au plus 120" in notes_of(many)[2][1]
     assert len(notes_of(replace(LEAK, by_token=True))) == 7
+
+
+def test_a_highlight_of_no_single_entry_names_none():
+    french = language("fr")
+    assert columns.cell(french, "anomalies", "entry", -1) == "–"
+    assert columns.cell(french, "anomalies", "entry", 1_234) == "1\u202f234"
