@@ -225,6 +225,11 @@ def listed(conn: Connection) -> list[SystemRecord]:
     return [record_of(tuple(row)) for row in conn.execute(_ALL)]
 
 
+def brands(conn: Connection) -> list[str]:
+    """Return every brand that has a system, or that one brings people in for."""
+    return sorted({brand for each in listed(conn) for brand in each.brands})
+
+
 @lru_cache(maxsize=1024)
 def record_of(row: tuple[Any, ...]) -> SystemRecord:
     """Build the record of a row of `COLUMNS`. Cached by the row itself: a change of the row is another entry."""

@@ -64,7 +64,7 @@ def ask(visit: Visit) -> Response:
 def _asked(visit: Visit, status: int = 200, problem: str = "") -> Response:
     with visit.vault.reading() as conn:
         known = officers.listed(conn)
-        brands = sorted({brand for each in systems.listed(conn) for brand in each.brands})
+        brands = systems.brands(conn)
     may_look = [
         each.id
         for each in known

@@ -116,7 +116,7 @@ def person(visit: Visit) -> Response:
 
 def _person(visit: Visit, lines: list[Line] | None, older: int, status: int = 200) -> Response:
     with visit.vault.reading() as conn:
-        brands = sorted({brand for each in systems.listed(conn) for brand in each.brands})
+        brands = systems.brands(conn)
         kept = pruning.beginning(conn, 0)
     said = [(each, each) for each in brands]
     asked = {"brand": visit.form.get("brand", ""), "days": visit.form.get("days", str(_YEAR))}

@@ -69,7 +69,7 @@ def report(visit: Visit) -> Response:
         if whom:
             raise Problem("bad_request") from None
     with visit.vault.reading() as conn:
-        known = systems.listed(conn)
+        known, brands = systems.listed(conn), systems.brands(conn)
     say = visit.language.say
     return visit.page(
         "report.html",
@@ -84,7 +84,7 @@ def report(visit: Visit) -> Response:
         kept=kept,
         shown=SHOWN,
         systems_said=[(each.id, each.id) for each in known],
-        brands_said=[(each, each) for each in sorted({each.brand for each in known})],
+        brands_said=[(each, each) for each in brands],
         purposes_said=[(each.key, each.key) for each in visit.vault.bundle.purposes.every],
         take=filters.link(f"{PATH}/{wanted.name}/files", kept),
         keeps=visit.officer.role in KEEPERS,

@@ -87,7 +87,7 @@ def page(visit: Visit) -> Response:
     found = handling.register(visit.vault, wanted, _by(visit))
     rows, last = [(each, _left(visit, each)) for each in found[:PAGE]], found[PAGE - 1] if len(found) > PAGE else None
     with visit.vault.reading() as conn:
-        brands = sorted({brand for each in systems.listed(conn) for brand in each.brands})
+        brands = systems.brands(conn)
     return visit.page(
         "requests.html", rows=rows, everything=everything, path=PATH, kept=kept,
         open_path=filters.link(PATH, kept | {"show": ""}), all_path=filters.link(PATH, kept | {"show": "all"}),
