@@ -219,6 +219,7 @@ def _shown(
         request=found,
         left=_left(visit, found),
         rule=found.rule(visit.vault.bundle.rights),
+        last_day=found.last_day(visit.vault.bundle.rights, visit.now),
         taken=taken,
         tab=_tab(visit.form or visit.query),
         plan=_plan(visit, found, taken),

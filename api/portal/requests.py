@@ -1,6 +1,7 @@
 """A person's requests: each with how far it is, what was decided, and what it led to, to be taken along."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from starlette.responses import Response
@@ -49,10 +50,12 @@ _PHASES: Final = (
 class Progress:
     """One request as its person sees it. `phase` counts from 0; `ground` says why it was refused, wholly or in part.
 
-    `is_asked`: it came in by somebody else's hand, and waits for the person's word that it is theirs.
+    `received` and `due` are days where its law is counted. `is_asked`: it came in by somebody else's hand, and waits for the person's word that it is theirs.
     """
 
     request: Request
+    received: date
+    due: date
     stands: str
     phase: int
     steps: tuple[Step, ...]
@@ -173,8 +176,11 @@ def _progress(uow: UnitOfWork, call: Call, request: Request) -> Progress:
     refused = request.outcome in _REFUSED and request.ground is not None
     steps = tuple(each for each in records.steps(uow.conn, request.id) if each.move not in _INTERNAL)
     kept = [bundle.catalogue.category(each).title.get(call.tag, each) for each in request.kept] if refused else []
+    rights = uow.vault.bundle.rights
     return Progress(
         request,
+        request.received_on(rights),
+        request.last_day(rights, uow.now),
         say(STANDS[request.state]),
         next(number for number, states in enumerate(_PHASES) if request.state in states),
         steps,

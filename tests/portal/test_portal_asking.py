@@ -411,3 +411,21 @@ def test_the_answer_in_words_is_read_and_taken_along_signed(maison, browser, off
     assert listed(maison)[0].state is State.DELIVERED
     handling.advance(maison.vault, request.id, Move.CLOSE, office.by())
     assert take(browser, "/me/answer", request=request.name).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("region", "received", "due"),
+    [
+        ("fr", "November 11, 2026", "December 11, 2026"),  # half past midnight in Paris
+        ("gb", "November 10, 2026", "December 10, 2026"),
+        ("usca", "November 10, 2026", "December 25, 2026"),
+    ],
+)
+def test_days_are_those_of_the_place_whose_law_counts_them(maison, pos, region, received, due):
+    maison.clock.advance(1_794_353_400 - maison.clock.now())  # 2026-11-10, 23:30 UTC
+    pos.created(PERSON, CONSENT, region=region)
+    me = signed_in(maison)
+    sent(me, "access")
+    page = me.get("/me/requests").text
+    assert f"Received on {received}" in page
+    assert f"Due on {due}" in page

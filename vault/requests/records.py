@@ -6,14 +6,14 @@ for, which right was exercised when, by whom it was handled and how it ended.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
 from sqlalchemy import Connection, case, func, select, tuple_
 
-from policies.deadlines import Clock, Deadline, due_at
+from policies.deadlines import Clock, Deadline, day_of, due_at
 from policies.rights import Assurance, Right, Rights
 from vault.errors import UnknownRequest
 from vault.governance import signatures
@@ -162,6 +162,14 @@ class Request:
     def due(self, rights: Rights, now: int) -> int:
         """Return when it is due, a pause under way counted in."""
         return due_at(self.rule(rights), self.clock, now) if self.clock.paused_at is not None else self.due_at
+
+    def received_on(self, rights: Rights) -> date:
+        """Return the day of receipt where its law is counted."""
+        return day_of(self.rule(rights), self.clock.received_at)
+
+    def last_day(self, rights: Rights, now: int) -> date:
+        """Return the last day on which the answer is in time, where its law is counted: `due` is the midnight after it."""
+        return day_of(self.rule(rights), self.due(rights, now) - 1)
 
 
 @dataclass(frozen=True, slots=True)
