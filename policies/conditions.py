@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 import cedarpy
 from cedarpy import pst
 
+from policies.phrases import ENGLISH, Phrase, Wording
 from policies.rules import Question, Rule, Rules
 
 _UP_TO = "up_to_"
-_CATEGORY = "the category is "
+_CATEGORY = Phrase.CATEGORY.english.partition("{")[0]
 _FLAGS = {
-    "consented": ("the purpose rests on consent, and consent stands", "no consent stands"),
-    "staffed": ("a person of the house is behind the request", "no person is behind the request"),
-    "special": ("the field is of a special category", "the field is not of a special category"),
+    "consented": (Phrase.CONSENTED, Phrase.NOT_CONSENTED),
+    "staffed": (Phrase.STAFFED, Phrase.NOT_STAFFED),
+    "special": (Phrase.SPECIAL, Phrase.NOT_SPECIAL),
 }
 _ANYTHING = pst.ScopeAny()
 
@@ -42,7 +43,7 @@ class Probes:
         for rule in rules.rules.values():
             if rule.effect != "permit":
                 continue
-            for node, words in _terms(rule.node):
+            for node, words in _terms(rule.node, ENGLISH):
                 probe = f"{rule.id}#{len(nodes)}"
                 nodes[probe] = replace(node, id=probe, annotations=pst.FrozenMap({"id": probe}))
                 conditions.append(Condition(rule, probe, words, words.startswith(_CATEGORY)))
@@ -66,26 +67,26 @@ class Probes:
         return lacked
 
 
-def words_of(rule: Rule) -> tuple[str, ...]:
+def words_of(rule: Rule, wording: Wording = ENGLISH) -> tuple[str, ...]:
     """Return each condition of a rule in words, permits and forbids alike."""
-    return tuple(words for _, words in _terms(rule.node))
+    return tuple(words for _, words in _terms(rule.node, wording))
 
 
-def _terms(node: pst.Template) -> Iterator[tuple[pst.Template, str]]:
+def _terms(node: pst.Template, wording: Wording) -> Iterator[tuple[pst.Template, str]]:
     """Take a permit apart into permits of one term each."""
     bare = replace(node, principal=_ANYTHING, action=_ANYTHING, resource=_ANYTHING, clauses=())
     if node.principal != _ANYTHING:
-        yield replace(bare, principal=node.principal), f"the asker is {_scope(node.principal)}"
+        yield replace(bare, principal=node.principal), wording.say(Phrase.ASKER, names=_scope(node.principal, wording))
     if node.action != _ANYTHING:
-        yield replace(bare, action=node.action), _action(node.action)
+        yield replace(bare, action=node.action), _action(node.action, wording)
     if node.resource != _ANYTHING:
-        yield replace(bare, resource=node.resource), f"{_CATEGORY}{_scope(node.resource)}"
+        yield replace(bare, resource=node.resource), wording.say(Phrase.CATEGORY, names=_scope(node.resource, wording))
     for clause in node.clauses:
         if isinstance(clause, pst.When):
             for term in _conjuncts(clause.expr):
-                yield replace(bare, clauses=(pst.When(term),)), _say(term)
+                yield replace(bare, clauses=(pst.When(term),)), _say(term, wording)
         else:
-            yield replace(bare, clauses=(clause,)), f"not: {_say(clause.expr)}"
+            yield replace(bare, clauses=(clause,)), wording.say(Phrase.NOT, term=_say(clause.expr, wording))
 
 
 def _conjuncts(expression: pst.Expr) -> Iterator[pst.Expr]:
@@ -96,13 +97,13 @@ def _conjuncts(expression: pst.Expr) -> Iterator[pst.Expr]:
         yield expression
 
 
-def _scope(scope: pst.PrincipalOrResourceConstraint) -> str:
+def _scope(scope: pst.PrincipalOrResourceConstraint, wording: Wording) -> str:
     if isinstance(scope, pst.ScopeEq | pst.ScopeIn | pst.ScopeIsIn) and isinstance(scope.entity, pst.EntityUid):
-        return f"{scope.entity.id}"
-    return "of the kind the rule names"
+        return _named(scope.entity, wording)
+    return wording.say(Phrase.OF_THE_KIND)
 
 
-def _action(scope: pst.ActionConstraint) -> str:
+def _action(scope: pst.ActionConstraint, wording: Wording) -> str:
     names: list[str] = []
     if isinstance(scope, pst.ActionEq):
         names = [scope.entity.id]
@@ -110,43 +111,52 @@ def _action(scope: pst.ActionConstraint) -> str:
         names = [each.id for each in scope.entities]
     groups = [name for name in names if name.startswith(_UP_TO)]
     if groups and groups == names:
-        return f"the level is at most {' or '.join(name.removeprefix(_UP_TO) for name in names)}"
-    return f"the level is {' or '.join(names)}"
+        highest = wording.either(wording.level(name.removeprefix(_UP_TO)) for name in names)
+        return wording.say(Phrase.AT_MOST, names=highest)
+    return wording.say(Phrase.LEVEL, names=wording.either(wording.level(name) for name in names))
 
 
-def _say(term: pst.Expr) -> str:
+def _say(term: pst.Expr, wording: Wording) -> str:
     """Put one term in words; a form not foreseen here is shown as Cedar."""
     match term:
         case pst.GetAttr(base=pst.Var(name="context"), attr=flag) if flag in _FLAGS:
-            return _FLAGS[flag][0]
+            return wording.say(_FLAGS[flag][0])
         case pst.UnaryOp(op="not", arg=pst.GetAttr(base=pst.Var(name="context"), attr=flag)) if flag in _FLAGS:
-            return _FLAGS[flag][1]
+            return wording.say(_FLAGS[flag][1])
         case pst.UnaryOp(op="not", arg=inner):
-            return f"not: {_say(inner)}"
+            return wording.say(Phrase.NOT, term=_say(inner, wording))
         case pst.BinaryOp(op="or", left=left, right=right):
-            return f"{_say(left)}, or {_say(right)}"
+            return wording.say(Phrase.OR, left=_say(left, wording), right=_say(right, wording))
         case pst.BinaryOp(op="and", left=left, right=right):
-            return f"{_say(left)}, and {_say(right)}"
+            return wording.say(Phrase.AND, left=_say(left, wording), right=_say(right, wording))
         case pst.BinaryOp(op="in", left=pst.GetAttr(base=pst.Var(name="context"), attr="purpose"), right=right):
-            return f"the purpose is {_names(right)}, or lies below"
+            return wording.say(Phrase.PURPOSE_OR_BELOW, names=_names(right, wording))
         case pst.BinaryOp(op="eq", left=pst.GetAttr(base=pst.Var(name="context"), attr="purpose"), right=right):
-            return f"the purpose is {_names(right)}"
+            return wording.say(Phrase.PURPOSE, names=_names(right, wording))
         case pst.BinaryOp(op="in", left=pst.Var(name="resource"), right=right):
-            return f"{_CATEGORY}{_names(right)}"
+            return wording.say(Phrase.CATEGORY, names=_names(right, wording))
         case pst.BinaryOp(
-            op="eq", left=pst.GetAttr(base=pst.Var(name="context"), attr=attr), right=pst.StringLit(value=value)
+            op="eq", left=pst.GetAttr(base=pst.Var(name="context"), attr="basis"), right=pst.StringLit(value=value)
         ):
-            return f"the {attr} is {value}"
+            return wording.say(Phrase.BASIS, name=wording.basis(value))
+        case pst.BinaryOp(
+            op="eq", left=pst.GetAttr(base=pst.Var(name="context"), attr="region"), right=pst.StringLit(value=value)
+        ):
+            return wording.say(Phrase.REGION, name=value)
         case _:
             return _as_cedar(term)
 
 
-def _names(expression: pst.Expr) -> str:
+def _names(expression: pst.Expr, wording: Wording) -> str:
     if isinstance(expression, pst.EntityLit):
-        return expression.value.id
+        return _named(expression.value, wording)
     if isinstance(expression, pst.Set):
-        return " or ".join(_names(each) for each in expression.elements)
+        return wording.either(_names(each, wording) for each in expression.elements)
     return _as_cedar(expression)
+
+
+def _named(entity: pst.EntityUid, wording: Wording) -> str:
+    return wording.category(entity.id) if str(entity.type) == "Category" else entity.id
 
 
 def _as_cedar(term: pst.Expr) -> str:

@@ -1,23 +1,24 @@
 """What changed from one bundle to another, in sentences an officer can read and in an order that is always the same.
 
 Rules are compared by their `@id` and told by their single conditions (`policies.conditions`), so that a rule that was
-only moved or laid out anew is no change. Catalogue, purposes and notices are told in words too.
+only moved or laid out anew is no change. Catalogue, purposes and notices are told in words too. English is what is stored,
+signed and printed; French (`policies.phrases`) tells the same changes, and those of French titles.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from policies.bundle import Bundle
 from policies.catalogue import Category, Field
 from policies.conditions import words_of
 from policies.levels import Level
+from policies.phrases import ENGLISH, Phrase, Wording, wording
 from policies.purposes import Purpose
 from policies.rules import Rule
 
 T = TypeVar("T")
-LANGUAGE = "en"
 
 
 class Part(StrEnum):
@@ -39,73 +40,119 @@ class Kind(StrEnum):
     CHANGED = "changed"
 
 
+class Line(NamedTuple):
+    """One thing to say of a change: of what, up to the colon and the space behind it, and what that is.
+
+    `own`: the value is in the words of the bundle's author, which are English.
+    """
+
+    what: str
+    value: str
+    own: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that is there, gone, or another. `words` say what it is now, or what is different."""
+    """One thing that is there, gone, or another. Its lines say what it is now, or what is different."""
 
     part: Part
     kind: Kind
     name: str
-    words: tuple[str, ...]
+    lines: tuple[Line, ...]
+    wording: Wording = field(default=ENGLISH, compare=False, repr=False)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the lines as sentences."""
+        return tuple(f"{each.what}{each.value}" for each in self.lines)
 
     def text(self) -> str:
         """Return the change as lines to read."""
-        return "\n".join((f"{self.part} {self.name}: {self.kind}", *(f"  {each}" for each in self.words)))
+        part, kind = self.wording.code(self.part), self.wording.code(self.kind)
+        head = self.wording.say(Phrase.HEAD, part=part, name=self.name, kind=kind)
+        return "\n".join((head, *(f"  {each}" for each in self.words)))
 
 
-def differences(old: Bundle, new: Bundle) -> tuple[Change, ...]:
-    """Return every change from `old` to `new`; none when they decide, say and hold the same."""
+def differences(old: Bundle, new: Bundle, language: str = ENGLISH.tag) -> tuple[Change, ...]:
+    """Return every change from `old` to `new`, told in `en` or `fr`; none when they decide, say and hold the same."""
+    spoken = wording(language, (*old.catalogue.categories, *new.catalogue.categories))
     return (
-        *_compared(Part.RULE, old.rules.rules, new.rules.rules, _rule),
-        *_compared(Part.PURPOSE, _purposes(old), _purposes(new), _purpose),
-        *_compared(Part.JURISDICTION, _regions(old), _regions(new), lambda regions: (("regions", regions),)),
-        *_compared(Part.CATEGORY, _categories(old), _categories(new), _category),
-        *_compared(Part.FIELD, _fields(old), _fields(new), _field),
-        *_compared(Part.NOTICE, _notices(old), _notices(new), lambda digest: (("text", digest),)),
+        *_compared(Part.RULE, old.rules.rules, new.rules.rules, _rule, spoken),
+        *_compared(Part.PURPOSE, _purposes(old), _purposes(new), _purpose, spoken),
+        *_compared(Part.JURISDICTION, _regions(old), _regions(new), _jurisdiction, spoken),
+        *_compared(Part.CATEGORY, _categories(old), _categories(new), _category, spoken),
+        *_compared(Part.FIELD, _fields(old), _fields(new), _field, spoken),
+        *_compared(Part.NOTICE, _notices(old), _notices(new), _notice, spoken),
     )
 
 
-Facets = tuple[tuple[str, object], ...]
-"""What there is to say of a thing: named values. Sets and tuples are compared and told member by member."""
+class Facet(NamedTuple):
+    """A named value. Sets are compared and told member by member. `own` is as of a `Line`."""
+
+    what: Phrase
+    value: object
+    own: bool = False
+
+
+Facets = tuple[Facet, ...]
+"""What there is to say of a thing."""
 
 
 def _compared(
-    part: Part, old: Mapping[str, T], new: Mapping[str, T], facets: Callable[[T], Facets]
+    part: Part, old: Mapping[str, T], new: Mapping[str, T], facets: Callable[[T, Wording], Facets], spoken: Wording
 ) -> Iterator[Change]:
     for name in sorted(old.keys() | new.keys()):
         if name not in new:
-            yield Change(part, Kind.REMOVED, name, tuple(_told(facets(old[name]))))
+            yield Change(part, Kind.REMOVED, name, tuple(_told(facets(old[name], spoken), spoken)), spoken)
         elif name not in old:
-            yield Change(part, Kind.ADDED, name, tuple(_told(facets(new[name]))))
-        elif words := tuple(_changes(facets(old[name]), facets(new[name]))):
-            yield Change(part, Kind.CHANGED, name, words)
+            yield Change(part, Kind.ADDED, name, tuple(_told(facets(new[name], spoken), spoken)), spoken)
+        elif lines := tuple(_changes(facets(old[name], spoken), facets(new[name], spoken), spoken)):
+            yield Change(part, Kind.CHANGED, name, lines, spoken)
 
 
-def _told(facets: Facets) -> Iterator[str]:
-    for what, value in facets:
+def _told(facets: Facets, spoken: Wording) -> Iterator[Line]:
+    for phrase, value, own in facets:
+        what = spoken.say(Phrase.HAS, what=spoken.say(phrase))
         if isinstance(value, frozenset):
-            yield from (f"{what}: {member}" for member in sorted(value))
+            yield from (Line(what, member, own) for member in sorted(value))
         elif value not in {None, "", 0}:
-            yield f"{what}: {value}"
+            yield Line(what, f"{value}", own)
 
 
-def _changes(old: Facets, new: Facets) -> Iterator[str]:
-    for (what, before), (_, after) in zip(old, new, strict=True):
+def _changes(old: Facets, new: Facets, spoken: Wording) -> Iterator[Line]:
+    for (phrase, before, own), (_, after, _) in zip(old, new, strict=True):
         if before == after:
             continue
+        what = spoken.say(phrase)
         if isinstance(before, frozenset) and isinstance(after, frozenset):
-            yield from (f"{what}, no longer: {member}" for member in sorted(before - after))
-            yield from (f"{what}, now: {member}" for member in sorted(after - before))
+            gone, come = spoken.say(Phrase.NO_LONGER, what=what), spoken.say(Phrase.NOW, what=what)
+            yield from (Line(gone, member, own) for member in sorted(before - after))
+            yield from (Line(come, member, own) for member in sorted(after - before))
         else:
-            yield f"{what}: {before or 'none'} → {after or 'none'}"
+            nothing = spoken.say(Phrase.NOTHING)
+            yield Line(spoken.say(Phrase.HAS, what=what), f"{before or nothing} → {after or nothing}", own)
 
 
-def _rule(rule: Rule) -> Facets:
+def _titles(title: Mapping[str, str], spoken: Wording) -> Facets:
+    """Return the title in the reader's language. One who does not read English is told of the English one too."""
+    if spoken.is_english:
+        return (Facet(Phrase.TITLE, title.get("en", "")),)
     return (
-        ("effect", rule.effect),
-        ("title", rule.title),
-        ("basis", rule.basis),
-        ("only where" if rule.effect == "permit" else "where", frozenset(words_of(rule))),
+        Facet(Phrase.TITLE, title.get(spoken.tag, "")),
+        Facet(Phrase.TITLE_IN_ENGLISH, title.get("en", ""), own=True),
+    )
+
+
+def _yes(value: bool, spoken: Wording) -> str:
+    return spoken.code("yes" if value else "no")
+
+
+def _rule(rule: Rule, spoken: Wording) -> Facets:
+    return (
+        Facet(Phrase.EFFECT, spoken.code(rule.effect)),
+        Facet(Phrase.TITLE, rule.title, own=True),
+        Facet(Phrase.RULE_BASIS, rule.basis, own=True),
+        Facet(Phrase.ONLY_WHERE if rule.effect == "permit" else Phrase.WHERE, frozenset(words_of(rule, spoken))),
     )
 
 
@@ -113,17 +160,22 @@ def _purposes(bundle: Bundle) -> Mapping[str, Purpose]:
     return {each.key: each for each in bundle.purposes.every}
 
 
-def _purpose(purpose: Purpose) -> Facets:
+def _purpose(purpose: Purpose, spoken: Wording) -> Facets:
+    bases = {f"{spoken.basis(basis)} ({spoken.code(where)})" for where, basis in purpose.basis.items()}
+    opened = {
+        spoken.say(Phrase.CATEGORY_UP_TO, category=spoken.category(category), level=spoken.level(level))
+        for category, level in purpose.max_level.items()
+    }
     return (
-        ("title", purpose.title.get(LANGUAGE, "")),
-        ("version", purpose.version),
-        ("legal basis", frozenset(f"{basis} ({where})" for where, basis in purpose.basis.items())),
-        ("asked about separately", "yes" if purpose.separate_consent else "no"),
-        ("consent lasts, days", purpose.validity_days),
-        ("notice", purpose.notice),
-        ("vocabulary term", purpose.dpv),
-        ("groups of at least", purpose.least_group),
-        ("opens", frozenset(f"{category} up to {level}" for category, level in purpose.max_level.items())),
+        *_titles(purpose.title, spoken),
+        Facet(Phrase.VERSION, purpose.version),
+        Facet(Phrase.LEGAL_BASIS, frozenset(bases)),
+        Facet(Phrase.ASKED_SEPARATELY, _yes(purpose.separate_consent, spoken)),
+        Facet(Phrase.CONSENT_LASTS, purpose.validity_days),
+        Facet(Phrase.NOTICE, purpose.notice),
+        Facet(Phrase.VOCABULARY, purpose.dpv),
+        Facet(Phrase.LEAST_GROUP, purpose.least_group),
+        Facet(Phrase.OPENS, frozenset(opened)),
     )
 
 
@@ -134,17 +186,22 @@ def _regions(bundle: Bundle) -> Mapping[str, frozenset[str]]:
     return found
 
 
+def _jurisdiction(regions: frozenset[str], _spoken: Wording) -> Facets:
+    return (Facet(Phrase.REGIONS, regions),)
+
+
 def _categories(bundle: Bundle) -> Mapping[str, Category]:
     return {each.name: each for each in bundle.catalogue.categories}
 
 
-def _category(category: Category) -> Facets:
+def _category(category: Category, spoken: Wording) -> Facets:
     kept = category.legal_retention
+    by_law = "" if kept is None else spoken.say(Phrase.DAYS_BY_LAW, days=kept.days, basis=kept.basis)
     return (
-        ("title", category.title.get(LANGUAGE, "")),
-        ("sensitivity", category.sensitivity.value),
-        ("kept at most, days", category.retention_days),
-        ("kept by law", "" if kept is None else f"{kept.days} days ({kept.basis})"),
+        *_titles(category.title, spoken),
+        Facet(Phrase.SENSITIVITY, spoken.code(category.sensitivity)),
+        Facet(Phrase.KEPT_AT_MOST, category.retention_days),
+        Facet(Phrase.KEPT_BY_LAW, by_law),
     )
 
 
@@ -152,22 +209,25 @@ def _fields(bundle: Bundle) -> Mapping[str, Field]:
     return bundle.catalogue.fields
 
 
-def _field(field: Field) -> Facets:
+def _field(field: Field, spoken: Wording) -> Facets:
+    kind, version = spoken.code(field.kind), field.schema_version
     shown = {
-        f"{level} as {field.levels[level]}" for level in (Level.GENERALISED, Level.MASKED) if level in field.levels
+        spoken.say(Phrase.LEVEL_AS, level=spoken.level(level), transform=field.levels[level])
+        for level in (Level.GENERALISED, Level.MASKED)
+        if level in field.levels
     }
     return (
-        ("number", field.id),
-        ("title", field.title.get(LANGUAGE, "")),
-        ("category", field.category),
-        ("type", f"{field.type}, {field.kind}, version {field.schema_version}"),
-        ("special category", "yes" if field.special else "no"),
-        ("search", field.search),
-        ("groups of at least", field.least_group),
-        ("written for the person to read", "yes" if field.written_for_person else "no"),
-        ("shown", frozenset(shown)),
-        ("may be asked", frozenset(f"{name} ({rule})" for name, rule in field.predicates.items())),
-        ("choices", ", ".join(field.choices)),  # their order may be a rank
+        Facet(Phrase.NUMBER, field.id),
+        *_titles(field.title, spoken),
+        Facet(Phrase.OF_CATEGORY, spoken.category(field.category)),
+        Facet(Phrase.TYPE, spoken.say(Phrase.TYPE_OF, type=field.type, kind=kind, version=version)),
+        Facet(Phrase.SPECIAL_CATEGORY, _yes(field.special, spoken)),
+        Facet(Phrase.SEARCH, field.search),
+        Facet(Phrase.LEAST_GROUP, field.least_group),
+        Facet(Phrase.WRITTEN_FOR_PERSON, _yes(field.written_for_person, spoken)),
+        Facet(Phrase.SHOWN, frozenset(shown)),
+        Facet(Phrase.MAY_BE_ASKED, frozenset(f"{name} ({rule})" for name, rule in field.predicates.items())),
+        Facet(Phrase.CHOICES, ", ".join(field.choices)),  # their order may be a rank
     )
 
 
@@ -176,3 +236,7 @@ def _notices(bundle: Bundle) -> Mapping[str, str]:
         f"{identifier}.{version}.{language}": notice.hash.hex()[:16]
         for (identifier, version, language), notice in bundle.notices.items()
     }
+
+
+def _notice(digest: str, _spoken: Wording) -> Facets:
+    return (Facet(Phrase.TEXT, digest),)

@@ -128,7 +128,7 @@ def _shown(visit: Visit, status: int = 200, *, replayed: Replayed | None = None,
         text = uploads.text(visit.vault, conn, upload).decode("ascii")
     return visit.page(
         "draft.html", status,
-        upload=upload, rules=rules_of(bundle), changes=list(differences(visit.vault.bundle, bundle)),
+        upload=upload, rules=rules_of(bundle, visit.tag), changes=list(differences(visit.vault.bundle, bundle, visit.tag)),
         replayed=replayed, days=DAYS, text=text, problem=problem, action=f"{DRAFTS}/{upload.id.hex()}",
         until=upload.uploaded_at + uploads.KEPT_SECONDS,
     )  # fmt: skip

@@ -20,6 +20,7 @@ from policies.bundle import Bundle, parse_bundle
 from policies.conditions import words_of
 from policies.difference import differences
 from policies.errors import InvalidBundle
+from policies.phrases import wording
 from policies.replay import Recorded, Verdict
 from policies.replay import Replayed as Answer
 from policies.rules import Rule
@@ -63,7 +64,9 @@ def page(visit: Visit) -> Response:
     bundle = visit.vault.bundle
     with visit.vault.reading() as conn:
         found = list(reversed(versions.listed(conn)))
-    return visit.page("policy.html", rules=rules_of(bundle), versions=found, hash=bundle.hash.hex(), name=bundle.name)
+    return visit.page(
+        "policy.html", rules=rules_of(bundle, visit.tag), versions=found, hash=bundle.hash.hex(), name=bundle.name
+    )
 
 
 def version_page(visit: Visit) -> Response:
@@ -99,9 +102,10 @@ def version(visit: Visit) -> Response:
     return visit.go(f"{PATH}/{found.number}", done=step)
 
 
-def rules_of(bundle: Bundle) -> list[tuple[Rule, tuple[str, ...]]]:
-    """Return each rule of a bundle with its conditions in words."""
-    return [(rule, words_of(rule)) for rule in bundle.rules.rules.values()]
+def rules_of(bundle: Bundle, language: str) -> list[tuple[Rule, tuple[str, ...]]]:
+    """Return each rule of a bundle with its conditions in words of the language."""
+    spoken = wording(language, bundle.catalogue.categories)
+    return [(rule, words_of(rule, spoken)) for rule in bundle.rules.rules.values()]
 
 
 def _shown(visit: Visit, found: Version, replayed: Replayed | None = None) -> Response:
@@ -111,7 +115,7 @@ def _shown(visit: Visit, found: Version, replayed: Replayed | None = None) -> Re
         with vault.reading() as conn:
             name, files = versions.stored(conn, found.number)
         bundle = parse_bundle(name, files)
-        changes, rules = list(differences(vault.bundle, bundle)), rules_of(bundle)
+        changes, rules = list(differences(vault.bundle, bundle, visit.tag)), rules_of(bundle, visit.tag)
     except InvalidBundle as error:
         findings = list(error.findings)
     texts = {

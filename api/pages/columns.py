@@ -226,7 +226,7 @@ _CODES_OF: Final[Mapping[tuple[str, str], Mapping[str, str]]] = {
 _BOTH: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {"basis": BASES, "safeguard": SAFEGUARDS}
 _UNTOLD: Final[Mapping[str, str]] = {"not counted": N_("not counted"), "too few": N_("too few")}
 IN_ENGLISH: Final = frozenset({"differences"})
-"""Columns of sentences that are there in English only."""
+"""Columns of sentences that documents from before have in English only."""
 
 _TURNED_AWAY: Final = ".turned_away"
 _LAST: Final = "last_"

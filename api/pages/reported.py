@@ -136,6 +136,10 @@ def _quoted(
 ) -> frozenset[str]:
     if language.tag == ENGLISH:
         return frozenset()
-    at = [(shown, place) for shown, (place, each) in enumerate(kept) if each.name in columns.IN_ENGLISH]
+    at = [
+        (shown, place)
+        for shown, (place, each) in enumerate(kept)
+        if each.name in columns.IN_ENGLISH and not body.columns[place].name.endswith(_FRENCH)
+    ]
     pairs = [(said[shown], row[place]) for said, row in zip(rows, body.rows, strict=False) for shown, place in at]
     return frozenset([said for said, raw in pairs if said and said == raw])

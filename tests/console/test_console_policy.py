@@ -1,6 +1,7 @@
 """Policy through the console: the rule in words, the difference, what a replay turns, and two officers' own keys."""
 
 import re
+from string import Formatter
 
 import pytest
 from busy_group import keyed
@@ -8,6 +9,7 @@ from console_browser import recorded, signature, vouch
 from policy_officers import changed
 from sqlalchemy import text
 
+from policies.phrases import Phrase
 from vault.governance import versions
 
 # Nobody sees a telephone number in the shop any more; birth days as before.
@@ -56,6 +58,34 @@ def test_the_page_says_each_rule_in_words_and_a_version_what_it_changes(maison, 
     shown = author.get(path).text
     assert "refuse.nobody_rings" in shown
     assert "the category is contact" in shown
+
+
+def english_in(answer):
+    """The phrases of which a piece is told in English: outside what is marked as the author's own words."""
+    shown = re.sub(r"<(h3|span)[^>]* lang=\"en\">.*?</\1>", "", answer.text, flags=re.DOTALL)
+    lines = re.findall(r"<li>([^<]*)</li>", shown)
+    pieces = [piece.strip(" ,:") for each in Phrase for piece, *_ in Formatter().parse(each.english)]
+    french = " ".join(each.french for each in Phrase)
+    asked = [piece for piece in pieces if len(piece) > 3 and piece not in french]
+    return len(lines), {piece for piece in asked for line in lines if re.search(rf"\b{re.escape(piece)}\b", line)}
+
+
+def test_a_reader_of_french_is_told_rules_and_changes_in_french(maison, life, desks, signed_in):
+    author, _, _, path = desks
+    reader = signed_in("compliance", "fr", officer_id="camille")
+    for page in ("/console/policy", path):
+        count, left = english_in(reader.get(page).answer)
+        assert count > 100
+        assert left == set(), page
+        count, left = english_in(author.get(page).answer)
+        assert left >= {"the category is", "the level is at most", "the purpose rests on consent, and consent stands"}
+    rules = reader.get("/console/policy").answer.text
+    assert "<li>la catégorie est «\u202fIdentité\u202f»</li>" in rules
+    assert "<li>la finalité est clienteling, ou en relève</li>" in rules
+    assert '<h3 lang="en">Clienteling may know tastes and preferences</h3>' in rules
+    shown = reader.get(path).answer.text
+    assert "<li>condition pour interdire\u00a0: la catégorie est «\u202fCoordonnées\u202f»</li>" in shown
+    assert '<li>titre\u00a0: <span lang="en">Nobody rings this month</span></li>' in shown
 
 
 def test_a_replay_says_which_decisions_of_the_last_weeks_come_out_otherwise(maison, pos, life, desks, signed_in):

@@ -8,9 +8,11 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+from api.packages.words import BASES
 from api.pages import terms, words
 from api.pages.language import FOLDER, LANGUAGES, language, preferred
 from audit.entry import Act
+from policies import phrases
 from policies.difference import Part
 from vault.erasure.holds import HoldReason
 
@@ -71,6 +73,14 @@ def test_every_act_of_the_log_has_its_words():
 def test_every_reason_of_a_hold_and_every_part_of_a_bundle_has_its_words():
     assert set(terms.HELD_FOR) == {each.value for each in HoldReason}
     assert set(terms.PARTS) == {each.value for each in Part}
+
+
+def test_rules_and_changes_call_codes_as_the_pages_do():
+    say = language("fr").say
+    assert {code: say(text) for code, text in words.LEVELS.items()} == phrases.LEVELS
+    assert {code: each["fr"] for code, each in BASES.items()}.items() <= phrases.BASES.items()
+    for code, text in {**terms.PARTS, **terms.SEVERITIES}.items():
+        assert phrases.CODES[code] == say(text), code
 
 
 def test_dates_and_numbers_are_the_languages_own():

@@ -175,6 +175,16 @@ def test_what_is_there_in_english_only_is_told_from_what_is_not():
     assert reported(report(body, "policy_changes"), language("en"), 9).quoted == set()
 
 
+def test_what_a_version_changes_is_told_in_the_readers_language_where_it_is_signed_in_both():
+    body = Body(
+        (Column("differences"), Column("differences_fr")), (("rule x: changed", "règle x\u00a0: modification"),), 0
+    )
+    french, english = (reported(report(body, "policy_changes"), language(tag), 9) for tag in ("fr", "en"))
+    assert (french.rows, french.quoted) == ([["règle x\u00a0: modification"]], set())
+    assert (english.rows, english.quoted) == ([["rule x: changed"]], set())
+    assert len(french.columns) == len(english.columns) == 1
+
+
 def test_rows_beyond_what_is_shown_are_counted():
     body = Body((Column("uses"),), ((1,), (2,), (3,)), 40)
     made = reported(report(body), FRENCH, 2)

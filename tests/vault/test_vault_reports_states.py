@@ -124,6 +124,11 @@ def test_versions_are_told_with_who_signed_what_differs_and_what_turns(reporting
     assert (first["differences"], first["state"]) == ("the first", "retired")
     assert (second["author"], second["approver"], second["follows"]) == ("m.lefevre", "a.moreau", 1)
     assert "refuse.nobody_reads_notes" in second["differences"]
+    assert first["differences_fr"] == "la première version"
+    assert second["differences_fr"] == (
+        "règle refuse.nobody_reads_notes\u00a0: ajout effet\u00a0: interdit titre\u00a0: Nobody reads notes this month "
+        "fondement\u00a0: GDPR 5(1)(c) condition pour interdire\u00a0: la catégorie est «\u202fNotes et visites\u202f»"
+    )
     assert (second["decisions_turned"], second["decisions_perhaps_turned"]) == (8, 0)
     assert dict(report.body.totals)["policy.activated"] == 2
     later = reporting.rows("policy_changes", since=reporting.start + 1)
@@ -139,6 +144,7 @@ def test_what_was_turned_away_is_counted_and_a_damaged_version_is_said_to_be(rep
     rows(reporting.vault, "UPDATE policy_version SET content = ? WHERE number = 2", b"")
     report = reporting.run("policy_changes")
     assert "not" in told(report)[1]["differences"]
+    assert told(report)[1]["differences_fr"] == "ce qui en est conservé ne peut pas être lu"
     assert dict(report.body.totals)["policy.refused.turned_away"] == 1
 
 

@@ -4,6 +4,7 @@ The replay puts the decisions of the 30 days before the period's end to the vers
 `vault.governance.replays` does: what flips in every way the request can have been, or in some.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,9 +33,15 @@ COLUMNS: Final = (
     Column("differences"),
     Column("decisions_turned", Kind.COUNT),
     Column("decisions_perhaps_turned", Kind.COUNT),
+    Column("differences_fr"),  # last, so that who reads the others by their place still does
 )
 REPLAYED_DAYS: Final = 30
 MOST_REPLAYED: Final = 8  # versions, the newest; older ones are listed without a replay
+_FIRST: Final = ("the first", "la première version")
+_UNREADABLE: Final = ("the stored bundle does not stand", "ce qui en est conservé ne peut pas être lu")
+_NOTHING_BEFORE: Final = ("the version before does not stand", "la version précédente ne peut pas être lue")
+_NO_DIFFERENCE: Final = ("none", "aucune")
+_SPACES: Final = re.compile(r"[^\S\u00a0\u202f]+")  # French sets spaces that do not break
 _DAY: Final = 86_400
 _STOOD: Final = frozenset({State.ACTIVE, State.RETIRED})
 _ACTS: Final = frozenset(
@@ -44,11 +51,11 @@ _ACTS: Final = frozenset(
 
 @dataclass(slots=True)
 class _Compared:
-    """One version, what it followed, and the machine that replays decisions through both."""
+    """One version, what it followed, what differs in English and in French, and the machine that replays through both."""
 
     version: Version
     follows: int
-    words: str
+    words: tuple[str, str]
     machine: Replay | None
     turned: int = 0
     perhaps: int = 0
@@ -76,9 +83,10 @@ def policy_changes(view: View) -> Body:
             signers.get("approver", ""),
             told(version.changed_at),
             each.follows,
-            each.words,
+            each.words[0],
             each.turned,
             each.perhaps,
+            each.words[1],
         )
     acts: dict[str, Cell] = {}
     for line in view.concerned(_ACTS):
@@ -104,14 +112,17 @@ def _compare(view: View, version: Version, every: list[Version], *, replayed: bo
     before = [each for each in every if each.number < version.number and each.state in _STOOD]
     new = _bundle(view, version)
     if new is None:
-        return _Compared(version, before[-1].number if before else 0, "the stored bundle does not stand", None)
+        return _Compared(version, before[-1].number if before else 0, _UNREADABLE, None)
     if not before:
-        return _Compared(version, 0, "the first", None)
+        return _Compared(version, 0, _FIRST, None)
     old = _bundle(view, before[-1])
     if old is None:
-        return _Compared(version, before[-1].number, "the version before does not stand", None)
-    words = "; ".join(" ".join(each.text().split()) for each in differences(old, new))
-    return _Compared(version, before[-1].number, words or "none", Replay(old, new) if replayed else None)
+        return _Compared(version, before[-1].number, _NOTHING_BEFORE, None)
+    english = "; ".join(" ".join(each.text().split()) for each in differences(old, new))
+    french = "; ".join(_SPACES.sub(" ", each.text()).strip() for each in differences(old, new, "fr"))
+    # A title that changed in French alone is a difference in French alone.
+    words = (english or _NO_DIFFERENCE[0], french or _NO_DIFFERENCE[1])
+    return _Compared(version, before[-1].number, words, Replay(old, new) if replayed else None)
 
 
 def _bundle(view: View, version: Version) -> Bundle | None:
