@@ -53,6 +53,7 @@ class Bundle:
     law: Law = field(repr=False)
     parties: Parties = field(repr=False)
     rights: Rights = field(repr=False)
+    files: Mapping[str, str] = field(repr=False)  # of law, parties and rights, by path: SHA-256, first 16 digits
     # purpose -> the oldest version of its notice on which a consent still stands
     oldest_notices: Mapping[str, int] = field(init=False, repr=False)
 
@@ -127,7 +128,8 @@ def parse_bundle(name: str, files: Mapping[str, bytes]) -> Bundle:
     rules = read_rules(RULES, files[RULES], SCHEMA, files[SCHEMA], find, catalogue, purposes)
     if findings or rules is None:
         raise InvalidBundle(tuple(findings))
-    return Bundle(name, bundle_hash(files), catalogue, purposes, notices, rules, law, parties, rights)
+    digests = {path: hashlib.sha256(files[path]).hexdigest()[:16] for path in (LAW, PARTIES, RIGHTS) if path in files}
+    return Bundle(name, bundle_hash(files), catalogue, purposes, notices, rules, law, parties, rights, digests)
 
 
 def _channels(purposes: Purposes, catalogue: Catalogue, find: Finder) -> None:

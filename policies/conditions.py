@@ -76,7 +76,7 @@ def _terms(node: pst.Template, wording: Wording) -> Iterator[tuple[pst.Template,
     """Take a permit apart into permits of one term each."""
     bare = replace(node, principal=_ANYTHING, action=_ANYTHING, resource=_ANYTHING, clauses=())
     if node.principal != _ANYTHING:
-        yield replace(bare, principal=node.principal), wording.say(Phrase.ASKER, names=_scope(node.principal, wording))
+        yield replace(bare, principal=node.principal), _asker(node.principal, wording)
     if node.action != _ANYTHING:
         yield replace(bare, action=node.action), _action(node.action, wording)
     if node.resource != _ANYTHING:
@@ -86,7 +86,7 @@ def _terms(node: pst.Template, wording: Wording) -> Iterator[tuple[pst.Template,
             for term in _conjuncts(clause.expr):
                 yield replace(bare, clauses=(pst.When(term),)), _say(term, wording)
         else:
-            yield replace(bare, clauses=(clause,)), wording.say(Phrase.NOT, term=_say(clause.expr, wording))
+            yield replace(bare, clauses=(clause,)), wording.say(Phrase.NOT, term=_grouped(clause.expr, "not", wording))
 
 
 def _conjuncts(expression: pst.Expr) -> Iterator[pst.Expr]:
@@ -95,6 +95,13 @@ def _conjuncts(expression: pst.Expr) -> Iterator[pst.Expr]:
         yield from _conjuncts(expression.right)
     else:
         yield expression
+
+
+def _asker(scope: pst.PrincipalOrResourceConstraint, wording: Wording) -> str:
+    phrase = Phrase.ASKER
+    if isinstance(scope, pst.ScopeEq | pst.ScopeIn | pst.ScopeIsIn) and isinstance(scope.entity, pst.EntityUid):
+        phrase = {"System": Phrase.ASKER_SYSTEM, "Brand": Phrase.ASKER_BRAND}[str(scope.entity.type)]
+    return wording.say(phrase, names=_scope(scope, wording))
 
 
 def _scope(scope: pst.PrincipalOrResourceConstraint, wording: Wording) -> str:
@@ -124,11 +131,11 @@ def _say(term: pst.Expr, wording: Wording) -> str:
         case pst.UnaryOp(op="not", arg=pst.GetAttr(base=pst.Var(name="context"), attr=flag)) if flag in _FLAGS:
             return wording.say(_FLAGS[flag][1])
         case pst.UnaryOp(op="not", arg=inner):
-            return wording.say(Phrase.NOT, term=_say(inner, wording))
+            return wording.say(Phrase.NOT, term=_grouped(inner, "not", wording))
         case pst.BinaryOp(op="or", left=left, right=right):
-            return wording.say(Phrase.OR, left=_say(left, wording), right=_say(right, wording))
+            return wording.say(Phrase.OR, left=_grouped(left, "or", wording), right=_grouped(right, "or", wording))
         case pst.BinaryOp(op="and", left=left, right=right):
-            return wording.say(Phrase.AND, left=_say(left, wording), right=_say(right, wording))
+            return wording.say(Phrase.AND, left=_grouped(left, "and", wording), right=_grouped(right, "and", wording))
         case pst.BinaryOp(op="in", left=pst.GetAttr(base=pst.Var(name="context"), attr="purpose"), right=right):
             return wording.say(Phrase.PURPOSE_OR_BELOW, names=_names(right, wording))
         case pst.BinaryOp(op="eq", left=pst.GetAttr(base=pst.Var(name="context"), attr="purpose"), right=right):
@@ -145,6 +152,13 @@ def _say(term: pst.Expr, wording: Wording) -> str:
             return wording.say(Phrase.REGION, name=value)
         case _:
             return _as_cedar(term)
+
+
+def _grouped(term: pst.Expr, within: str, wording: Wording) -> str:
+    """Put a part of a term in words, in brackets where it would otherwise read as another: `not: a, or b`."""
+    words = _say(term, wording)
+    compound = isinstance(term, pst.BinaryOp) and term.op in {"and", "or"} and term.op != within
+    return f"({words})" if compound else words
 
 
 def _names(expression: pst.Expr, wording: Wording) -> str:

@@ -30,6 +30,7 @@ class Part(StrEnum):
     CATEGORY = "category"
     FIELD = "field"
     NOTICE = "notice"
+    FILE = "file"  # one whose rules have no words of their own here
 
 
 class Kind(StrEnum):
@@ -82,7 +83,8 @@ def differences(old: Bundle, new: Bundle, language: str = ENGLISH.tag) -> tuple[
         *_compared(Part.JURISDICTION, _regions(old), _regions(new), _jurisdiction, spoken),
         *_compared(Part.CATEGORY, _categories(old), _categories(new), _category, spoken),
         *_compared(Part.FIELD, _fields(old), _fields(new), _field, spoken),
-        *_compared(Part.NOTICE, _notices(old), _notices(new), _notice, spoken),
+        *_compared(Part.NOTICE, _notices(old), _notices(new), _digest, spoken),
+        *_compared(Part.FILE, old.files, new.files, _digest, spoken),
     )
 
 
@@ -173,6 +175,10 @@ def _purpose(purpose: Purpose, spoken: Wording) -> Facets:
         Facet(Phrase.ASKED_SEPARATELY, _yes(purpose.separate_consent, spoken)),
         Facet(Phrase.CONSENT_LASTS, purpose.validity_days),
         Facet(Phrase.NOTICE, purpose.notice),
+        Facet(Phrase.NOTICE_FROM, purpose.notice_from),
+        Facet(Phrase.RECIPIENTS, frozenset(purpose.recipients)),
+        Facet(Phrase.CHANNEL, purpose.channel),
+        Facet(Phrase.SIGNAL_OBJECTS, _yes(purpose.gpc, spoken)),
         Facet(Phrase.VOCABULARY, purpose.dpv),
         Facet(Phrase.LEAST_GROUP, purpose.least_group),
         Facet(Phrase.OPENS, frozenset(opened)),
@@ -198,6 +204,7 @@ def _category(category: Category, spoken: Wording) -> Facets:
     kept = category.legal_retention
     by_law = "" if kept is None else spoken.say(Phrase.DAYS_BY_LAW, days=kept.days, basis=kept.basis)
     return (
+        Facet(Phrase.NUMBER, category.id),
         *_titles(category.title, spoken),
         Facet(Phrase.SENSITIVITY, spoken.code(category.sensitivity)),
         Facet(Phrase.KEPT_AT_MOST, category.retention_days),
@@ -238,5 +245,5 @@ def _notices(bundle: Bundle) -> Mapping[str, str]:
     }
 
 
-def _notice(digest: str, _spoken: Wording) -> Facets:
+def _digest(digest: str, _spoken: Wording) -> Facets:
     return (Facet(Phrase.TEXT, digest),)

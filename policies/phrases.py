@@ -29,6 +29,8 @@ class Phrase(Enum):
 
     # Conditions of a rule.
     ASKER = ("the asker is {names}", "le demandeur est {names}")
+    ASKER_SYSTEM = ("the asker is the system {names}", "le demandeur est le système {names}")
+    ASKER_BRAND = ("the asker is of the brand {names}", "le demandeur est de la maison {names}")
     CATEGORY = ("the category is {names}", "la catégorie est {names}")
     OF_THE_KIND = ("of the kind the rule names", "du type que nomme la règle")
     LEVEL = ("the level is {names}", "le niveau est {names}")
@@ -71,6 +73,13 @@ class Phrase(Enum):
     ASKED_SEPARATELY = ("asked about separately", "consentement demandé à part")
     CONSENT_LASTS = ("consent lasts, days", "durée du consentement, en jours")
     NOTICE = ("notice", "notice d’information")
+    NOTICE_FROM = (
+        "consent stands from version of the notice",
+        "première version de notice dont le consentement vaut encore",
+    )
+    RECIPIENTS = ("recipients", "destinataire")
+    CHANNEL = ("consent is given for each value of", "consentement donné pour chaque valeur de")
+    SIGNAL_OBJECTS = ("the browser's signal objects", "opposition par le signal du navigateur")
     VOCABULARY = ("vocabulary term", "terme du vocabulaire")
     LEAST_GROUP = ("groups of at least", "taille minimale des groupes")
     OPENS = ("opens", "catégorie ouverte")
@@ -110,7 +119,7 @@ CODES: Final[Mapping[str, str]] = {
     "single": "valeur unique", "list": "liste", "journal": "journal en ajout seul",
     "added": "ajout", "removed": "suppression", "changed": "modification",
     "rule": "règle", "purpose": "finalité", "jurisdiction": "droit applicable", "category": "catégorie", "field": "champ",
-    "notice": "notice",
+    "notice": "notice", "file": "fichier",
 }  # fmt: skip
 """What codes are called in French; English shows them as they are."""
 

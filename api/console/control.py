@@ -75,7 +75,8 @@ def erasures_page(visit: Visit) -> Response:
     except VaultError:  # sealed, or the holder is away: the rest of the page stands
         ended, keys = [], None
     catalogue = vault.bundle.catalogue
-    titles = {each.name: each.title for each in (*catalogue.categories, *catalogue.fields.values())}
+    titles = {each.name: each.title for each in catalogue.categories}
+    titles |= {name: each.title for name, each in catalogue.fields.items()}
     return visit.page("erasures.html", erasures=found, holds=holds.listed(vault), ended=ended, keys=keys, titles=titles)
 
 

@@ -1,9 +1,15 @@
 """What changed from one bundle to another, told in words, always in the same order."""
 
+from dataclasses import fields, replace
+from hashlib import sha256
+
 import pytest
 
 from policies.bundle import parse_bundle
-from policies.difference import Kind, Part, differences
+from policies.catalogue import FieldKind, LegalRetention, Sensitivity
+from policies.difference import Kind, Part, _category, _field, _purpose, differences
+from policies.phrases import ENGLISH
+from policies.purposes import Basis
 
 
 def changed(files, path, old, new):
@@ -73,3 +79,72 @@ def test_what_comes_goes_and_is_shown_anew(maisons, shipped_files):
         "rule z.more: added\n  effect: permit\n  title: More\n  basis: none\n"
         "  only where: a person of the house is behind the request"
     )
+
+
+RULE = '@id("it") @title("A rule under test") @basis("none")\npermit (principal, action, resource)'
+ALIKE = [
+    # What decides differently must read differently, or who approves it sees nothing.
+    (' when { !(context.region == "eu" || context.staffed) };', ' when { !(context.region == "eu") || context.staffed };'),
+    (" unless { context.staffed && (context.special || context.consented) };",
+     " unless { (context.staffed && context.special) || context.consented };"),
+    (" when { context.staffed || (context.special && context.consented) };",
+     " when { (context.staffed || context.special) && context.consented };"),
+]  # fmt: skip
+SCOPES = [
+    ('principal == System::"x", action, resource', 'principal in Brand::"x", action, resource'),
+    ('principal, action in Action::"up_to_raw", resource', 'principal, action == Action::"raw", resource'),
+]
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [*((RULE + old, RULE + new) for old, new in ALIKE),
+     *((RULE.replace("principal, action, resource", old) + ";", RULE.replace("principal, action, resource", new) + ";") for old, new in SCOPES)],
+)  # fmt: skip
+def test_a_rule_that_decides_otherwise_never_reads_the_same(shipped_files, before, after, language):
+    old, new = (parse_bundle("it", {**shipped_files, "access.cedar": text.encode()}) for text in (before, after))
+    (change,) = differences(old, new, language)
+    assert (change.part, change.name) == (Part.RULE, "it")
+
+
+@pytest.mark.parametrize("path", ["law.toml", "parties.toml", "rights.toml"])
+def test_a_file_whose_rules_have_no_words_here_is_named_when_it_changes(maisons, shipped_files, path):
+    other = parse_bundle("maisons", {**shipped_files, path: shipped_files[path] + b"\n# another word\n"})
+    (change,) = differences(maisons, other)
+    before, after = (
+        sha256(text).hexdigest()[:16] for text in (shipped_files[path], shipped_files[path] + b"\n# another word\n")
+    )
+    assert change.text() == f"file {path}: changed\n  text: {before} → {after}"
+    (gone,) = differences(maisons, parse_bundle("maisons", {k: v for k, v in shipped_files.items() if k != path}))
+    assert (gone.part, gone.kind, gone.name) == (Part.FILE, Kind.REMOVED, path)
+
+
+TOLD = [
+    (Part.PURPOSE, {"key", "parent"}, {  # a purpose of another key is another; its parent stands in its key
+        "version": 9, "title": {"en": "x", "fr": "x"}, "basis": {"default": Basis.CONTRACT, "eu": Basis.CONSENT}, "separate_consent": None,
+        "dpv": "x", "validity_days": 9, "max_level": {}, "notice": "x", "least_group": 99, "notice_from": 9,
+        "recipients": ("x",), "channel": "x", "gpc": None,
+    }),
+    (Part.CATEGORY, {"name", "special", "fields"}, {  # `special` is its sensitivity
+        "id": 99, "title": {"en": "x", "fr": "x"}, "sensitivity": Sensitivity.LOW, "retention_days": 9, "legal_retention": LegalRetention(9, "x"),
+    }),
+    (Part.FIELD, {"name", "category_id"}, {
+        "id": 9999, "category": "x", "kind": FieldKind.JOURNAL, "type": "x", "schema_version": 9, "special": None, "search": "x/1",
+        "levels": {}, "predicates": {"x": "is_true"}, "choices": ("x",), "title": {"en": "x", "fr": "x"}, "least_group": 99,
+        "written_for_person": None,
+    }),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "settled", "others"), TOLD, ids=[each[0].value for each in TOLD])
+def test_everything_that_a_bundle_says_of_it_is_told_when_it_changes(maisons, part, settled, others):
+    of, facets = {
+        Part.PURPOSE: (maisons.purposes.get("clienteling.in_store"), _purpose),
+        Part.CATEGORY: (maisons.catalogue.category("contact"), _category),
+        Part.FIELD: (maisons.catalogue.fields["phone"], _field),
+    }[part]
+    assert {each.name for each in fields(of)} == settled | set(others)
+    for name, value in others.items():
+        other = replace(of, **{name: not getattr(of, name) if value is None else value})
+        assert facets(other, ENGLISH) != facets(of, ENGLISH), name

@@ -20,6 +20,7 @@ NOTHING = SimpleNamespace(
     purposes=SimpleNamespace(every=(), jurisdictions={}),
     catalogue=SimpleNamespace(categories=(), fields={}),
     notices={},
+    files={},
 )
 ALIKE = {"TYPE_OF"}  # its words are the same in both languages
 WRONG = re.compile(r"[^\u202f\u00a0](?=[?!;:»])|«(?!\u202f)|'")  # as tests/pages has it for the pages' sentences
@@ -35,7 +36,7 @@ CONDITIONS = [
     ("permit (principal, action, resource) when { context.staffed || context.special };",
      "une personne de la maison est à l’origine de la demande, ou le champ relève d’une catégorie particulière"),
     ("permit (principal, action, resource) when { (context.staffed && context.special) || !context.consented };",
-     "une personne de la maison est à l’origine de la demande, et le champ relève d’une catégorie particulière, ou aucun consentement n’est en vigueur"),
+     "(une personne de la maison est à l’origine de la demande, et le champ relève d’une catégorie particulière), ou aucun consentement n’est en vigueur"),
     ("permit (principal, action, resource) unless { context.special };",
      "sauf si\u00a0: le champ relève d’une catégorie particulière"),
     ('permit (principal, action, resource) when { !(context.region == "eu") };', "sauf si\u00a0: la région est eu"),
@@ -48,12 +49,13 @@ CONDITIONS = [
     ('permit (principal, action, resource) when { context.purpose in [Purpose::"service", Purpose::"legal"] };',
      "la finalité est service ou legal, ou en relève"),
     ('permit (principal, action, resource) when { context.region like "c*" };', '(context.region) like "c*"'),
-    ('permit (principal in Brand::"vantier", action, resource);', "le demandeur est vantier"),
+    ('permit (principal in Brand::"vantier", action, resource);', "le demandeur est de la maison vantier"),
     ("permit (principal is System, action, resource);", "le demandeur est du type que nomme la règle"),
     ('permit (principal, action == Action::"raw", resource);', "le niveau est «\u202fen entier\u202f»"),
     ('permit (principal, action in [Action::"masked", Action::"presence"], resource);',
      "le niveau est «\u202fmasqué\u202f» ou «\u202fprésence\u202f»"),
     ('permit (principal, action in Action::"up_to_masked", resource);', "le niveau est au plus «\u202fmasqué\u202f»"),
+    ('permit (principal == System::"desk", action, resource);', "le demandeur est le système desk"),
     ('permit (principal, action in [Action::"up_to_predicate", Action::"raw"], resource);',
      "le niveau est tout niveau jusqu’à «\u202foui ou non\u202f» ou «\u202fen entier\u202f»"),
     ('permit (principal, action in [Action::"up_to_predicate", Action::"up_to_raw"], resource);',
