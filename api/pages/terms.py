@@ -155,6 +155,7 @@ PARTS: Final[Mapping[str, str]] = {
     "rule": N_("rule"),
     "purpose": N_("purpose"),
     "jurisdiction": N_("jurisdiction"),
+    "file": N_("file"),
     "category": N_("category"),
     "field": N_("field"),
     "notice": N_("notice"),

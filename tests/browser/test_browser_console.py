@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from console_browser import PASSWORD
 from pyotp import TOTP
+from sqlalchemy import update
+from sqlmodel import col
 
 from api.app import create_app
 from api.console.requests import TABS
@@ -15,6 +17,7 @@ from api.console.site import PAGES as CONSOLE_PAGES
 from api.console.site import Door
 from api.pages.mount import Pages
 from api.settings import load
+from vault.store.tables import OfficerSession
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("browser"), pytest.mark.timeout(300)]
 
@@ -188,8 +191,18 @@ def test_a_passkey_without_its_owner_or_of_another_officer_opens_nothing(chromiu
 
 
 @pytest.fixture(scope="module")
-def officer_state(chromium, served):
+def signed_in(chromium, served):
     return state_of(chromium, served, "compliance-code")
+
+
+@pytest.fixture
+def officer_state(served, signed_in):
+    """The officer's cookies, as if they had just proved to be there: the walks take longer than a proof is good for."""
+    with served.vault.unit() as uow:
+        raised = col(OfficerSession.stepped_at).is_not(None)
+        uow.conn.execute(update(OfficerSession).where(raised).values(stepped_at=uow.now))
+        uow.commit()
+    return signed_in
 
 
 def state_of(chromium, served, officer):
