@@ -89,11 +89,12 @@ def differences(old: Bundle, new: Bundle, language: str = ENGLISH.tag) -> tuple[
 
 
 class Facet(NamedTuple):
-    """A named value. Sets are compared and told member by member. `own` is as of a `Line`."""
+    """A named value. Sets are compared and told member by member. `own` is as of a `Line`; `beside`: told where it changed alone."""
 
     what: Phrase
     value: object
     own: bool = False
+    beside: bool = False
 
 
 Facets = tuple[Facet, ...]
@@ -113,7 +114,9 @@ def _compared(
 
 
 def _told(facets: Facets, spoken: Wording) -> Iterator[Line]:
-    for phrase, value, own in facets:
+    for phrase, value, own, beside in facets:
+        if beside:
+            continue
         what = spoken.say(Phrase.HAS, what=spoken.say(phrase))
         if isinstance(value, frozenset):
             yield from (Line(what, member, own) for member in sorted(value))
@@ -122,7 +125,9 @@ def _told(facets: Facets, spoken: Wording) -> Iterator[Line]:
 
 
 def _changes(old: Facets, new: Facets, spoken: Wording) -> Iterator[Line]:
-    for (phrase, before, own), (_, after, _) in zip(old, new, strict=True):
+    for was, now in zip(old, new, strict=True):
+        phrase, before, own, _ = was
+        after = now.value
         if before == after:
             continue
         what = spoken.say(phrase)
@@ -136,9 +141,12 @@ def _changes(old: Facets, new: Facets, spoken: Wording) -> Iterator[Line]:
 
 
 def _titles(title: Mapping[str, str], spoken: Wording) -> Facets:
-    """Return the title in the reader's language. One who does not read English is told of the English one too."""
+    """Return the title in the reader's language, and the other: whoever approves answers for what people read in both."""
     if spoken.is_english:
-        return (Facet(Phrase.TITLE, title.get("en", "")),)
+        return (
+            Facet(Phrase.TITLE, title.get("en", "")),
+            Facet(Phrase.TITLE_IN_FRENCH, title.get("fr", ""), beside=True),
+        )
     return (
         Facet(Phrase.TITLE, title.get(spoken.tag, "")),
         Facet(Phrase.TITLE_IN_ENGLISH, title.get("en", ""), own=True),

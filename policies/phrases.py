@@ -64,6 +64,7 @@ class Phrase(Enum):
     # What changes.
     EFFECT = ("effect", "effet")
     TITLE = ("title", "titre")
+    TITLE_IN_FRENCH = ("title in French", "titre en français")
     TITLE_IN_ENGLISH = ("title in English", "titre en anglais")
     RULE_BASIS = ("basis", "fondement")
     ONLY_WHERE = ("only where", "condition pour permettre")

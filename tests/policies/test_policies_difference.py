@@ -108,6 +108,12 @@ def test_a_rule_that_decides_otherwise_never_reads_the_same(shipped_files, befor
     assert (change.part, change.name) == (Part.RULE, "it")
 
 
+def test_a_title_that_changes_in_one_language_alone_is_told_in_both(maisons, shipped_files):
+    other = changed(shipped_files, "catalogue.toml", '"Coordonnées"', '"Contacts"')
+    (change,) = differences(maisons, other)
+    assert change.words == ("title in French: Coordonnées → Contacts",)
+
+
 @pytest.mark.parametrize("path", ["law.toml", "parties.toml", "rights.toml"])
 def test_a_file_whose_rules_have_no_words_here_is_named_when_it_changes(maisons, shipped_files, path):
     other = parse_bundle("maisons", {**shipped_files, path: shipped_files[path] + b"\n# another word\n"})
