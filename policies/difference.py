@@ -1,8 +1,8 @@
 """What changed from one bundle to another, in sentences an officer can read and in an order that is always the same.
 
 Rules are compared by their `@id` and told by their single conditions (`policies.conditions`), so that a rule that was
-only moved or laid out anew is no change. Catalogue, purposes and notices are told in words too. English is what is stored,
-signed and printed; French (`policies.phrases`) tells the same changes, and those of French titles.
+only moved or laid out anew is no change. Catalogue and purposes are told in words too; notices, and the files of law, parties
+and rights, by their digests. English is what is stored, signed and printed; French (`policies.phrases`) tells the same changes.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -86,7 +86,7 @@ def diff(
     *,
     json: Json = False,
 ) -> None:
-    """Say in words what changes from one bundle to another: rules by id, purposes, catalogue, notices."""
+    """Say in words what changes from one bundle to another: rules by id, purposes, catalogue, notices; name other files that do."""
     before, after = (bundlenames.load(each) for each in (old, new))
     found = [*differences(before, after)]
     breaks = succession_findings(before, after)
